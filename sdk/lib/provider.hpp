@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: calls of the public API. Hands on: the same to whoever runs the data plane.
+// Owns: nothing. The ops table between the API and its providers (embedded, daemon, later kernel).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <farlane/fabric.hpp>
+
+namespace farlane::provider {
+
+/// Memory that a provider can reach.
+class Buffer {
+public:
+    virtual ~Buffer() = default;
+    [[nodiscard]] virtual std::span<std::byte> bytes() const noexcept = 0;
+    [[nodiscard]] virtual bool huge_pages() const noexcept = 0;
+};
+
+/// One attached function. Every call throws Error on failure.
+class DeviceProvider : public std::enable_shared_from_this<DeviceProvider> {
+public:
+    virtual ~DeviceProvider() = default;
+    [[nodiscard]] virtual const FunctionInfo& info() const = 0;
+
+    /// At most 4 bytes, within one dword.
+    virtual void config_read(std::uint32_t offset, std::span<std::byte> into) = 0;
+    virtual void config_write(std::uint32_t offset, std::span<const std::byte> data) = 0;
+    /// Any length; cut into transactions of at most 4096 bytes, several in flight.
+    virtual void bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into) = 0;
+    virtual void bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data, bool relaxed) = 0;
+    virtual void bar_write_from(unsigned bar, std::uint64_t offset, Buffer& buffer, std::size_t buffer_offset,
+                                std::size_t bytes) = 0;
+    virtual void flush() = 0;
+
+    virtual void enable_interrupts(unsigned count) = 0;
+    [[nodiscard]] virtual int interrupt_fd(unsigned vector) = 0;
+
+    [[nodiscard]] virtual std::shared_ptr<Buffer> allocate(std::size_t bytes) = 0;
+    [[nodiscard]] virtual std::uint64_t map(const std::shared_ptr<Buffer>& buffer, std::size_t offset,
+                                            std::size_t bytes, DmaDirection direction) = 0;
+    virtual void unmap(std::uint64_t iova) = 0;
+
+    virtual void reset() = 0;
+    virtual void acknowledge_reset() = 0;
+    /// Throws what is wrong with the device now (device_lost, device_reset), if anything.
+    virtual void check() = 0;
+    /// Makes progress; returns after something happened or `timeout`.
+    virtual void progress(std::chrono::microseconds timeout) = 0;
+    virtual void detach() = 0;
+    [[nodiscard]] virtual Domain& domain() = 0;
+};
+
+class Provider {
+public:
+    virtual ~Provider() = default;
+    [[nodiscard]] virtual std::vector<FunctionInfo> list() = 0;
+    [[nodiscard]] virtual std::shared_ptr<DeviceProvider> attach(const std::string& name) = 0;
+    [[nodiscard]] virtual std::optional<Event> next_event(std::chrono::milliseconds timeout) = 0;
+    virtual bool poll() = 0;
+};
+
+[[nodiscard]] std::shared_ptr<Provider> open_embedded(const FabricOptions& options);
+[[nodiscard]] std::shared_ptr<Provider> open_daemon(const FabricOptions& options);
+
+}  // namespace farlane::provider

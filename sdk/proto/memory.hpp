@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: raw memory that outlives the daemon. Hands on: the state of one function
+// that makes "exactly once" true across kill -9. Owns: nothing; the caller keeps the memory.
+// docs/wire.md, "Exactly once". What is found in adopted memory is treated as hostile.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "proto/tlp.hpp"
+
+namespace farlane::proto {
+
+constexpr std::uint32_t kRequestWindow = 256;  // non-posted records a peer may have outstanding
+constexpr std::uint32_t kMapSlots = 4096;      // mappings announced per function
+
+/// Result of a request, kept until the peer has released its completion.
+struct ResultSlot {
+    std::uint64_t request_sequence;     // non-posted sequence it answers, 0 = free
+    std::uint64_t completion_sequence;  // 0 = not answered yet
+    std::uint64_t follows_posted;       // of the completion
+    std::uint64_t address;
+    std::uint32_t tag;
+    std::uint16_t length_bytes;
+    std::uint8_t status;  // enum fl_status 0..15
+    std::uint8_t flags;   // kResultByFetch: data comes from FunctionHandler::fetch, not from `data`
+    std::uint32_t pasid;
+    std::uint32_t reserved[3];
+    std::array<std::byte, FL_TLP_MAX_PAYLOAD_BYTES> data;
+};
+
+/// A range the initiator has announced (FL_MSG_MAP).
+struct MapSlot {
+    std::uint64_t iova;
+    std::uint64_t length_bytes;  // 0 = free
+    std::uint32_t direction;     // FL_MAP_DEVICE_*
+    std::uint32_t pasid;
+};
+
+/// The memory of one function at one side. Plain data at a fixed place; written by one lane.
+struct FunctionMemory {
+    static constexpr std::uint64_t kMagic = 0x314d454d4e554c46;  // "FLNUMEM1"
+
+    std::uint64_t magic;
+    std::uint16_t index;
+    std::uint16_t generation;
+    std::uint32_t in_use;
+    // Incoming: executed and never to be executed again, per class.
+    std::uint64_t released[kClasses];
+    // Class and sequence that is being executed; 0 = none. Written before, cleared after.
+    std::uint64_t intent;  // class << 62 | sequence
+    // Outgoing: next sequence to give, per class.
+    std::uint64_t next[kClasses];
+    std::uint64_t reserved[8];
+    MapSlot maps[kMapSlots];
+    ResultSlot results[kRequestWindow];
+
+    /// Makes it a fresh function. Not for the hot path.
+    void create(FunctionHandle handle) noexcept;
+    /// True when the content can be one that create() and Function left behind.
+    [[nodiscard]] bool plausible() const noexcept;
+};
+
+}  // namespace farlane::proto
