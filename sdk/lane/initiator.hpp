@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: attach requests of applications, transactions of attached functions.
+// Hands on: what targets answer, the devices' DMA (into mapped memory) and interrupts.
+// Owns: the sessions to targets, the attachments and their DMA tables.
+// docs/architecture.md, "Initiator".
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <farlane/types.hpp>
+
+#include "backend/backend.hpp"
+#include "lane/dma_table.hpp"
+#include "lane/lane.hpp"
+
+namespace farlane::lane {
+
+using PeerId = std::uint32_t;
+
+/// MSI address that Farlane programs into devices; the message data is the vector.
+constexpr std::uint64_t kMsiAddress = 0xfee00000;
+
+struct InitiatorConfig {
+    proto::SessionConfig session;  ///< instance, incarnation, name, keep-alive, grace
+    proto::FunctionLimits limits;
+    Duration attach_timeout = std::chrono::seconds(5);
+};
+
+enum class AttachmentState : std::uint8_t {
+    attaching,  ///< asked, no answer yet
+    ready,      ///< in use
+    down,       ///< session silent or gone; kept for the grace, resumed when it is back
+    reset,      ///< device lost its state; refuses work until acknowledge_reset()
+    lost,       ///< gone for good
+};
+
+class Attachment;
+
+/// The user of an attachment: the embedded provider or a channel. Lane thread.
+class AttachmentSink {
+public:
+    virtual ~AttachmentSink() = default;
+    virtual void on_completion(std::uint64_t cookie, Status status) noexcept = 0;
+    virtual void on_released(std::uint64_t cookie) noexcept = 0;
+    virtual void on_interrupt(std::uint32_t vector) noexcept = 0;
+    /// timeout, link_down, resumed, device_reset, device_lost, error
+    virtual void on_event(EventKind kind, const std::string& detail) noexcept = 0;
+};
+
+struct AttachmentCounters {
+    std::uint64_t dma_writes = 0, dma_reads = 0, dma_refused = 0;
+    std::uint64_t interrupts = 0, interrupts_refused = 0;
+};
+
+/// One attached function at the initiator. Lane thread; lives until Initiator::detach is done.
+class Attachment {
+public:
+    virtual ~Attachment() = default;
+    [[nodiscard]] virtual const FunctionInfo& info() const noexcept = 0;
+    [[nodiscard]] virtual AttachmentState state() const noexcept = 0;
+    [[nodiscard]] virtual PeerId peer() const noexcept = 0;
+    [[nodiscard]] virtual proto::FunctionHandle handle() const noexcept = 0;
+    virtual void set_sink(AttachmentSink* sink) noexcept = 0;
+
+    /// See proto::Function. device_lost, device_reset when it is so; BAR bounds are checked here.
+    [[nodiscard]] virtual Status submit(const proto::Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie,
+                                        bool notify) noexcept = 0;
+    [[nodiscard]] virtual Status request(const proto::Tlp& tlp, std::span<const std::byte> operand,
+                                         std::span<std::byte> into, std::uint64_t cookie) noexcept = 0;
+    [[nodiscard]] virtual bool posted_drained() const noexcept = 0;
+    [[nodiscard]] virtual std::uint64_t posted_submitted() const noexcept = 0;
+    [[nodiscard]] virtual std::uint64_t posted_released() const noexcept = 0;
+    /// Sequence that the next posted / non-posted record gets (a channel notes it in its slot).
+    [[nodiscard]] virtual std::uint64_t next_sequence(proto::RecordClass c) const noexcept = 0;
+    virtual void hurry() noexcept = 0;
+
+    /// Lets the device reach `host`. The announcement goes out in order with the posted writes.
+    /// Errors: invalid, busy (overlap), limit, would_block (posted window full).
+    [[nodiscard]] virtual Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) = 0;
+    /// From here on no byte of it is touched.
+    [[nodiscard]] virtual Status unmap(std::uint64_t iova) noexcept = 0;
+    /// Vectors 0..count-1 may be raised by the device (the MSI-X table is the caller's).
+    virtual void allow_interrupts(std::uint32_t count) noexcept = 0;
+    virtual void acknowledge_reset() noexcept = 0;
+    [[nodiscard]] virtual const AttachmentCounters& counters() const noexcept = 0;
+    [[nodiscard]] virtual const proto::FunctionCounters& function_counters() const noexcept = 0;
+};
+
+/// An attachment of an earlier life of this daemon (same instance), to be taken up again.
+struct SavedAttachment {
+    std::string name;
+    proto::FunctionHandle handle{};
+    FunctionInfo info;
+    std::uint64_t posted_next = 1;      ///< sequence of the first record that the channel will submit again
+    std::uint64_t non_posted_next = 1;
+    std::uint32_t interrupt_vectors = 0;
+    std::vector<DmaRange> mappings;     ///< local ones; the target still knows them
+};
+
+struct PeerStatus {
+    PeerId id = 0;
+    std::string name;     ///< of the target, "" until known
+    std::string address;
+    std::string port;
+    proto::SessionState state = proto::SessionState::idle;
+    Status why = Status::ok;
+    proto::Session* session = nullptr;
+};
+
+/// The initiator role of a lane. Everything from the lane's thread; results come by callback,
+/// exactly once, from the lane's thread.
+class Initiator final : public Task, public proto::SessionHandler {
+public:
+    using ListDone = std::function<void(Result<std::vector<FunctionInfo>>)>;
+    using AttachDone = std::function<void(Result<Attachment*>)>;
+    using Done = std::function<void(Status)>;
+
+    /// `memory` holds the function state; directory_memory for a daemon, process_memory embedded.
+    Initiator(Lane& lane, InitiatorConfig config, backend::Memory& memory);
+    ~Initiator() override;
+
+    /// Keeps a session to a target: opens it and opens it again whenever it is gone.
+    PeerId connect(PortId port, const transport::Address& to, const std::string& address_text);
+    [[nodiscard]] std::vector<PeerStatus> peers() const;
+    /// Functions of all peers that answer; those that do not within `timeout` are left out
+    /// (unreachable when none does).
+    void list(Duration timeout, ListDone done);
+    /// Attaches `name`, or `target/name` when several targets export the same name.
+    void attach(const std::string& name, AttachDone done);
+    /// Takes a saved attachment up again once its target answers.
+    void resume(const SavedAttachment& saved, AttachDone done);
+    /// Detaches: waits for the target's word, at most attach_timeout. The attachment is gone
+    /// when `done` is called.
+    void detach(Attachment& a, Done done);
+    /// All attachments.
+    void each(const std::function<void(Attachment&)>& f);
+    void on_watch(std::function<void(const Event&)> watcher);
+    /// Says goodbye; with `keep` the target keeps attachments for the grace.
+    void close(bool keep) noexcept;
+
+    // Task
+    bool turn(Time now) noexcept override;
+    [[nodiscard]] Time next_timer() const noexcept override;
+    // SessionHandler
+    void on_state(proto::Session& s, proto::SessionState state, Status why) noexcept override;
+    void on_list(proto::Session&, std::uint32_t) noexcept override {}
+    void on_list_reply(proto::Session& s, std::uint32_t request, unsigned index, unsigned count,
+                       const fl_function_desc& desc) noexcept override;
+    void on_attach(proto::Session&, const proto::AttachRequest&) noexcept override {}
+    void on_attach_reply(proto::Session& s, const proto::AttachReply& r) noexcept override;
+    void on_detach(proto::Session& s, std::uint32_t request, proto::FunctionHandle h, Status why) noexcept override;
+    void on_detach_reply(proto::Session& s, std::uint32_t request, proto::FunctionHandle h, Status status) noexcept override;
+    void on_event(proto::Session& s, unsigned event_code, proto::FunctionHandle h,
+                  const fl_function_desc& desc) noexcept override;
+
+private:
+    class Grip;
+    struct Peer;
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace farlane::lane

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: frames of its ports, work of its tasks. Hands on: frames to sessions and back.
+// Owns: ports, sessions and one turn of the loop. One lane = one thread at a time, no locks.
+// docs/architecture.md, "Lane".
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <vector>
+
+#include "proto/session.hpp"
+#include "transport/port.hpp"
+
+namespace farlane::lane {
+
+using proto::Duration;
+using proto::kNever;
+using proto::Time;
+using PortId = std::uint32_t;
+
+/// Something a lane turns besides its sessions: a channel, a target with its devices.
+/// All calls come from the lane.
+class Task {
+public:
+    virtual ~Task() = default;
+    /// Does what there is to do now. True = something was done (the lane stays awake).
+    virtual bool turn(Time now) noexcept = 0;
+    /// When turn() has to be called next even if nothing wakes the lane.
+    [[nodiscard]] virtual Time next_timer() const noexcept { return kNever; }
+    /// About to sleep: ask whoever feeds this task for a wake-up (Lane::wake or an fd added by
+    /// Lane::watch). False = there is work already, do not sleep.
+    [[nodiscard]] virtual bool prepare_sleep() noexcept { return true; }
+    /// Awake again: wake-ups are no longer needed.
+    virtual void woken() noexcept {}
+};
+
+/// Told about hellos that open a new session on a port. Implemented by Target.
+class Acceptor {
+public:
+    virtual ~Acceptor() = default;
+    virtual void on_hello(PortId port, const transport::Address* from, const proto::Hello& hello, Time now) noexcept = 0;
+};
+
+struct LaneConfig {
+    /// Empty turns go on for this long before the lane sleeps; the core is yielded in between.
+    std::chrono::microseconds spin{50};
+    /// Longest sleep while a port without interrupt is there.
+    std::chrono::microseconds max_nap{1000};
+    bool never_sleep = false;  ///< a core of its own: spin for ever
+};
+
+struct LaneCounters {
+    std::uint64_t turns = 0, busy_turns = 0, sleeps = 0, naps = 0;
+    std::uint64_t unknown_session = 0;  ///< frames for no session of this lane
+    std::uint64_t not_ours = 0;         ///< frames that are not of this protocol version
+    std::uint64_t bad_hello = 0;
+};
+
+class Lane {
+public:
+    explicit Lane(const LaneConfig& config = {});
+    ~Lane();
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+
+    // --- set-up and control: lane thread, or before run()
+    PortId add_port(std::unique_ptr<transport::Port> port);
+    [[nodiscard]] transport::Port& port(PortId id) noexcept;
+    [[nodiscard]] std::size_t port_count() const noexcept;
+    void listen(PortId port, Acceptor& acceptor);
+    void add(Task& task);
+    void remove(Task& task) noexcept;
+    /// Adds a file descriptor whose readability ends a sleep (the task reads it in turn()).
+    void watch(int fd);
+    void unwatch(int fd) noexcept;
+
+    /// Opens a session to `to` on `port`. `config.session_id` and `nonce` are chosen here.
+    proto::Session& connect(PortId port, const transport::Address& to, proto::SessionConfig config,
+                            proto::SessionHandler& handler);
+    /// One more path of a session opened by connect().
+    Status add_path(proto::Session& session, PortId port, const transport::Address& to);
+    /// Accepts a hello as a new session.
+    proto::Session& accept(PortId port, const transport::Address* from, const proto::Hello& hello,
+                           proto::SessionConfig config, proto::SessionHandler& handler);
+    /// Sends a refusal.
+    void reject(PortId port, const transport::Address* from, const proto::Hello& hello, Status why) noexcept;
+    /// Forgets a session after this turn. Its functions must be unbound.
+    void drop(proto::Session& session) noexcept;
+
+    // --- running
+    [[nodiscard]] Time now() const noexcept { return now_; }  ///< of this turn
+    [[nodiscard]] static Time clock() noexcept;               ///< CLOCK_MONOTONIC
+    /// One turn. True = something was done.
+    bool turn() noexcept;
+    /// Sleeps until a port, a watched fd, wake() or a timer, at most `at_most`.
+    void sleep(Duration at_most) noexcept;
+    /// turn() and sleep() until `stop`; wakes up for it.
+    void run(std::stop_token stop) noexcept;
+
+    // --- any thread
+    /// Runs `work` in the lane soon.
+    void post(std::function<void()> work);
+    void wake() noexcept;
+
+    [[nodiscard]] const LaneCounters& counters() const noexcept { return counters_; }
+    /// All sessions, for statistics; lane thread.
+    void each_session(const std::function<void(proto::Session&, PortId)>& f);
+
+private:
+    static constexpr std::size_t kBurst = 32;
+    struct PortSlot {
+        std::unique_ptr<transport::Port> port;
+        Acceptor* acceptor = nullptr;
+        bool armed = false;
+    };
+    struct PathSlot {
+        PortId port = 0;
+        transport::Address to;
+        bool used = false;
+    };
+    struct SessionSlot {
+        std::unique_ptr<proto::Session> session;
+        std::vector<PathSlot> paths;
+        std::uint32_t id = 0;
+        Time timer = kNever;
+        bool dropped = false;
+    };
+
+    SessionSlot& new_slot(proto::SessionConfig& config);
+    [[nodiscard]] SessionSlot* slot_of(std::uint32_t session_id) noexcept;
+    [[nodiscard]] SessionSlot* slot_of(const proto::Session& session) noexcept;
+    bool receive(PortId id) noexcept;
+    void dispatch(PortId id, transport::RxFrame& frame) noexcept;
+    void hello(PortId id, transport::RxFrame& frame) noexcept;
+    bool transmit(SessionSlot& slot) noexcept;
+    bool run_posted() noexcept;
+    void forget_dropped() noexcept;
+    [[nodiscard]] Time next_timer() const noexcept;
+    bool prepare_sleep() noexcept;
+    void woken() noexcept;
+
+    LaneConfig config_;
+    LaneCounters counters_;
+    Time now_{};
+    std::vector<PortSlot> ports_;
+    std::vector<std::unique_ptr<SessionSlot>> slots_;
+    std::vector<Task*> tasks_;
+    std::vector<std::function<void()>> posted_, running_;
+    std::mutex posted_mutex_;
+    std::atomic<bool> has_posted_{false};
+    std::atomic<bool> sleeping_{false};
+    std::atomic<bool> woken_{false};
+    bool some_dropped_ = false;
+    int epoll_fd_ = -1;
+    int wake_fd_ = -1;
+};
+
+}  // namespace farlane::lane
