@@ -38,7 +38,7 @@ constexpr unsigned kMaxMsixVectors = 2048;
     return sizeof(fl_ack) + ranges * sizeof(fl_ack_range);
 }
 
-[[nodiscard]] constexpr int class_of(TlpType type) noexcept {
+[[nodiscard]] inline int class_of(TlpType type) noexcept {
     return fl_tlp_class(static_cast<std::uint8_t>(type));
 }
 /// True when a record of this type carries length_bytes of payload (a read only asks for them).
