@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# The entry to Farlane. `make` alone lists what there is. Everything that is built lands in build/;
+# programs in build/release/bin.
+
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+SETUP   ?= yes
+PREFIX  ?= /usr/local
+DESTDIR ?=
+RELEASE := build/release
+
+export FARLANE_JOBS := $(JOBS)
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help setup configure build demo test test-long bench check format install clean
+
+help:
+	@echo 'Farlane: PCIe functions of another machine, over Ethernet, in software.'
+	@echo
+	@echo '  make setup      install the Debian packages that are missing (sudo when not root)'
+	@echo '  make build      build everything; programs in $(RELEASE)/bin'
+	@echo '  make demo       two daemons, a remote accelerator and a remote NVMe at work'
+	@echo '                  PICTURE=path (PNG or PPM)  PORT=udp|dpdk'
+	@echo '  make test       build, then all tests: release, fuzz 10 s each, asan+ubsan, tsan, no DPDK'
+	@echo '                  STAGES="style release fuzz asan tsan nodpdk" picks some of them'
+	@echo '  make test-long  the same with fuzz 60 s each and the long simulations'
+	@echo '  make bench      benchmarks beside the limits of this machine; JSON in bench/results'
+	@echo '  make check      static checks: format, cppcheck, shellcheck, style'
+	@echo '  make format     clang-format over all sources'
+	@echo '  make install    install into DESTDIR/PREFIX (PREFIX=$(PREFIX))'
+	@echo '  make clean      remove build/'
+	@echo
+	@echo 'Variables: JOBS=$(JOBS)  SETUP=no skips the package check  DESTDIR  PREFIX'
+
+setup:
+ifeq ($(SETUP),yes)
+	@bash sdk/tools/setup/setup.sh
+endif
+
+configure: setup
+	@test -f $(RELEASE)/build.ninja || cmake --preset release
+
+build: configure
+	@cmake --build --preset release --parallel $(JOBS)
+
+demo: build
+	@bash sdk/tools/demo/demo.sh --bin $(RELEASE)/bin $(if $(PORT),--port '$(PORT)') $(if $(PICTURE),--picture '$(PICTURE)')
+
+test: setup
+	@bash tests/run.sh $(STAGES)
+
+test-long: setup
+	@bash tests/run.sh --long $(STAGES)
+
+bench: build
+	@bash bench/run.sh --bin $(RELEASE)/bin
+
+check: configure
+	@bash tests/style/static.sh $(RELEASE)
+
+format: setup
+	@bash tests/style/format.sh --write
+
+install: build
+	@DESTDIR='$(DESTDIR)' cmake --install $(RELEASE) --prefix '$(PREFIX)'
+
+clean:
+	rm -rf build
