@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: what a configuration says of a device. Hands on: the device. Owns: nothing.
+#pragma once
+
+#include <memory>
+
+#include "backend/backend.hpp"
+
+namespace farlane::firmware {
+
+/// NVM Express controller (devices/nvme). Keeps its state in `memory`, which must outlive it.
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_nvme(const backend::DeviceConfig& config,
+                                                                 backend::Memory& memory);
+/// Farlane accelerator (devices/accel). Memory as above.
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_accel(const backend::DeviceConfig& config,
+                                                                  backend::Memory& memory);
+
+}  // namespace farlane::firmware
