@@ -70,7 +70,7 @@ Drop read_ack(std::span<const std::byte> bytes, std::uint8_t type, AckRecord& ou
     if (bytes.size() != ack_record_bytes(out.range_count)) return Drop::record_field;
     if (out.first_length == 0) return Drop::record_field;
     // Packet numbers begin with 1: no range may reach below it.
-    if (out.largest < out.first_length) return Drop::ack_impossible;
+    if (out.largest < out.first_length || out.largest > kMaxPacketNumber) return Drop::ack_impossible;
     std::uint64_t low = out.largest - out.first_length + 1;
     for (unsigned i = 0; i < out.range_count; ++i) {
         const AckRange r = out.range(i);
@@ -126,7 +126,7 @@ Drop parse_header(std::span<const std::byte> frame, Header& out) noexcept {
     if (out.frame_bytes < around || out.frame_bytes > frame.size() || out.frame_bytes > FL_FRAME_MAX_BYTES)
         return Drop::frame_length;
     if ((out.frame_bytes - around) % FL_RECORD_ALIGN_BYTES != 0) return Drop::frame_length;
-    if (out.packet_number == 0) return Drop::packet_old;  // numbers begin with 1
+    if (out.packet_number == 0 || out.packet_number > kMaxPacketNumber) return Drop::packet_old;
     return kNoDrop;
 }
 

@@ -23,6 +23,8 @@ namespace farlane::proto {
 constexpr Drop kNoDrop = Drop::count;
 /// Highest record sequence; the two bits above are kept free (proto/memory.hpp, intent).
 constexpr std::uint64_t kMaxSequence = (std::uint64_t{1} << 62) - 1;
+/// Highest packet number, so that sums of two never wrap.
+constexpr std::uint64_t kMaxPacketNumber = (std::uint64_t{1} << 62) - 1;
 /// Smallest memory BAR, PCI 3.0 6.2.5.1, and most MSI-X vectors, PCIe 6.0 7.7.2.
 constexpr std::uint64_t kMinBarBytes = 16;
 constexpr unsigned kMaxMsixVectors = 2048;

@@ -18,7 +18,7 @@ namespace farlane::proto {
     X(frame_session, "no such session")                                                      \
     X(frame_path, "no such path")                                                            \
     X(packet_duplicate, "packet number seen before")                                         \
-    X(packet_old, "packet number below the window")                                          \
+    X(packet_old, "packet number outside the window")                                        \
     X(record_truncated, "record reaches past the end of its frame")                          \
     X(record_family, "unknown record family")                                                \
     X(record_type, "unknown record type")                                                    \

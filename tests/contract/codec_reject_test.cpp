@@ -67,6 +67,8 @@ TEST(Reject, FrameHeader) {
     f = good;
     f.set(offsetof(fl_frame_header, packet_number), 0);
     EXPECT_EQ(f.header_drop(), Drop::packet_old);
+    f.set(offsetof(fl_frame_header, packet_number) + 7, 0x40);  // 2^62
+    EXPECT_EQ(f.header_drop(), Drop::packet_old);
 }
 
 TEST(Reject, FrameBeyondTheLargest) {
@@ -331,6 +333,7 @@ TEST(Reject, Acknowledgements) {
     EXPECT_EQ(with([](fl_ack& k) { k.first_length.set(0); }), Drop::record_field);
     EXPECT_EQ(with([](fl_ack& k) { k.first_length.set(11); }), Drop::ack_impossible);
     EXPECT_EQ(with([](fl_ack& k) { k.largest.set(0); }), Drop::ack_impossible);
+    EXPECT_EQ(with([](fl_ack& k) { k.largest.set(proto::kMaxPacketNumber + 1); }), Drop::ack_impossible);
     EXPECT_EQ(with([](fl_ack& k) { k.largest.set(9); }), kNoDrop);               // the run 1..4 below 5..7
     EXPECT_EQ(with([](fl_ack& k) { k.largest.set(8); }), Drop::ack_impossible);  // would reach packet 0
     Frame f = good;
