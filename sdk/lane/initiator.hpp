@@ -28,6 +28,7 @@ struct InitiatorConfig {
     proto::SessionConfig session;  ///< instance, incarnation, name, keep-alive, grace
     proto::FunctionLimits limits;
     Duration attach_timeout = std::chrono::seconds(5);
+    Duration reconnect_delay = std::chrono::milliseconds(100);
 };
 
 enum class AttachmentState : std::uint8_t {
@@ -111,6 +112,8 @@ struct PeerStatus {
     proto::Session* session = nullptr;
 };
 
+class Grip;  // the Attachment there is
+
 /// The initiator role of a lane. Everything from the lane's thread; results come by callback,
 /// exactly once, from the lane's thread.
 class Initiator final : public Task, public proto::SessionHandler {
@@ -158,10 +161,36 @@ public:
                   const fl_function_desc& desc) noexcept override;
 
 private:
-    class Grip;
     struct Peer;
-    struct State;
-    std::unique_ptr<State> state_;
+    struct Pending;
+    struct Listing;
+
+    [[nodiscard]] Peer* peer_of(const proto::Session& s) noexcept;
+    [[nodiscard]] Grip* grip_of(const proto::Session& s, proto::FunctionHandle h) noexcept;
+    [[nodiscard]] Result<Peer*> choose_peer(std::string& name);
+    void open_session(Peer& peer);
+    void went_down(Peer& peer) noexcept;
+    void came_up(Peer& peer) noexcept;
+    void ask(Pending& p, Peer& peer) noexcept;
+    void attached(Pending& p, proto::Session& s, const proto::AttachReply& r);
+    void resumed(Pending& p, proto::Session& s, const proto::AttachReply& r);
+    void fail(std::uint32_t request, Status status, const std::string& detail);
+    [[nodiscard]] Result<Grip*> make_grip(Peer& peer, const std::string& name);
+    void lose(Grip& g, const std::string& why);
+    void finish_listing(Listing& l);
+    void tell(EventKind kind, const std::string& function, const Peer& peer, const std::string& detail);
+    void attach_at(Peer& peer, const std::string& name, AttachDone done);
+
+    Lane& lane_;
+    InitiatorConfig config_;
+    backend::Memory& memory_;
+    std::vector<std::unique_ptr<Peer>> peers_;
+    std::vector<std::unique_ptr<Grip>> grips_;
+    std::vector<std::unique_ptr<Pending>> pending_;
+    std::vector<std::unique_ptr<Listing>> listings_;
+    std::function<void(const Event&)> watcher_;
+    std::uint32_t next_request_ = 1;
+    bool closing_ = false;
 };
 
 }  // namespace farlane::lane

@@ -88,6 +88,8 @@ public:
     /// Accepts a hello as a new session.
     proto::Session& accept(PortId port, const transport::Address* from, const proto::Hello& hello,
                            proto::SessionConfig config, proto::SessionHandler& handler);
+    /// A hello that repeats itself or opens a further path of an accepted session.
+    void join(proto::Session& session, PortId port, const transport::Address* from, const proto::Hello& hello);
     /// Sends a refusal.
     void reject(PortId port, const transport::Address* from, const proto::Hello& hello, Status why) noexcept;
     /// Forgets a session after this turn. Its functions must be unbound.
@@ -100,6 +102,11 @@ public:
     bool turn() noexcept;
     /// Sleeps until a port, a watched fd, wake() or a timer, at most `at_most`.
     void sleep(Duration at_most) noexcept;
+    /// The same in three steps, for a lane that several threads turn under a lock of theirs: only
+    /// wait() runs without it. Returns how long to wait; zero = there is work, do not wait.
+    [[nodiscard]] Duration before_sleep(Duration at_most) noexcept;
+    void wait(Duration at_most) noexcept;
+    void after_sleep() noexcept;
     /// turn() and sleep() until `stop`; wakes up for it.
     void run(std::stop_token stop) noexcept;
 
@@ -128,22 +135,25 @@ private:
         std::unique_ptr<proto::Session> session;
         std::vector<PathSlot> paths;
         std::uint32_t id = 0;
-        Time timer = kNever;
+        proto::PathId last_path = 0;  ///< guess for the next frame
+        bool blocked = false;         ///< its port took no more
         bool dropped = false;
     };
 
+    [[nodiscard]] proto::PathConfig path_config(PortId port) const noexcept;
     SessionSlot& new_slot(proto::SessionConfig& config);
     [[nodiscard]] SessionSlot* slot_of(std::uint32_t session_id) noexcept;
-    [[nodiscard]] SessionSlot* slot_of(const proto::Session& session) noexcept;
+    static void set_path(SessionSlot& slot, proto::PathId path, PortId port, const transport::Address* to);
     bool receive(PortId id) noexcept;
     void dispatch(PortId id, transport::RxFrame& frame) noexcept;
     void hello(PortId id, transport::RxFrame& frame) noexcept;
     bool transmit(SessionSlot& slot) noexcept;
+    bool build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept;
+    bool run_timers(SessionSlot& slot) noexcept;
     bool run_posted() noexcept;
     void forget_dropped() noexcept;
     [[nodiscard]] Time next_timer() const noexcept;
-    bool prepare_sleep() noexcept;
-    void woken() noexcept;
+    [[nodiscard]] bool prepare_sleep(Duration& at_most) noexcept;
 
     LaneConfig config_;
     LaneCounters counters_;
@@ -157,6 +167,7 @@ private:
     std::atomic<bool> sleeping_{false};
     std::atomic<bool> woken_{false};
     bool some_dropped_ = false;
+    Duration nap_{};  ///< next sleep of a lane that has a port without interrupt
     int epoll_fd_ = -1;
     int wake_fd_ = -1;
 };

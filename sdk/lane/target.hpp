@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.hpp"
@@ -36,6 +37,8 @@ struct ExportStatus {
     std::uint64_t interrupts = 0;
     const proto::FunctionCounters* counters = nullptr;     ///< null while nobody has it
 };
+
+class Export;
 
 /// The target role of a lane. Everything from the lane's thread.
 class Target final : public Task, public Acceptor, public proto::SessionHandler {
@@ -75,9 +78,20 @@ public:
 
 private:
     struct Peer;
-    class Export;
-    struct State;
-    std::unique_ptr<State> state_;
+
+    [[nodiscard]] Peer* peer_of(const proto::Session& s) noexcept;
+    [[nodiscard]] Export* export_of(std::string_view name) noexcept;
+    void retire(Peer& peer) noexcept;
+    [[nodiscard]] proto::AttachReply attach(proto::Session& s, const Peer& peer, const proto::AttachRequest& r) noexcept;
+    void announce(unsigned event_code, const Export& e) noexcept;
+    void tell(const Export& e, const std::string& what, const std::string& detail = {}) const;
+
+    Lane& lane_;
+    TargetConfig config_;
+    backend::Memory& memory_;
+    std::vector<std::unique_ptr<Export>> exports_;  ///< index = that of the handle; null = free
+    std::vector<std::unique_ptr<Peer>> peers_;
+    std::function<void(const TargetEvent&)> watcher_;
 };
 
 }  // namespace farlane::lane

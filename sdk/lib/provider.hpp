@@ -3,6 +3,7 @@
 // Owns: nothing. The ops table between the API and its providers (embedded, daemon, later kernel).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +18,7 @@
 namespace farlane::provider {
 
 /// Memory that a provider can reach.
-class Buffer {
+class Buffer : public std::enable_shared_from_this<Buffer> {
 public:
     virtual ~Buffer() = default;
     [[nodiscard]] virtual std::span<std::byte> bytes() const noexcept = 0;
@@ -42,13 +43,16 @@ public:
 
     virtual void enable_interrupts(unsigned count) = 0;
     [[nodiscard]] virtual int interrupt_fd(unsigned vector) = 0;
+    /// Waits for the eventfd; a provider without a thread of its own makes progress meanwhile.
+    [[nodiscard]] virtual bool wait_interrupt(unsigned vector, std::chrono::milliseconds timeout);
 
     [[nodiscard]] virtual std::shared_ptr<Buffer> allocate(std::size_t bytes) = 0;
     [[nodiscard]] virtual std::uint64_t map(const std::shared_ptr<Buffer>& buffer, std::size_t offset,
                                             std::size_t bytes, DmaDirection direction) = 0;
     virtual void unmap(std::uint64_t iova) = 0;
 
-    virtual void reset() = 0;
+    /// Function level reset by configuration space (provider.cpp).
+    virtual void reset();
     virtual void acknowledge_reset() = 0;
     /// Throws what is wrong with the device now (device_lost, device_reset), if anything.
     virtual void check() = 0;
@@ -66,6 +70,17 @@ public:
     [[nodiscard]] virtual std::optional<Event> next_event(std::chrono::milliseconds timeout) = 0;
     virtual bool poll() = 0;
 };
+
+// --- what every provider does the same way, with the calls above (device_setup.cpp)
+
+/// Offset of a capability (PCIe 6.0, 7.5.1.2.11) of the device, 0 = it has none. The list of a hostile
+/// device may loop; it is walked 48 steps at most.
+[[nodiscard]] std::uint32_t find_capability(DeviceProvider& d, std::uint8_t id);
+/// Writes MSI-X table entries 0..count-1 (message address kMsiAddress, data = vector) and enables
+/// MSI-X. Error: limit.
+void program_msix(DeviceProvider& d, unsigned count);
+/// Drains an eventfd; true when it was set within `timeout`.
+[[nodiscard]] bool wait_eventfd(int fd, std::chrono::milliseconds timeout);
 
 [[nodiscard]] std::shared_ptr<Provider> open_embedded(const FabricOptions& options);
 [[nodiscard]] std::shared_ptr<Provider> open_daemon(const FabricOptions& options);

@@ -120,6 +120,10 @@ public:
     /// Answer to a request that was put off with Answer::later; its data is already in `result`.
     void answer(RequestId id, Status status, Time now) noexcept;
 
+    /// Gives up a function that is bound to no session: its requests complete with `why`, its posted
+    /// records are dropped (their payloads are released), FunctionEvent::lost follows.
+    void abandon(Status why, Time now) noexcept;
+
     /// True when every posted record submitted so far has been released by the peer.
     [[nodiscard]] bool posted_drained() const noexcept;
     /// Sequence of the last posted record submitted / released by the peer.

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: what targets say. Hands on: attachments and events. Owns: the peers, their
+// sessions (opened again whenever they are gone) and the attachments.
+// What applications ask for is in initiator_requests.cpp.
+#include "lane/initiator.hpp"
+
+#include <algorithm>
+
+#include "lane/grip.hpp"
+#include "lane/initiator_state.hpp"
+
+namespace farlane::lane {
+
+Initiator::Initiator(Lane& lane, InitiatorConfig config, backend::Memory& memory)
+    : lane_(lane), config_(std::move(config)), memory_(memory) {
+    lane_.add(*this);
+}
+
+Initiator::~Initiator() {
+    lane_.remove(*this);
+    grips_.clear();
+    for (auto& p : peers_)
+        if (p->session != nullptr) lane_.drop(*p->session);
+}
+
+Initiator::Peer* Initiator::peer_of(const proto::Session& s) noexcept {
+    for (auto& p : peers_)
+        if (p->session == &s) return p.get();
+    return nullptr;
+}
+
+Grip* Initiator::grip_of(const proto::Session& s, proto::FunctionHandle h) noexcept {
+    for (auto& g : grips_)
+        if (g->session() == &s && g->handle() == h) return g.get();
+    return nullptr;
+}
+
+void Initiator::on_watch(std::function<void(const Event&)> watcher) { watcher_ = std::move(watcher); }
+
+void Initiator::tell(EventKind kind, const std::string& function, const Peer& peer, const std::string& detail) {
+    if (watcher_) watcher_({kind, function, peer.name, detail, std::chrono::system_clock::now()});
+}
+
+PeerId Initiator::connect(PortId port, const transport::Address& to, const std::string& address_text) {
+    auto peer = std::make_unique<Peer>();
+    peer->id = static_cast<PeerId>(peers_.size());
+    peer->port = port;
+    peer->to = to;
+    peer->address = address_text;
+    peers_.push_back(std::move(peer));
+    open_session(*peers_.back());
+    return peers_.back()->id;
+}
+
+void Initiator::open_session(Peer& peer) {
+    peer.retry_at = kNever;
+    peer.session = &lane_.connect(peer.port, peer.to, config_.session, *this);
+}
+
+std::vector<PeerStatus> Initiator::peers() const {
+    std::vector<PeerStatus> all;
+    for (const auto& p : peers_)
+        all.push_back({p->id, p->name, p->address, lane_.port(p->port).info().url,
+                       p->session != nullptr ? p->session->state() : proto::SessionState::closed, p->why, p->session});
+    return all;
+}
+
+void Initiator::each(const std::function<void(Attachment&)>& f) {
+    for (auto& g : grips_) f(*g);
+}
+
+void Initiator::came_up(Peer& peer) noexcept {
+    const bool was_up = peer.up;
+    peer.up = true;
+    peer.why = Status::ok;
+    peer.silent_since = kNever;
+    peer.name = peer.session->peer().name;
+    if (!was_up) tell(EventKind::link_up, "", peer, peer.address);
+    for (auto& g : grips_) {
+        if (g->peer() != peer.id || g->state() == AttachmentState::lost) continue;
+        if (g->session() == peer.session) {
+            g->up();  // was only silent
+        } else if (g->state() != AttachmentState::attaching) {
+            // A session of its own answers: take the attachment up again there.
+            const bool asked = std::ranges::any_of(pending_, [&](const auto& p) { return p->kind == Pending::Kind::resume && p->grip == g.get(); });
+            if (!asked) {
+                auto p = std::make_unique<Pending>();
+                p->kind = Pending::Kind::resume;
+                p->request = next_request_++;
+                p->peer = peer.id;
+                p->grip = g.get();
+                p->name = g->name();
+                pending_.push_back(std::move(p));
+            }
+        }
+    }
+    for (auto& p : pending_)
+        if (p->peer == peer.id) ask(*p, peer);
+    for (auto& l : listings_)
+        for (auto& part : l->parts)
+            if (part.peer == peer.id && part.wanted == kUnknownCount) peer.session->send_list(l->request);
+}
+
+void Initiator::went_down(Peer& peer) noexcept {
+    if (peer.up) tell(EventKind::link_down, "", peer, std::string(status_text(peer.why)));
+    peer.up = false;
+    for (auto& p : pending_)
+        if (p->peer == peer.id) p->sent = false;
+}
+
+void Initiator::on_state(proto::Session& s, proto::SessionState state, Status why) noexcept {
+    auto* peer = peer_of(s);
+    if (peer == nullptr) return;
+    const Time deadline = lane_.now() + config_.session.grace;
+    switch (state) {
+    case proto::SessionState::open: came_up(*peer); break;
+    case proto::SessionState::silent:
+        peer->why = Status::timeout;
+        peer->silent_since = lane_.now();
+        went_down(*peer);
+        for (auto& g : grips_)
+            if (g->session() == &s) g->down(deadline, false, "the target is silent");
+        break;
+    case proto::SessionState::closed:
+        peer->why = why;
+        for (auto& g : grips_)
+            if (g->session() == &s) g->down(deadline, true, "the session is gone: " + std::string(status_text(why)));
+        lane_.drop(s);
+        peer->session = nullptr;
+        peer->retry_at = lane_.now() + config_.reconnect_delay;
+        went_down(*peer);
+        break;
+    default: break;
+    }
+}
+
+void Initiator::lose(Grip& g, const std::string& why) {
+    g.lose(why);
+    tell(EventKind::device_lost, g.info().name, *peers_[g.peer()], why);
+}
+
+void Initiator::on_detach(proto::Session& s, std::uint32_t request, proto::FunctionHandle h, Status) noexcept {
+    s.send_detach_reply(request, h, Status::ok);
+    if (auto* g = grip_of(s, h); g != nullptr) lose(*g, "removed by the target");
+}
+
+void Initiator::on_event(proto::Session& s, unsigned event_code, proto::FunctionHandle,
+                         const fl_function_desc& desc) noexcept {
+    const auto* peer = peer_of(s);
+    if (peer == nullptr) return;
+    const auto info = to_info(desc, peer->name);
+    if (event_code == FL_EVENT_ADDED) tell(EventKind::added, info.name, *peer, info.model);
+    if (event_code == FL_EVENT_REMOVED) tell(EventKind::removed, info.name, *peer, info.model);
+}
+
+void Initiator::close(bool keep) noexcept {
+    closing_ = true;
+    for (auto& g : grips_)
+        if (!keep && g->session() != nullptr) g->session()->send_detach(0, g->handle(), Status::ok);
+    if (!keep) grips_.clear();
+    for (auto& p : peers_) {
+        if (p->session == nullptr) continue;
+        auto& s = *p->session;
+        p->session = nullptr;
+        for (auto& g : grips_)
+            if (g->session() == &s) g->down(kNever, true, "this daemon stops");
+        s.close(Status::ok, lane_.now());
+        lane_.drop(s);
+    }
+}
+
+bool Initiator::turn(Time now) noexcept {
+    bool busy = false;
+    for (auto& p : peers_) {
+        if (closing_) break;
+        // A target that restarted does not know the old session: say hello again. Resuming loses nothing.
+        if (p->session != nullptr && p->silent_since != kNever && now - p->silent_since >= config_.session.keepalive) {
+            auto& old = *p->session;
+            p->silent_since = kNever;
+            for (auto& g : grips_)
+                if (g->session() == &old) g->down(now + config_.session.grace, true, "the target is silent");
+            lane_.drop(old);
+            open_session(*p);
+            busy = true;
+        } else if (p->session == nullptr && p->retry_at <= now) {
+            open_session(*p);
+            busy = true;
+        }
+    }
+    for (std::size_t i = 0; i < grips_.size(); ++i)
+        if (grips_[i]->deadline() <= now) {
+            lose(*grips_[i], "the grace is over");
+            busy = true;
+        }
+    for (std::size_t i = 0; i < pending_.size(); ++i)
+        if (pending_[i]->deadline <= now) {
+            fail(pending_[i]->request, pending_[i]->sent ? Status::timeout : Status::unreachable, "");
+            return true;
+        }
+    for (auto& l : listings_)
+        if (l->deadline <= now) {
+            finish_listing(*l);
+            return true;
+        }
+    return busy;
+}
+
+Time Initiator::next_timer() const noexcept {
+    Time next = kNever;
+    for (const auto& p : peers_) {
+        if (p->session == nullptr) next = std::min(next, p->retry_at);
+        if (p->silent_since != kNever) next = std::min(next, p->silent_since + config_.session.keepalive);
+    }
+    for (const auto& g : grips_) next = std::min(next, g->deadline());
+    for (const auto& p : pending_) next = std::min(next, p->deadline);
+    for (const auto& l : listings_) next = std::min(next, l->deadline);
+    return next;
+}
+
+}  // namespace farlane::lane

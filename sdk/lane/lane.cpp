@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: frames of its ports, work of its tasks. Hands on: frames to sessions and back.
+// Owns: ports, sessions and one turn of the loop.
+#include "lane/lane.hpp"
+
+#include <sched.h>
+#include <sys/random.h>
+
+#include <ctime>
+
+namespace farlane::lane {
+namespace {
+
+constexpr Duration kFirstNap = std::chrono::microseconds(20);
+constexpr unsigned kSlotBits = 16;  // session id = random << kSlotBits | slot: dispatch is one index
+constexpr std::size_t kPathOffset = offsetof(fl_frame_header, path);
+
+std::uint64_t random64() noexcept {
+    std::uint64_t v = 0;
+    while (getrandom(&v, sizeof v, 0) != static_cast<ssize_t>(sizeof v)) {
+    }
+    return v;
+}
+
+proto::PathId path_of(const transport::RxFrame& f) noexcept {
+    return static_cast<proto::PathId>(std::to_integer<unsigned>(f.data[kPathOffset]) |
+                                      std::to_integer<unsigned>(f.data[kPathOffset + 1]) << 8);
+}
+
+}  // namespace
+
+Time Lane::clock() noexcept {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return Time{std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)};
+}
+
+PortId Lane::add_port(std::unique_ptr<transport::Port> port) {
+    if (const int fd = port->wait_fd(); fd >= 0) watch(fd);
+    ports_.push_back({std::move(port), nullptr, false});
+    return static_cast<PortId>(ports_.size() - 1);
+}
+
+transport::Port& Lane::port(PortId id) noexcept { return *ports_[id].port; }
+
+std::size_t Lane::port_count() const noexcept { return ports_.size(); }
+
+void Lane::listen(PortId port, Acceptor& acceptor) { ports_[port].acceptor = &acceptor; }
+
+void Lane::add(Task& task) { tasks_.push_back(&task); }
+
+void Lane::remove(Task& task) noexcept { std::erase(tasks_, &task); }
+
+proto::PathConfig Lane::path_config(PortId port) const noexcept {
+    const auto& info = ports_[port].port->info();
+    return {.max_frame_bytes = info.max_frame_bytes, .reliable_mtu = info.reliable_mtu};
+}
+
+Lane::SessionSlot& Lane::new_slot(proto::SessionConfig& config) {
+    std::size_t at = 0;
+    while (at < slots_.size() && slots_[at]) ++at;
+    if (at == slots_.size()) slots_.emplace_back();
+    slots_[at] = std::make_unique<SessionSlot>();
+    const auto high = static_cast<std::uint32_t>(random64()) | 1U;
+    slots_[at]->id = high << kSlotBits | static_cast<std::uint32_t>(at);
+    config.session_id = slots_[at]->id;
+    config.nonce = random64();
+    return *slots_[at];
+}
+
+Lane::SessionSlot* Lane::slot_of(std::uint32_t session_id) noexcept {
+    const auto at = session_id & ((1U << kSlotBits) - 1);
+    if (at >= slots_.size() || !slots_[at] || slots_[at]->id != session_id || slots_[at]->dropped) return nullptr;
+    return slots_[at].get();
+}
+
+void Lane::set_path(SessionSlot& slot, proto::PathId path, PortId port, const transport::Address* to) {
+    if (slot.paths.size() <= path) slot.paths.resize(path + 1U);
+    slot.paths[path] = {port, to != nullptr ? *to : transport::Address{}, true};
+}
+
+proto::Session& Lane::connect(PortId port, const transport::Address& to, proto::SessionConfig config,
+                              proto::SessionHandler& handler) {
+    now_ = clock();
+    auto& slot = new_slot(config);
+    slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>());
+    set_path(slot, slot.session->add_path(path_config(port), now_), port, &to);
+    wake();
+    return *slot.session;
+}
+
+Status Lane::add_path(proto::Session& session, PortId port, const transport::Address& to) {
+    auto* slot = slot_of(session.session_id());
+    if (slot == nullptr) return Status::not_found;
+    set_path(*slot, session.add_path(path_config(port), clock()), port, &to);
+    wake();
+    return Status::ok;
+}
+
+proto::Session& Lane::accept(PortId port, const transport::Address* from, const proto::Hello& hello,
+                             proto::SessionConfig config, proto::SessionHandler& handler) {
+    auto& slot = new_slot(config);
+    set_path(slot, hello.path, port, from);
+    slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>(), hello,
+                                                    path_config(port), now_);
+    return *slot.session;
+}
+
+void Lane::join(proto::Session& session, PortId port, const transport::Address* from, const proto::Hello& hello) {
+    auto* slot = slot_of(session.session_id());
+    if (slot == nullptr) return;
+    set_path(*slot, hello.path, port, from);
+    session.on_hello(hello, path_config(port), now_);
+}
+
+void Lane::reject(PortId port, const transport::Address* from, const proto::Hello& hello, Status why) noexcept {
+    auto& p = *ports_[port].port;
+    transport::TxFrame frame;
+    if (p.tx_alloc({&frame, 1}) != 1) return;
+    frame.size_bytes =
+        static_cast<std::uint32_t>(proto::build_reject({frame.data, frame.capacity_bytes}, hello, why));
+    frame.to = from;
+    p.tx_send({&frame, 1});
+}
+
+void Lane::drop(proto::Session& session) noexcept {
+    if (auto* slot = slot_of(session.session_id()); slot != nullptr) {
+        slot->dropped = true;
+        some_dropped_ = true;
+    }
+}
+
+void Lane::forget_dropped() noexcept {
+    some_dropped_ = false;
+    for (auto& slot : slots_)
+        if (slot && slot->dropped) {
+            (void)transmit(*slot);  // its goodbye
+            slot.reset();
+        }
+}
+
+void Lane::hello(PortId id, transport::RxFrame& frame) noexcept {
+    auto* acceptor = ports_[id].acceptor;
+    const auto hello = proto::parse_hello({frame.data, frame.size_bytes});
+    if (!hello.ok() || acceptor == nullptr) {
+        ++counters_.bad_hello;
+        return;
+    }
+    acceptor->on_hello(id, frame.from, hello.value(), now_);
+}
+
+void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
+    const auto session_id = proto::peek_session({frame.data, frame.size_bytes});
+    if (!session_id) {
+        ++counters_.not_ours;
+        return;
+    }
+    if (*session_id == 0) return hello(id, frame);
+    auto* slot = slot_of(*session_id);
+    if (slot == nullptr) {
+        ++counters_.unknown_session;
+        return;
+    }
+    slot->session->on_frame({frame.data, frame.size_bytes}, path_of(frame), now_);
+}
+
+bool Lane::receive(PortId id) noexcept {
+    auto& port = *ports_[id].port;
+    port.flush();
+    std::array<transport::RxFrame, kBurst> frames;
+    const auto n = port.rx_burst(frames);
+    if (n == 0) return false;
+    for (std::size_t i = 0; i < n; ++i) {
+        if (i + 1 < n) __builtin_prefetch(frames[i + 1].data);
+        dispatch(id, frames[i]);
+    }
+    port.rx_release({frames.data(), n});
+    return true;
+}
+
+// One frame of the session into a buffer of the port its path uses. The path is known only
+// after building; a wrong guess (two ports, taking turns) costs one copy.
+bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept {
+    port = slot.paths[slot.last_path].port;
+    if (ports_[port].port->tx_alloc({&frame, 1}) != 1) {
+        slot.blocked = true;
+        return false;
+    }
+    const auto built = slot.session->build({frame.data, frame.capacity_bytes}, now_);
+    if (built.bytes == 0) {
+        ports_[port].port->tx_free({&frame, 1});
+        return false;
+    }
+    frame.size_bytes = static_cast<std::uint32_t>(built.bytes);
+    slot.last_path = built.path;
+    const PortId right = slot.paths[built.path].port;
+    if (right != port) {
+        transport::TxFrame other;
+        if (ports_[right].port->tx_alloc({&other, 1}) == 1) {
+            std::copy_n(frame.data, built.bytes, other.data);
+            other.size_bytes = frame.size_bytes;
+            ports_[port].port->tx_free({&frame, 1});
+            frame = other;
+            port = right;
+        }  // else: sent on the wrong port and lost there; recovered as any loss
+    }
+    frame.to = &slot.paths[built.path].to;
+    return true;
+}
+
+bool Lane::transmit(SessionSlot& slot) noexcept {
+    std::array<transport::TxFrame, kBurst> batch;
+    std::size_t n = 0;
+    PortId batch_port = 0;
+    bool sent = false;
+    slot.blocked = false;
+    while (n < kBurst && slot.session->wants_to_send(now_)) {
+        PortId port = 0;
+        transport::TxFrame frame;
+        if (!build_one(slot, frame, port)) break;
+        if (n > 0 && port != batch_port) {
+            ports_[batch_port].port->tx_send({batch.data(), n});
+            n = 0;
+        }
+        batch[n++] = frame;
+        batch_port = port;
+        sent = true;
+    }
+    if (n > 0) ports_[batch_port].port->tx_send({batch.data(), n});
+    return sent;
+}
+
+bool Lane::run_timers(SessionSlot& slot) noexcept {
+    if (slot.session->next_timer() > now_) return false;
+    slot.session->on_timer(now_);
+    return true;
+}
+
+bool Lane::run_posted() noexcept {
+    if (!has_posted_.load(std::memory_order_relaxed)) return false;
+    {
+        const std::scoped_lock lock(posted_mutex_);
+        running_.swap(posted_);
+        has_posted_.store(false, std::memory_order_relaxed);
+    }
+    for (auto& work : running_) work();
+    running_.clear();
+    return true;
+}
+
+bool Lane::turn() noexcept {
+    now_ = clock();
+    bool busy = run_posted();
+    for (PortId id = 0; id < ports_.size(); ++id) busy |= receive(id);
+    for (std::size_t i = 0; i < tasks_.size(); ++i) busy |= tasks_[i]->turn(now_);
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        auto* slot = slots_[i].get();
+        if (slot == nullptr || slot->dropped) continue;
+        busy |= run_timers(*slot);
+        busy |= transmit(*slot);
+    }
+    if (some_dropped_) forget_dropped();
+    ++counters_.turns;
+    if (busy) {
+        ++counters_.busy_turns;
+        nap_ = kFirstNap;
+    }
+    return busy;
+}
+
+void Lane::post(std::function<void()> work) {
+    {
+        const std::scoped_lock lock(posted_mutex_);
+        posted_.push_back(std::move(work));
+        has_posted_.store(true, std::memory_order_relaxed);
+    }
+    wake();
+}
+
+void Lane::each_session(const std::function<void(proto::Session&, PortId)>& f) {
+    for (auto& slot : slots_)
+        if (slot && !slot->dropped) f(*slot->session, slot->paths[slot->last_path].port);
+}
+
+}  // namespace farlane::lane

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: hellos and control records of initiators. Hands on: exports to sessions.
+// Owns: the exports and the peers that talk to this target.
+#include "lane/target.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <functional>
+
+#include "lane/target_export.hpp"
+
+namespace farlane::lane {
+
+struct Target::Peer {
+    proto::PeerInfo info;
+    proto::Session* session = nullptr;
+    std::uint32_t peer_session_id = 0;
+    std::uint64_t nonce = 0;
+    Time silent_until = kNever;  // then its session is given up
+};
+
+namespace {
+
+bool good_name(std::string_view name) noexcept {
+    return !name.empty() && name.size() < FL_NAME_BYTES &&
+           std::ranges::all_of(name, [](char c) { return (std::isalnum(static_cast<unsigned char>(c)) != 0) || c == '-' || c == '_' || c == '.'; });
+}
+
+template <class T>
+Result<T*> object_in(backend::Memory& memory, const std::string& what, bool& fresh) {
+    auto region = memory.region(what, sizeof(T), fresh);
+    if (!region.ok()) return region.failure();
+    return reinterpret_cast<T*>(region.value().data());  // page-aligned plain data
+}
+
+}  // namespace
+
+Target::Target(Lane& lane, TargetConfig config, backend::Memory& memory)
+    : lane_(lane), config_(std::move(config)), memory_(memory) {
+    lane_.add(*this);
+}
+
+Target::~Target() {
+    lane_.remove(*this);
+    exports_.clear();
+    for (auto& p : peers_) lane_.drop(*p->session);
+}
+
+Target::Peer* Target::peer_of(const proto::Session& s) noexcept {
+    const auto at = std::ranges::find(peers_, &s, [](const auto& p) { return p->session; });
+    return at == peers_.end() ? nullptr : at->get();
+}
+
+Export* Target::export_of(std::string_view name) noexcept {
+    for (auto& e : exports_)
+        if (e && e->name() == name) return e.get();
+    return nullptr;
+}
+
+void Target::on_watch(std::function<void(const TargetEvent&)> watcher) { watcher_ = std::move(watcher); }
+
+void Target::tell(const Export& e, const std::string& what, const std::string& detail) const {
+    if (watcher_) watcher_({e.name(), e.holder_name(), what, detail});
+}
+
+Status Target::add(const std::string& name, std::unique_ptr<backend::Device> device) {
+    if (!good_name(name)) return Status::invalid;
+    if (export_of(name) != nullptr) return Status::busy;
+    bool fresh_memory = false;
+    bool fresh_record = false;
+    const auto function = object_in<proto::FunctionMemory>(memory_, "function-" + name, fresh_memory);
+    const auto record = object_in<ExportRecord>(memory_, "export-" + name, fresh_record);
+    if (!function.ok()) return function.status();
+    if (!record.ok()) return record.status();
+
+    auto made = std::make_unique<Export>(lane_, name, std::move(device), *function.value(), *record.value(), config_.limits);
+    // An adopted attachment keeps the index it had: the handle is known to its initiator.
+    std::size_t at = static_cast<std::size_t>(std::ranges::find_if(exports_, std::logical_not{}, [](const auto& e) { return e != nullptr; }) - exports_.begin());
+    const std::size_t wanted = function.value()->index;
+    const bool has_place = wanted < 65535 && (wanted >= exports_.size() || exports_[wanted] == nullptr);
+    if (!fresh_memory && function.value()->in_use == 1 && has_place) at = wanted;
+    if (at >= 65535) return Status::limit;
+    if (at >= exports_.size()) exports_.resize(at + 1);
+    const bool adopted = made->adopt(static_cast<std::uint16_t>(at), Lane::clock(), config_.session.grace);
+    exports_[at] = std::move(made);
+    tell(*exports_[at], adopted ? "adopted" : "exported");
+    announce(FL_EVENT_ADDED, *exports_[at]);
+    return Status::ok;
+}
+
+Status Target::remove(const std::string& name) {
+    auto* e = export_of(name);
+    if (e == nullptr) return Status::not_found;
+    announce(FL_EVENT_REMOVED, *e);
+    if (e->session() != nullptr) e->session()->send_detach(0, e->handle(), Status::device_lost);
+    tell(*e, "removed");
+    e->release(Status::device_lost, lane_.now());
+    *std::ranges::find(exports_, e, [](const auto& p) { return p.get(); }) = nullptr;
+    return Status::ok;
+}
+
+void Target::announce(unsigned event_code, const Export& e) noexcept {
+    const auto desc = e.describe();
+    for (auto& p : peers_)
+        if (p->session->state() == proto::SessionState::open) p->session->send_event(event_code, {}, desc);
+}
+
+void Target::listen(PortId port) { lane_.listen(port, *this); }
+
+void Target::each(const std::function<void(const std::string&, const ExportStatus&, const backend::Device&)>& f) const {
+    for (const auto& e : exports_)
+        if (e) f(e->name(), e->status(), e->device());
+}
+
+void Target::close(bool keep) noexcept {
+    for (auto& e : exports_)
+        if (e && !keep && e->session() != nullptr) {
+            e->session()->send_detach(0, e->handle(), Status::device_lost);
+            e->release(Status::device_lost, lane_.now());
+        }
+    while (!peers_.empty()) {
+        auto& s = *peers_.back()->session;
+        retire(*peers_.back());
+        s.close(Status::ok, lane_.now());
+    }
+}
+
+// The peer's session is over: its functions wait for the grace.
+void Target::retire(Peer& peer) noexcept {
+    for (auto& e : exports_)
+        if (e && e->session() == peer.session) {
+            e->enter_grace(lane_.now() + config_.session.grace, true, lane_.now());
+            tell(*e, "grace");
+        }
+    lane_.drop(*peer.session);
+    std::erase_if(peers_, [&](const auto& p) { return p.get() == &peer; });
+}
+
+void Target::on_hello(PortId port, const transport::Address* from, const proto::Hello& hello, Time) noexcept {
+    const auto known = std::ranges::find(peers_, hello.peer.instance, [](const auto& p) { return p->info.instance; });
+    if (known != peers_.end()) {
+        auto& p = **known;
+        const bool same_session = p.peer_session_id == hello.session_id && p.info.incarnation == hello.peer.incarnation;
+        if (same_session && (p.nonce == hello.nonce || hello.path != 0)) return lane_.join(*p.session, port, from, hello);
+        // A new session of the same peer: it restarted, or gave the old session up.
+        retire(p);
+    }
+    if (peers_.size() >= config_.max_sessions) return lane_.reject(port, from, hello, Status::limit);
+    if (hello.version_max < config_.session.version_min || hello.version_min > config_.session.version_max)
+        return lane_.reject(port, from, hello, Status::version);
+    auto peer = std::make_unique<Peer>();
+    peer->info = hello.peer;
+    peer->peer_session_id = hello.session_id;
+    peer->nonce = hello.nonce;
+    peers_.push_back(std::move(peer));
+    auto& slot = *peers_.back();
+    slot.session = &lane_.accept(port, from, hello, config_.session, *this);
+}
+
+void Target::on_state(proto::Session& s, proto::SessionState state, Status) noexcept {
+    auto* peer = peer_of(s);
+    if (peer == nullptr) return;
+    if (state == proto::SessionState::closed) return retire(*peer);
+    peer->silent_until = state == proto::SessionState::silent ? lane_.now() + config_.session.grace : kNever;
+    for (auto& e : exports_) {
+        if (!e || e->session() != &s) continue;
+        if (state == proto::SessionState::silent)
+            e->enter_grace(lane_.now() + config_.session.grace, false, lane_.now());
+        if (state == proto::SessionState::open) e->leave_grace();
+    }
+}
+
+void Target::on_list(proto::Session& s, std::uint32_t request) noexcept {
+    const auto count = static_cast<unsigned>(std::ranges::count_if(exports_, [](const auto& e) { return e != nullptr; }));
+    if (count == 0) s.send_list_reply(request, 0, 0, fl_function_desc{});
+    unsigned index = 0;
+    for (const auto& e : exports_)
+        if (e) s.send_list_reply(request, index++, count, e->describe());
+}
+
+proto::AttachReply Target::attach(proto::Session& s, const Peer& peer, const proto::AttachRequest& r) noexcept {
+    proto::AttachReply reply;
+    reply.request = r.request;
+    auto* e = export_of(r.name);
+    if (e == nullptr) {
+        reply.status = Status::not_found;
+        return reply;
+    }
+    const bool same = e->held_by(peer.info.instance);
+    const bool here = e->session() == &s;
+    if ((e->state() != Export::State::free && !same) || (here && !r.resume)) {
+        reply.status = Status::busy;
+        reply.desc = e->describe();
+        return reply;
+    }
+    if (same && r.resume && e->handle() == r.handle && e->resume(s, r, reply, lane_.now())) {
+        tell(*e, "resumed");
+    } else {
+        // Fresh: nothing of an earlier attachment may be replayed into this one.
+        e->release(Status::device_reset, lane_.now());
+        const auto index = static_cast<std::uint16_t>(
+            std::ranges::find(exports_, e, [](const auto& p) { return p.get(); }) - exports_.begin());
+        reply.status = e->attach(index, s, peer.info, lane_.now());
+        tell(*e, r.resume ? "device_reset" : "attached");
+    }
+    reply.handle = e->handle();
+    reply.desc = e->describe();
+    return reply;
+}
+
+void Target::on_attach(proto::Session& s, const proto::AttachRequest& r) noexcept {
+    if (const auto* peer = peer_of(s); peer != nullptr) s.send_attach_reply(attach(s, *peer, r));
+}
+
+void Target::on_detach(proto::Session& s, std::uint32_t request, proto::FunctionHandle h, Status) noexcept {
+    Export* e = h.index < exports_.size() ? exports_[h.index].get() : nullptr;
+    const auto* peer = peer_of(s);
+    if (e == nullptr || peer == nullptr || !e->held_by(peer->info.instance) || !(e->handle() == h)) {
+        s.send_detach_reply(request, h, Status::not_found);
+        return;
+    }
+    tell(*e, "detached");
+    e->release(Status::ok, lane_.now());
+    s.send_detach_reply(request, h, Status::ok);
+}
+
+bool Target::turn(Time now) noexcept {
+    bool busy = false;
+    for (auto& e : exports_) {
+        if (!e) continue;
+        busy |= e->turn();
+        if (e->state() == Export::State::grace && e->deadline() <= now) {
+            tell(*e, "released", "grace is over");
+            e->release(Status::device_lost, now);
+            busy = true;
+        }
+    }
+    const auto gone = std::ranges::find_if(peers_, [&](const auto& p) { return p->silent_until <= now; });
+    if (gone != peers_.end()) {
+        auto& s = *(*gone)->session;
+        retire(**gone);
+        s.close(Status::timeout, now);
+        busy = true;
+    }
+    return busy;
+}
+
+Time Target::next_timer() const noexcept {
+    Time next = kNever;
+    for (const auto& p : peers_) next = std::min(next, p->silent_until);
+    for (const auto& e : exports_)
+        if (e && e->state() == Export::State::grace) next = std::min(next, e->deadline());
+    return next;
+}
+
+bool Target::prepare_sleep() noexcept {
+    return std::ranges::none_of(exports_, [](const auto& e) { return e && e->busy(); });
+}
+
+}  // namespace farlane::lane
