@@ -24,14 +24,14 @@ struct Address {
 };
 
 struct RxFrame {
-    std::byte* data = nullptr;
-    std::uint32_t size_bytes = 0;
-    const Address* from = nullptr;  ///< null on point-to-point ports
+    std::byte* data = nullptr;       ///< 8-byte aligned; may be written (decrypted in place)
+    std::uint32_t size_bytes = 0;    ///< may be more than was sent: ports pad behind the frame
+    const Address* from = nullptr;   ///< valid until rx_release(); null on point-to-point ports
     void* cookie = nullptr;         ///< the port's own
 };
 
 struct TxFrame {
-    std::byte* data = nullptr;
+    std::byte* data = nullptr;       ///< 8-byte aligned
     std::uint32_t capacity_bytes = 0;
     std::uint32_t size_bytes = 0;   ///< set by the lane before send()
     const Address* to = nullptr;    ///< null on point-to-point ports; valid until send() returns
@@ -40,6 +40,7 @@ struct TxFrame {
 
 struct PortInfo {
     std::string url;                 ///< as given
+    std::string local;               ///< own address as text ("127.0.0.1:4793"); "" = has none
     std::string kind;                ///< "udp", "loop", "dpdk:vhost", "fault+udp", ...
     std::uint32_t max_frame_bytes = 0;  ///< largest frame it carries (8..9600)
     bool point_to_point = false;     ///< exactly one peer; addresses are not used
@@ -60,7 +61,8 @@ public:
     [[nodiscard]] virtual const PortInfo& info() const noexcept = 0;
     [[nodiscard]] virtual PortCounters counters() const noexcept = 0;
 
-    /// Takes up to frames.size() received frames. Buffers are the caller's until rx_release().
+    /// Takes up to frames.size() received frames. Buffers are the caller's until rx_release();
+    /// every one goes back before the port is destroyed. A port has a few hundred: keep none for long.
     [[nodiscard]] virtual std::size_t rx_burst(std::span<RxFrame> frames) noexcept = 0;
     virtual void rx_release(std::span<RxFrame> frames) noexcept = 0;
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a port string. Hands on: the port it names. Owns: the list of kinds.
+#include "transport/port.hpp"
+
+#include <cstring>
+#include <new>
+#include <system_error>
+
+#include "transport/fault/fault_port.hpp"
+#include "transport/openers.hpp"
+
+namespace farlane::transport {
+namespace {
+
+struct Kind {
+    const char* scheme;
+    OpenedPort (*open)(const PortUrl&, Query&);
+    const char* form;
+};
+constexpr Kind kKinds[] = {
+    {"loop", open_loop, "loop:NAME"},
+    {"udp", open_udp, "udp:[ADDRESS][:PORT]"},
+    {"dpdk", open_dpdk, "dpdk:DEVICE[,ARG=VALUE...]"},
+};
+
+std::string forms() {
+    std::string all;
+    for (const Kind& kind : kKinds) all += std::string(kind.form) + ", ";
+    return all + "or fault+ before one of them, each with [?key=value&...]";
+}
+
+}  // namespace
+
+bool operator==(const Address& a, const Address& b) noexcept {
+    return a.size == b.size && std::memcmp(a.bytes, b.bytes, a.size) == 0;
+}
+
+Result<std::unique_ptr<Port>> open_port(std::string_view text) {
+    Result<PortUrl> url = parse_url(text);
+    if (!url) return Failure{Status::invalid, url.failure().detail + "; valid: " + forms()};
+    Query query(*url);
+    for (const Kind& kind : kKinds) {
+        if (url->scheme != kind.scheme) continue;
+        // A loop port takes the fault keys by itself: it exists to be disturbed.
+        const bool takes_faults = url->fault || url->scheme == "loop";
+        FaultSpec faults;
+        if (takes_faults) faults = read_faults(query);
+        try {
+            OpenedPort port = kind.open(*url, query);
+            if (!port || (!url->fault && faults == FaultSpec{})) return port;
+            return wrap_in_faults(std::move(port.value()), faults, *url);
+        } catch (const std::bad_alloc&) {
+            return query.fail("not enough memory for its buffers", Status::no_memory);
+        } catch (const std::system_error& error) {
+            return query.fail(error.what(), Status::io);
+        }
+    }
+    return query.fail("there is no kind of port \"" + url->scheme + "\"; valid: " + forms());
+}
+
+std::vector<std::string> port_kinds() {
+    std::vector<std::string> kinds = {"loop", "udp"};
+    if (dpdk_available()) kinds.emplace_back("dpdk");
+    kinds.emplace_back("fault+");
+    return kinds;
+}
+
+}  // namespace farlane::transport

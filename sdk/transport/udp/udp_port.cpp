@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a port string of kind udp. Hands on: the port. Owns: what UdpPort owns.
+#include "transport/udp/udp_port.hpp"
+
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "transport/openers.hpp"
+
+namespace farlane::transport {
+namespace {
+
+// UDP payload of an Ethernet frame of 1500 bytes, a multiple of 8 each (RFC 791, RFC 8200, RFC 768).
+constexpr std::uint32_t kEthernetV4Bytes = 1472;
+constexpr std::uint32_t kEthernetV6Bytes = 1448;
+
+}  // namespace
+
+UdpPort::UdpPort(UdpSocket socket, std::uint32_t frame_bytes, unsigned batch, std::string url)
+    : socket_(std::move(socket)), batch_(batch), rx_arena_(kRxSlots, kRxSlotBytes), tx_arena_(kTxBuffers, frame_bytes) {
+    info_.url = std::move(url);
+    info_.local = socket_.local;
+    info_.kind = "udp";
+    info_.max_frame_bytes = frame_bytes;
+    info_.reliable_mtu = socket_.loopback;
+    info_.has_interrupt = true;
+    rx_free_.reserve(kRxSlots);
+    for (std::uint32_t i = kRxSlots; i-- > 0;) rx_free_.push_back(i);
+    tx_spare_.reserve(kTxBuffers);
+    for (std::uint32_t i = kTxBuffers; i-- > 0;) tx_spare_.push_back(i);
+}
+
+UdpPort::~UdpPort() {
+    ::close(socket_.fd);
+}
+
+PortCounters UdpPort::counters() const noexcept {
+    PortCounters c = counters_;
+    // what the kernel dropped because the lane did not read in time
+    std::uint32_t info[SK_MEMINFO_VARS] = {};
+    socklen_t size = sizeof info;
+    if (::getsockopt(socket_.fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0) c.rx_dropped += info[SK_MEMINFO_DROPS];
+    return c;
+}
+
+OpenedPort open_udp(const PortUrl& url, Query& query) {
+    std::uint64_t mtu = 0, batch = 32, buffer = 4 * 1024 * 1024;
+    query.bytes("mtu", mtu, kMinFrameBytes, kMaxFrameBytes);
+    query.count("batch", batch, 1, 64);
+    query.bytes("buffer", buffer, 4096, 1 << 30);
+    if (auto failure = query.finish()) return *failure;
+    auto socket = open_udp_socket(url.body, buffer, query);
+    if (!socket) return socket.failure();
+    const bool v6_only = socket->family == AF_INET6 && !url.body.empty() && url.body[0] != ':';
+    if (mtu == 0) mtu = socket->loopback ? kMaxFrameBytes : v6_only ? kEthernetV6Bytes : kEthernetV4Bytes;
+    return std::unique_ptr<Port>(std::make_unique<UdpPort>(std::move(*socket), static_cast<std::uint32_t>(mtu),
+                                                           static_cast<unsigned>(batch), url.text));
+}
+
+}  // namespace farlane::transport
