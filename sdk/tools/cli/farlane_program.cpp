@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: nothing. Hands on: the definition of `farlane`: verbs, options, texts.
+// Owns: nothing.
+#include "cli/program.hpp"
+
+namespace farlane::cli {
+namespace {
+
+Option function_argument(std::string_view text) {
+    return {.name = "FUNCTION", .text = text, .completes = Completes::function, .required = true};
+}
+
+Verb list_verb() {
+    return {.name = "list",
+            .summary = "list the functions that can be reached",
+            .description = {"Lists the functions that farlaned's targets export, and the functions that this farlaned "
+                            "exports itself: name, target, identity, size of the BARs, interrupt vectors, state and "
+                            "holder."},
+            .examples = {{"farlane list", "a table"}, {"farlane list -o json", "the same for a program"}}};
+}
+
+Verb show_verb() {
+    return {
+        .name = "show",
+        .summary = "show a function and its decoded configuration space",
+        .description = {"Shows identity, BARs and the decoded configuration space of a function: header, command and "
+                        "status, and every capability with its registers and named bits (Power Management, MSI, "
+                        "MSI-X, PCI Express, Device Serial Number, Advanced Error Reporting; others by name).",
+                        "The function need not be attached."},
+        .arguments = {function_argument("name of the function")},
+        .options = {{.name = "--raw", .letter = 'x', .text = "add a hexadecimal dump of the configuration space"}},
+        .examples = {{"farlane show nvme0", "decoded"}, {"farlane show nvme0 --raw", "with the bytes"}}};
+}
+
+Verb attach_verb() {
+    return {
+        .name = "attach",
+        .summary = "attach a function to this host",
+        .description = {"Attaches a function: from then on this host holds it, whether or not an application uses it, "
+                        "until `farlane detach`. Applications open an attached function, and they attach one on "
+                        "their own when it is free."},
+        .arguments = {function_argument("name of the function, or TARGET/NAME when several targets export the name")},
+        .examples = {{"farlane attach accel0", "take it"}}};
+}
+
+Verb detach_verb() {
+    return {
+        .name = "detach",
+        .summary = "detach a function from this host",
+        .description = {"Detaches a function. While applications have it open this is refused with exit code 4 and the "
+                        "list of holders (process, name, user). With --force they lose it as in a surprise "
+                        "removal: their calls fail with device_lost, and no later DMA reaches their memory."},
+        .arguments = {function_argument("name of the function")},
+        .options = {{.name = "--force", .letter = 'f', .text = "detach although applications have it open"}},
+        .examples = {{"farlane detach accel0", "give it back"}, {"farlane detach accel0 --force", "at once"}}};
+}
+
+Verb events_verb() {
+    return {.name = "events",
+            .summary = "print hot-plug and link events as they happen",
+            .description = {"Prints events until interrupted: added, removed, attached, detached, link_up, link_down, "
+                            "timeout, resumed, device_reset, device_lost, error. With -o json one object a line.",
+                            "Events are not dropped silently: when this program reads too slowly, farlaned says how "
+                            "many it left out."},
+            .options = {{.name = "--count",
+                         .letter = 'n',
+                         .value = "N",
+                         .text = "end after N events; without it, go on until interrupted"}},
+            .examples = {{"farlane events", "follow"}, {"farlane events -o json -n 1", "wait for one event"}}};
+}
+
+Verb stats_verb() {
+    return {
+        .name = "stats",
+        .summary = "print counters",
+        .description = {"Prints counters of ports, sessions, functions and lanes, and everything that was dropped, by "
+                        "reason, each reason with a sentence that explains it. Counters that are zero are left out "
+                        "of the table; -o json has all of them."},
+        .options = {{.name = "--all", .letter = 'a', .text = "zeros as well"}},
+        .examples = {{"farlane stats", "what there is"}, {"farlane stats -o json", "for monitoring"}}};
+}
+
+Verb top_verb() {
+    return {
+        .name = "top",
+        .summary = "watch rates, refreshed",
+        .description = {"Shows transactions and bytes per second of every function and session, refreshed until 'q' or "
+                        "Ctrl-C. When stdout is not a terminal, one block after the other is printed."},
+        .options = {{.name = "--interval",
+                     .letter = 'i',
+                     .value = "SECONDS",
+                     .text = "time between two readings, 0.1 to 60",
+                     .standard = "1"},
+                    {.name = "--once", .text = "take two readings, print one block, end"}},
+        .examples = {{"farlane top", "watch"}, {"farlane top --once -o json", "rates for a program"}}};
+}
+
+Verb doctor_verb() {
+    return {
+        .name = "doctor",
+        .summary = "check this host and say what to do",
+        .description = {"Checks what Farlane needs on this host: farlaned's socket and version, ports and links, "
+                        "functions, the DPDK plug-in, huge pages, the limit on locked memory, processors and kernel "
+                        "features. Each line is ok, warn or fail, with the reason and what to do about it.",
+                        "Ends with 0 when nothing failed (warnings do not count), otherwise with 1; with 7 when "
+                        "farlaned does not answer."},
+        .examples = {{"farlane doctor", "check"}}};
+}
+
+Verb version_verb() {
+    return {.name = "version",
+            .summary = "print the version of this program and of farlaned",
+            .description = {"Prints the version of this program, of the protocol it was built with and, when farlaned "
+                            "answers, of farlaned. It is no error when farlaned does not answer."}};
+}
+
+Program make() {
+    Program p;
+    p.self = {
+        .name = "farlane",
+        .summary = "attach and watch PCIe functions of other machines",
+        .description = {"farlane talks to farlaned(8) on this host over its control socket. It lists functions that "
+                        "targets export, shows their configuration space, attaches and detaches them, and prints "
+                        "events and counters.",
+                        "Data goes to stdout, everything else to stderr. With -o json stdout carries exactly one "
+                        "JSON document (events: one object a line), and an error is one JSON object on stderr: "
+                        "{\"error\":{\"status\":\"not_found\",\"text\":\"...\",\"exit_code\":3}}."},
+        .options = {{.name = "--output",
+                     .letter = 'o',
+                     .value = "FORMAT",
+                     .text = "form of the data on stdout",
+                     .standard = "table",
+                     .completes = Completes::choice,
+                     .choices = {"table", "json"}},
+                    {.name = "--socket",
+                     .letter = 's',
+                     .value = "PATH",
+                     .text = "control socket of farlaned",
+                     .standard = "/run/farlane/farlaned.sock",
+                     .completes = Completes::file},
+                    {.name = "--timeout",
+                     .letter = 't',
+                     .value = "SECONDS",
+                     .text = "how long to wait for an answer, 0.1 to 3600",
+                     .standard = "10"}}};
+    p.verbs = {list_verb(),  show_verb(), attach_verb(), detach_verb(), events_verb(),
+               stats_verb(), top_verb(),  doctor_verb(), version_verb()};
+    p.exit_codes = true;
+    p.sections = {{"FILES", {"/run/farlane/farlaned.sock: control socket of farlaned"}}};
+    p.see_also = {"farlaned(8)", "fldump(1)"};
+    return p;
+}
+
+}  // namespace
+
+const Program& farlane_program() {
+    static const Program program = make();
+    return program;
+}
+
+}  // namespace farlane::cli

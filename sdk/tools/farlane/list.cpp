@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the verbs list, attach and detach. Hands on: what farlaned answered.
+// Owns: nothing.
+#include <fmt/format.h>
+
+#include "farlane/config_space.hpp"
+#include "farlane/verbs.hpp"
+
+namespace farlane::cli {
+namespace {
+
+std::string bars_text(const Json& bars) {
+    std::string out;
+    for (const Json& b : bars)
+        if (b.is_object())
+            out += fmt::format("{}{}:{}", out.empty() ? "" : " ", number_of(b, "index"),
+                               bytes_text(number_of(b, "size_bytes")));
+    return out.empty() ? "-" : out;
+}
+
+/// The function's state, and how this host has it when it does.
+std::string state_text(const Json& f) {
+    const Json& attachment = part_of(f, "attachment");
+    if (attachment.empty()) return text_of(f, "state");
+    return text_of(f, "state") + " here, " + text_of(attachment, "state");
+}
+
+/// Who holds it: the applications when it is attached here, otherwise the other initiator.
+std::string holder_cell(const Json& f) {
+    std::string out;
+    for (const Json& h : part_of(part_of(f, "attachment"), "holders"))
+        if (h.is_object()) out += (out.empty() ? "" : ", ") + holder_text(h);
+    if (!out.empty()) return out;
+    const std::string name = text_of(f, "holder");
+    return name.empty() ? "-" : name;
+}
+
+}  // namespace
+
+int run_list(const Context& c) {
+    const Json result = c.call("list");
+    if (c.json) {
+        c.print(result);
+        return 0;
+    }
+    Table table({"FUNCTION", "TARGET", "ID", "CLASS", "BARS", "MSI-X", "STATE", "HOLDER"});
+    for (const Json& f : part_of(result, "functions")) {
+        if (!f.is_object()) continue;
+        const auto code = static_cast<std::uint32_t>(number_of(f, "class_code"));
+        const std::string name = class_name(code);
+        table.row({text_of(f, "name"), text_of(f, "target"),
+                   fmt::format("{:04x}:{:04x}", number_of(f, "vendor_id"), number_of(f, "device_id")),
+                   name.empty() ? fmt::format("{:06x}", code) : name, bars_text(part_of(f, "bars")),
+                   std::to_string(number_of(f, "msix_vectors")), state_text(f), holder_cell(f)});
+    }
+    if (table.empty()) {
+        c.out << "no functions: no target that answers exports one\n";
+        return 0;
+    }
+    table.print(c.out);
+    return 0;
+}
+
+int run_attach(const Context& c) {
+    const std::string name = c.arguments.get("FUNCTION");
+    Json result = c.call("attach", {{"name", name}, {"persistent", true}});
+    result.erase("token");  // a secret between daemon and application; of no use to people
+    if (c.json) {
+        c.print(result);
+        return 0;
+    }
+    const Json& f = part_of(result, "function");
+    c.out << fmt::format("attached {} of {} ({}), state {}\n", clean(text_of(f, "name")), clean(text_of(f, "target")),
+                         clean(text_of(f, "model")), clean(text_of(result, "state")));
+    return 0;
+}
+
+int run_detach(const Context& c) {
+    const std::string name = c.arguments.get("FUNCTION");
+    const bool force = c.arguments.has("--force");
+    [[maybe_unused]] const Json nothing = c.call("detach", {{"name", name}, {"force", force}});
+    if (c.json) {
+        c.print({{"function", name}, {"detached", true}});
+    } else {
+        c.out << "detached " << clean(name) << '\n';
+    }
+    return 0;
+}
+
+}  // namespace farlane::cli

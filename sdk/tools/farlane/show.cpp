@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the verb show. Hands on: a function's description and decoded configuration space.
+// Owns: nothing.
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "farlane/config_print.hpp"
+#include "farlane/verbs.hpp"
+
+namespace farlane::cli {
+namespace {
+
+std::optional<unsigned> nibble(char c) {
+    if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+    if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10;
+    if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A') + 10;
+    return std::nullopt;
+}
+
+std::vector<std::byte> from_hex(const std::string& text) {
+    std::vector<std::byte> out;
+    if (text.size() % 2 != 0 || text.size() > 2 * 4096)
+        throw Error(Status::protocol, "farlaned sent a configuration space of a wrong length");
+    for (std::size_t i = 0; i < text.size(); i += 2) {
+        const auto high = nibble(text[i]), low = nibble(text[i + 1]);
+        if (!high || !low) throw Error(Status::protocol, "farlaned sent a configuration space that is not hexadecimal");
+        out.push_back(static_cast<std::byte>(*high << 4 | *low));
+    }
+    return out;
+}
+
+void print_identity(std::ostream& out, const Json& f) {
+    const auto code = static_cast<std::uint32_t>(number_of(f, "class_code"));
+    out << fmt::format("{}  {}  ({:04x}:{:04x}, {})\n", clean(text_of(f, "name")), clean(text_of(f, "model")),
+                       number_of(f, "vendor_id"), number_of(f, "device_id"), class_name(code));
+    out << fmt::format("  target {}  state {}", clean(text_of(f, "target")), clean(text_of(f, "state")));
+    if (!text_of(f, "holder").empty()) out << "  holder " << clean(text_of(f, "holder"));
+    out << fmt::format("  MSI-X vectors {}\n", number_of(f, "msix_vectors"));
+    const Json& attachment = part_of(f, "attachment");
+    if (!attachment.empty()) {
+        out << fmt::format("  attached here: {}, since {}\n", clean(text_of(attachment, "state")),
+                           clean(text_of(attachment, "since")));
+        for (const Json& h : part_of(attachment, "holders"))
+            if (h.is_object()) out << "    in use by " << holder_text(h) << '\n';
+    }
+    for (const Json& b : part_of(f, "bars")) {
+        if (!b.is_object()) continue;
+        out << fmt::format("  BAR{}  {}{}{}\n", number_of(b, "index"), bytes_text(number_of(b, "size_bytes")),
+                           flag_of(b, "is_64bit") ? ", 64-bit" : ", 32-bit",
+                           flag_of(b, "prefetchable") ? ", prefetchable" : "");
+    }
+}
+
+}  // namespace
+
+int run_show(const Context& c) {
+    const bool raw = c.arguments.has("--raw");
+    const Json result = c.call("show", {{"name", c.arguments.get("FUNCTION")}});
+    const Json& function = part_of(result, "function");
+    const std::string hex = text_of(result, "config");
+    const std::vector<std::byte> bytes = from_hex(hex);
+    const ConfigSpace space = decode_config_space(bytes);
+    if (c.json) {
+        Json document{{"function", function},
+                      {"config", nullptr},
+                      {"config_status", text_of(result, "config_status")},
+                      {"config_detail", text_of(result, "config_detail")}};
+        if (!bytes.empty()) document["config"] = config_json(space);
+        if (raw) document["raw"] = hex;
+        c.print(document);
+        return 0;
+    }
+    print_identity(c.out, function);
+    if (bytes.empty()) {
+        c.out << "  configuration space not read (" << clean(text_of(result, "config_status"))
+              << "): " << clean(text_of(result, "config_detail")) << '\n';
+        return 0;
+    }
+    c.out << "  configuration space\n";
+    print_config(c.out, space);
+    if (raw) print_hex(c.out, bytes);
+    return 0;
+}
+
+}  // namespace farlane::cli
