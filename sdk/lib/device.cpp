@@ -76,8 +76,20 @@ void bar_set(provider::DeviceProvider& p, unsigned bar, std::uint64_t offset, T 
 Device::Device() noexcept = default;
 Device::Device(std::shared_ptr<provider::DeviceProvider> p) noexcept : provider_(std::move(p)) {}
 Device::Device(Device&&) noexcept = default;
-Device& Device::operator=(Device&&) noexcept = default;
-Device::~Device() = default;
+
+Device& Device::operator=(Device&& o) noexcept {
+    std::swap(provider_, o.provider_);  // what was here is detached with `o`
+    return *this;
+}
+
+// Mappings may still hold the provider: the attachment ends here all the same.
+Device::~Device() {
+    try {
+        detach();
+    } catch (const Error&) {
+        // The target frees the function after its grace.
+    }
+}
 
 provider::DeviceProvider& Device::provider() const {
     if (provider_ == nullptr) throw Error(Status::device_lost, "this Device is empty: attach one with Fabric::attach");

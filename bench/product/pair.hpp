@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a pair of port strings and a measurement. Hands on: its numbers.
+// Owns: the two processes of one measurement, each on a core of its own.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <farlane/fabric.hpp>
+
+namespace farlane::bench {
+
+struct PairConfig {
+    std::string target_port;
+    std::string initiator_port;
+    std::string peer;
+    bool integrity = true;
+    bool never_sleep = true;  ///< both ends have a core of their own
+};
+
+/// Runs `measure` in a process of its own (core 0) against a target process (core 1) that exports
+/// "scratch0" (tests/lane/scratch_device.hpp). Throws std::runtime_error with what went wrong.
+[[nodiscard]] std::vector<double> measure_pair(const PairConfig& config,
+                                               const std::function<std::vector<double>(Fabric&)>& measure);
+
+/// Output of a program, run to its end. Throws std::runtime_error.
+[[nodiscard]] std::string output_of(const std::vector<std::string>& argv);
+
+void pin_to(int cpu);
+
+}  // namespace farlane::bench
