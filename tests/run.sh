@@ -72,34 +72,29 @@ stage_style() {
     if python3 tests/style/check.py; then pass; else fail "style/tree"; fi
 }
 
+# Elsewhere the fuzz targets only replay their corpora; stage_fuzz gives them time.
+export FARLANE_FUZZ_SECONDS=1
+
 stage_release() {
     build release || return
     if [ "$long" = yes ]; then run release; else run release --label-exclude '^long$'; fi
 }
 
-# Each libFuzzer target for a fixed time, from its corpus; what it finds stays in build/fuzz/findings.
+# Each libFuzzer target from its corpus for a fixed time (tests/fuzz).
 stage_fuzz() {
-    build fuzz fuzzers || return
-    local target name corpora
-    mkdir -p build/fuzz/findings
-    for target in build/fuzz/fuzz/*; do
-        if [ ! -f "$target" ] || [ ! -x "$target" ]; then continue; fi
-        name=$(basename "$target")
-        corpora=("build/fuzz/corpus/$name")
-        mkdir -p "${corpora[0]}"
-        if [ -d "tests/fuzz/corpus/$name" ]; then corpora+=("tests/fuzz/corpus/$name"); fi
-        say "fuzz: $name for $fuzz_seconds s"
-        if "$target" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-            -artifact_prefix="build/fuzz/findings/$name-" "${corpora[@]}" \
-            >"$results/fuzz-$name.log" 2>&1; then
-            grep -E 'number_of_executed_units|DONE' "$results/fuzz-$name.log" | tail -n 2
-            pass
-        else
-            tail -n 40 "$results/fuzz-$name.log"
-            fail "fuzz/$name"
-        fi
-    done
+    local targets
+    say "fuzz: configure"
+    if ! cmake --preset fuzz >"$results/fuzz-configure.log" 2>&1; then
+        tail -n 30 "$results/fuzz-configure.log"
+        fail "fuzz/configure"
+        return
+    fi
+    mapfile -t targets < <(ctest --test-dir build/fuzz -N -L fuzz | sed -nE 's/^ *Test +#[0-9]+: (fuzz_.*)$/\1/p')
+    [ ${#targets[@]} -gt 0 ] || { fail "fuzz/no-targets"; return; }
+    build fuzz "${targets[@]}" || return
+    FARLANE_FUZZ_SECONDS=$fuzz_seconds run fuzz --label-regex '^fuzz$'
 }
+
 # Unit tests under address and undefined-behaviour sanitizers.
 stage_asan() {
     build asan || return
