@@ -97,6 +97,7 @@ private:
     std::uint32_t vectors_ = 0;
     AttachmentState state_ = AttachmentState::attaching;
     Time deadline_ = kNever;
+    bool adopted_ = false;  ///< records that were not released are forgotten here
 };
 
 }  // namespace farlane::lane

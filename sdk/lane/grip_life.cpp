@@ -59,14 +59,11 @@ Status Grip::start(proto::Session& s, const proto::AttachReply& r, const std::st
 Status Grip::adopt(const SavedAttachment& saved) {
     if (!memory_.plausible() || memory_.in_use != 1) return Status::stale;
     if (memory_.index != saved.handle.index || memory_.generation != saved.handle.generation) return Status::stale;
-    if (saved.posted_next == 0 || saved.non_posted_next == 0) return Status::invalid;
     info_ = saved.info;
     vectors_ = saved.interrupt_vectors;
     for (const auto& range : saved.mappings)
         if (const auto status = dma_.add(range); status != Status::ok) return status;
-    // The channel submits again what it still holds, under the sequences it had.
-    memory_.next[FL_CLASS_POSTED] = saved.posted_next;
-    memory_.next[FL_CLASS_NON_POSTED] = saved.non_posted_next;
+    adopted_ = true;
     function_ = std::make_unique<proto::Function>(memory_, *this, limits_);
     state_ = AttachmentState::down;
     return Status::ok;
@@ -77,6 +74,7 @@ proto::AttachRequest Grip::resume_request(std::uint32_t request) const {
     r.request = request;
     r.name = name_;
     r.resume = true;
+    r.origin_lost = adopted_;
     r.handle = handle();
     std::copy(std::begin(memory_.released), std::end(memory_.released), r.released.begin());
     return r;
@@ -93,6 +91,7 @@ Status Grip::resume(proto::Session& s, const proto::AttachReply& r, const std::s
     memory_.in_use = 1;
     session_ = &s;
     deadline_ = kNever;
+    adopted_ = false;
     if (kept) {
         if (state_ == AttachmentState::down) state_ = AttachmentState::ready;
         tell(EventKind::resumed, "nothing was lost");

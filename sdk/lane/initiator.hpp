@@ -91,13 +91,13 @@ public:
     [[nodiscard]] virtual const proto::FunctionCounters& function_counters() const noexcept = 0;
 };
 
-/// An attachment of an earlier life of this daemon (same instance), to be taken up again.
+/// An attachment of an earlier life of this daemon (same instance), to be taken up again. Once it
+/// is, next_sequence() says where the target stands: what it has not released (posted) or not
+/// executed (non-posted) has that sequence or a higher one, and is to be submitted again in order.
 struct SavedAttachment {
     std::string name;
     proto::FunctionHandle handle{};
     FunctionInfo info;
-    std::uint64_t posted_next = 1;      ///< sequence of the first record that the channel will submit again
-    std::uint64_t non_posted_next = 1;
     std::uint32_t interrupt_vectors = 0;
     std::vector<DmaRange> mappings;     ///< local ones; the target still knows them
 };
