@@ -108,6 +108,7 @@ protected:
     [[nodiscard]] DmaEngine& dma() noexcept { return dma_; }
     [[nodiscard]] const DmaEngine& dma() const noexcept { return dma_; }
     [[nodiscard]] Interrupts& interrupts() noexcept { return interrupts_; }
+    [[nodiscard]] const Interrupts& interrupts() const noexcept { return interrupts_; }
     void raise(unsigned vector) noexcept {
         if (port_ != nullptr) interrupts_.raise(*port_, vector);
     }

@@ -47,6 +47,7 @@ public:
     /// Sends what had no room. True = something was sent.
     bool poll(backend::HostPort& port) noexcept;
     [[nodiscard]] bool busy() const noexcept { return state_.to_send != 0 && config_.bus_master(); }
+    [[nodiscard]] bool using_msix() const noexcept { return mode() == Mode::msix; }
     /// After a write to the table or a control bit: redelivers what is no longer masked.
     void unmasked() noexcept;
     /// Vectors raised before a kill whose message may not have left.

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: what a configuration says of a device. Hands on: the device of that kind. Owns: the list of kinds.
+#include "devices/devices.hpp"
+
+namespace farlane::backend {
+namespace {
+
+struct Kind {
+    const char* name;
+    Result<std::unique_ptr<Device>> (*make)(const DeviceConfig&, Memory&);
+};
+
+// A new kind of device: one line here, its library in CMakeLists.txt.
+constexpr Kind kKinds[] = {
+    {"nvme", firmware::make_nvme},
+};
+
+// The name goes into records (fl_function_desc.name) and names state files.
+bool valid_name(const std::string& name) noexcept {
+    if (name.empty() || name.size() >= FL_NAME_BYTES || name.front() == '.') return false;
+    for (const char c : name) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!plain && c != '.' && c != '_' && c != '-') return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+std::vector<std::string> device_kinds() {
+    std::vector<std::string> names;
+    for (const Kind& k : kKinds) names.emplace_back(k.name);
+    return names;
+}
+
+Result<std::unique_ptr<Device>> make_device(const DeviceConfig& config, Memory& memory) {
+    if (!valid_name(config.name))
+        return {Status::invalid, "device name '" + config.name +
+                                     "' is not valid: letters, digits, '.', '_' and '-', "
+                                     "not starting with '.', at most 63"};
+    std::string valid;
+    for (const Kind& k : kKinds) {
+        if (config.kind == k.name) return k.make(config, memory);
+        valid += (valid.empty() ? "" : ", ") + std::string(k.name);
+    }
+    return {Status::invalid,
+            "device '" + config.name + "': kind '" + config.kind + "' does not exist; valid: " + valid};
+}
+
+}  // namespace farlane::backend
