@@ -14,8 +14,8 @@
 #include "types.h"
 
 #define FL_ACCEL_CLASS_CODE 0x120000u /* processing accelerator, PCI Code and ID Assignment 1.11 */
-#define FL_ACCEL_VENDOR_ID 0x1de5u    /* development value, not assigned to Farlane */
-#define FL_ACCEL_DEVICE_ID 0xfa01u    /* development value */
+#define FL_ACCEL_VENDOR_ID 0xf1a0u    /* for development: not assigned by PCI-SIG */
+#define FL_ACCEL_DEVICE_ID 0x0acau    /* for development */
 #define FL_ACCEL_MAGIC 0x43414c46u    /* "FLAC" */
 #define FL_ACCEL_VERSION 0x00010000u  /* major << 16 | minor */
 
@@ -284,7 +284,7 @@ struct fl_accel_completion {
 	fl_le64 value;	  /* result, by opcode; 0 when there is none */
 	fl_le16 reason;	  /* enum fl_accel_reason */
 	fl_le16 opcode;	  /* of the command */
-	fl_le32 detail;	  /* by reason: offending handle, byte offset or command id */
+	fl_le32 detail;	  /* by reason: offending handle, byte offset or command id; else by opcode */
 	fl_le32 sq_head;  /* slots taken; those before may be written again */
 	fl_le16 reserved; /* 0 */
 	fl_le16 phase;	  /* FL_ACCEL_PHASE; written last */
@@ -416,6 +416,7 @@ struct fl_accel_args_reduce_f32 { /* *destination = operation over source[0..cou
 FL_ASSERT_SIZE(fl_accel_args_reduce_f32, 32);
 
 #define FL_ACCEL_CONV2D_MAX_SIZE 31u
+#define FL_ACCEL_CONV2D_MAX_WIDTH 65536u
 enum fl_accel_border {
 	FL_ACCEL_BORDER_CLAMP = 1, /* the nearest element of the picture */
 	FL_ACCEL_BORDER_ZERO = 2,
@@ -424,7 +425,7 @@ struct fl_accel_args_conv2d_f32 { /* destination(x,y) = sum w(i,j) * source(x+i-
 	fl_le64 destination;	  /* width x height f32; does not overlap source or weights */
 	fl_le64 source;		  /* width x height f32 */
 	fl_le64 weights;	  /* size x size f32, row-major */
-	fl_le32 width;
+	fl_le32 width;	/* at most FL_ACCEL_CONV2D_MAX_WIDTH */
 	fl_le32 height;
 	fl_le32 destination_pitch_bytes;
 	fl_le32 source_pitch_bytes;
@@ -441,7 +442,7 @@ struct fl_accel_args_conv2d_rgba8 { /* per channel, exact: ((sum + round) >> shi
 	fl_le64 destination;	    /* width x height pixels of four bytes; no overlap */
 	fl_le64 source;
 	fl_le64 weights; /* size x size signed 16 bit, row-major */
-	fl_le32 width;
+	fl_le32 width;	/* at most FL_ACCEL_CONV2D_MAX_WIDTH */
 	fl_le32 height;
 	fl_le32 destination_pitch_bytes;
 	fl_le32 source_pitch_bytes;

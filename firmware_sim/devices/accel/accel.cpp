@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: BAR accesses and events of life. Hands on: register values, aperture memory.
+// Owns: the identity of the function (accel.hpp).
+#include "devices/accel/accel.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace farlane::firmware::accel {
+namespace {
+
+FunctionIdentity identity_of(const AccelOptions& options) {
+    FunctionIdentity id;
+    id.model = "Farlane accelerator, cpu executor";
+    id.vendor_id = options.vendor_id;
+    id.device_id = options.device_id;
+    id.subsystem_vendor_id = options.vendor_id;
+    id.subsystem_id = options.device_id;
+    id.class_code = FL_ACCEL_CLASS_CODE;
+    id.serial = options.serial;
+    id.bars[FL_ACCEL_BAR_REGISTERS] = {FL_ACCEL_BAR0_BYTES, 0};
+    id.bars[FL_ACCEL_BAR_APERTURE] = {options.memory_bytes, FL_BAR_64BIT | FL_BAR_PREFETCHABLE};
+    id.msix = {options.queues + 1, FL_ACCEL_BAR_REGISTERS, FL_ACCEL_MSIX_TABLE_OFFSET, FL_ACCEL_MSIX_PBA_OFFSET};
+    return id;
+}
+
+/// Copies the part of `image`, which stands at `at`, that [offset, +out.size()) covers.
+template <class T>
+void copy_image(const T& image, std::uint64_t at, std::uint64_t offset, std::span<std::byte> out) noexcept {
+    const std::uint64_t begin = std::max(at, offset);
+    const std::uint64_t end = std::min(at + sizeof image, offset + out.size());
+    if (begin >= end) return;
+    const auto bytes = std::as_bytes(std::span{&image, 1});
+    std::memcpy(out.data() + (begin - offset), bytes.data() + (begin - at), end - begin);
+}
+
+constexpr bool all_enabled(std::uint8_t enables, std::size_t bytes) noexcept {
+    const auto wanted = static_cast<std::uint8_t>((1u << std::min<std::size_t>(bytes, 8)) - 1);
+    return bytes > 8 || enables == 0 || (enables & wanted) == wanted;
+}
+
+}  // namespace
+
+Accel::Accel(const AccelOptions& options, std::unique_ptr<FunctionState> state, std::unique_ptr<Waker> waker,
+             std::unique_ptr<backend::Executor> executor)
+    : Function(identity_of(options), *state),
+      state_(std::move(state)),
+      waker_(std::move(waker)),
+      executor_(std::move(executor)),
+      processor_(*executor_, dma(), interrupts(), {kBaseAddress, options.queues, options.queues + 1}),
+      queues_(options.queues) {}
+
+// --- life
+
+void Accel::on_port(backend::HostPort* port) noexcept {
+    waker_->set(port);
+    processor_.set_port(port);
+}
+
+void Accel::on_reset(ResetKind) noexcept {
+    ++resets_;
+    processor_.reset();
+}
+
+// --- BAR0
+
+fl_accel_registers Accel::registers() const noexcept {
+    const MemoryMap& memory = processor_.memory();
+    const auto& error = processor_.error();
+    fl_accel_registers r{};
+    r.magic.set(FL_ACCEL_MAGIC);
+    r.version.set(FL_ACCEL_VERSION);
+    r.capabilities.set(FL_ACCEL_CAP_HOST_READS | executor_->capabilities());
+    r.memory_address.set(memory.address());
+    r.memory_bytes.set(memory.bytes());
+    r.aperture_address.set(kBaseAddress);
+    r.aperture_bytes.set(executor_->memory().size());
+    r.page_bytes.set(FL_ACCEL_PAGE_BYTES);
+    r.max_queues.set(queues_);
+    r.max_sq_entries.set(kSqEntries);
+    r.max_cq_entries.set(kSqEntries);
+    r.max_contexts.set(kMaxContexts);
+    r.max_streams.set(kMaxStreams);
+    r.max_allocations.set(kMaxAllocations);
+    r.max_modules.set(kMaxModules);
+    r.max_kernels.set(kMaxKernels);
+    r.max_events.set(kMaxEvents);
+    r.max_inline_bytes.set(FL_ACCEL_MAX_INLINE_BYTES);
+    r.executor.set(executor_->kind());
+    r.status.set((processor_.ready() ? FL_ACCEL_STATUS_READY : 0) | (error.pending ? FL_ACCEL_STATUS_QUEUE_ERROR : 0));
+    r.error_queue.set(error.queue);
+    r.error_reason.set(error.reason);
+    r.resets.set(resets_);
+    return r;
+}
+
+fl_accel_queue_registers Accel::queue_registers(std::uint32_t n) const noexcept {
+    const QueuePair& q = processor_.queue(n);
+    fl_accel_queue_registers r{};
+    r.sq_address.set(processor_.sq_address(n));
+    r.cq_iova.set(q.cq_iova);
+    r.sq_entries.set(q.sq_entries);
+    r.cq_entries.set(q.cq_entries);
+    r.context.set(q.context);
+    r.pasid.set(q.pasid);
+    r.vector.set(q.vector);
+    r.control.set(q.state == FL_ACCEL_QUEUE_ENABLED || q.state == FL_ACCEL_QUEUE_ERROR ? FL_ACCEL_QUEUE_ENABLE : 0);
+    r.state.set(q.state);
+    r.reason.set(q.reason);
+    r.sq_head.set(q.sq_head);
+    r.cq_tail.set(q.cq_tail);
+    r.commands.set(q.commands);
+    return r;
+}
+
+/// Doorbells and whatever has no name read as zero.
+Status Accel::register_read(unsigned bar, std::uint64_t offset, std::span<std::byte> out) noexcept {
+    if (bar == FL_ACCEL_BAR_APERTURE) {
+        const auto memory = executor_->memory();
+        if (offset > memory.size() || out.size() > memory.size() - offset) return Status::unsupported_request;
+        std::memcpy(out.data(), memory.data() + offset, out.size());
+        return Status::ok;
+    }
+    std::fill(out.begin(), out.end(), std::byte{0});
+    copy_image(registers(), 0, offset, out);
+    const std::uint64_t first = std::max<std::uint64_t>(offset, FL_ACCEL_QUEUE_OFFSET);
+    const std::uint64_t queues_end = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queues_} * FL_ACCEL_QUEUE_STRIDE;
+    const std::uint64_t end = std::min(offset + out.size(), queues_end);
+    if (first >= end) return Status::ok;
+    auto n = static_cast<std::uint32_t>((first - FL_ACCEL_QUEUE_OFFSET) / FL_ACCEL_QUEUE_STRIDE);
+    for (; n < queues_; ++n) {
+        const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{n} * FL_ACCEL_QUEUE_STRIDE;
+        if (at >= end) break;
+        copy_image(queue_registers(n), at, offset, out);
+    }
+    return Status::ok;
+}
+
+/// Registers are written in whole, aligned dwords; a longer write is taken dword by dword in order.
+Status Accel::register_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in,
+                             std::uint8_t enables) noexcept {
+    if (bar == FL_ACCEL_BAR_APERTURE) return write_aperture(offset, in, enables);
+    if (offset % 4 != 0 || in.size() % 4 != 0 || !all_enabled(enables, in.size())) return Status::unsupported_request;
+    for (std::size_t at = 0; at < in.size(); at += 4) {
+        fl_le32 value;
+        std::memcpy(&value, in.data() + at, sizeof value);
+        write_register(offset + at, value.get());
+    }
+    return Status::ok;
+}
+
+void Accel::write_register(std::uint64_t offset, std::uint32_t value) noexcept {
+    if (offset >= FL_ACCEL_DOORBELL_OFFSET) [[likely]] {
+        const std::uint64_t n = (offset - FL_ACCEL_DOORBELL_OFFSET) / FL_ACCEL_DOORBELL_STRIDE;
+        const std::uint64_t field = (offset - FL_ACCEL_DOORBELL_OFFSET) % FL_ACCEL_DOORBELL_STRIDE;
+        if (n < queues_) processor_.ring(static_cast<std::uint32_t>(n), static_cast<std::uint32_t>(field), value);
+        return;
+    }
+    if (offset >= FL_ACCEL_QUEUE_OFFSET) {
+        const std::uint64_t n = (offset - FL_ACCEL_QUEUE_OFFSET) / FL_ACCEL_QUEUE_STRIDE;
+        const std::uint64_t field = (offset - FL_ACCEL_QUEUE_OFFSET) % FL_ACCEL_QUEUE_STRIDE;
+        if (n < queues_)
+            processor_.write_queue(static_cast<std::uint32_t>(n), static_cast<std::uint32_t>(field), value);
+        return;
+    }
+    if (offset == offsetof(fl_accel_registers, control) && (value & FL_ACCEL_CONTROL_RESET) != 0) {
+        // As a reset of the function, but configuration space and interrupts stay as they are.
+        on_reset(ResetKind::function);
+    }
+    if (offset == offsetof(fl_accel_registers, status) && (value & FL_ACCEL_STATUS_QUEUE_ERROR) != 0) {
+        processor_.acknowledge_error();
+    }
+}
+
+// --- BAR2
+
+std::span<std::byte> Accel::bar_memory(unsigned bar) noexcept {
+    return bar == FL_ACCEL_BAR_APERTURE ? executor_->memory() : std::span<std::byte>{};
+}
+
+Status Accel::write_aperture(std::uint64_t offset, std::span<const std::byte> in, std::uint8_t enables) noexcept {
+    const auto memory = executor_->memory();
+    if (offset > memory.size() || in.size() > memory.size() - offset) return Status::unsupported_request;
+    if (all_enabled(enables, in.size())) {
+        std::memcpy(memory.data() + offset, in.data(), in.size());
+        return Status::ok;
+    }
+    for (std::size_t i = 0; i < in.size(); ++i) {
+        if ((enables >> i & 1) != 0) memory[offset + i] = in[i];
+    }
+    return Status::ok;
+}
+
+void Accel::counters(const std::function<void(std::string_view, std::uint64_t)>& each) const {
+    Function::counters(each);
+    processor_.counters(each);
+}
+
+}  // namespace farlane::firmware::accel

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: FENCE, EVENT_RECORD, EVENT_WAIT and QUERY. Hands on: outcomes; what failures poison.
+// Owns: nothing of its own (processor.hpp). docs/accelerator.md, "Errors and FENCE", "Events".
+#include <algorithm>
+
+#include "devices/accel/processor.hpp"
+
+namespace farlane::firmware::accel {
+
+// --- outcomes
+
+Step Processor::succeed(QueuePair& q, std::uint64_t value, std::uint32_t detail) noexcept {
+    q.active.outcome = {FL_ACCEL_REASON_NONE, detail, value};
+    return Step::done;
+}
+
+Step Processor::fail(QueuePair& q, fl_accel_reason reason, std::uint32_t detail) noexcept {
+    q.active.outcome = {reason, detail, 0};
+    return Step::done;
+}
+
+Step Processor::depends(QueuePair& q, std::uint32_t culprit) noexcept {
+    q.active.poisoned = true;
+    q.active.culprit = culprit;
+    return fail(q, FL_ACCEL_REASON_POISONED, culprit);
+}
+
+// --- poison
+
+std::optional<std::uint32_t> Processor::poisoned_by(const QueuePair& q, Object kind, std::uint64_t base,
+                                                    std::uint64_t bytes) const noexcept {
+    for (const QueuePair& other : queues_) {
+        if (other.poison.empty() || other.context != q.context) continue;
+        if (const auto culprit = other.poison.find(other.number == q.number, kind, base, bytes)) return culprit;
+    }
+    return std::nullopt;
+}
+
+/// What the active command touches.
+std::optional<std::uint32_t> Processor::poisoned_by(const QueuePair& q) const noexcept {
+    for (const auto& t : q.active.touches.items()) {
+        if (const auto culprit = poisoned_by(q, Object::memory, t.address, t.bytes)) return culprit;
+    }
+    return std::nullopt;
+}
+
+/// The active command failed: what it would have made or written can not be relied on.
+void Processor::spread_poison(QueuePair& q) noexcept {
+    const Active& a = q.active;
+    const fl_accel_command& c = a.command;
+    const std::uint32_t culprit = a.poisoned ? a.culprit : c.head.command_id.get();
+    switch (c.head.opcode) {
+        case FL_ACCEL_OP_ALLOC:
+            q.poison.add(Object::memory, c.u.alloc.address.get(), c.u.alloc.bytes.get(), culprit);
+            break;
+        case FL_ACCEL_OP_COPY:
+        case FL_ACCEL_OP_FILL:
+        case FL_ACCEL_OP_LAUNCH:
+            for (const auto& t : a.touches.items()) {
+                if (t.write) q.poison.add(Object::memory, t.address, t.bytes, culprit);
+            }
+            break;
+        case FL_ACCEL_OP_MODULE_LOAD: q.poison.add(Object::module, c.u.module.module.get(), 1, culprit); break;
+        case FL_ACCEL_OP_KERNEL_BIND: q.poison.add(Object::kernel, c.u.bind.kernel.get(), 1, culprit); break;
+        case FL_ACCEL_OP_EVENT_RECORD: fail_event(q, c.u.event, culprit); break;
+        // Whatever comes behind a failed wait was meant to come after something that did not happen.
+        case FL_ACCEL_OP_EVENT_WAIT: q.poison.add(Object::everything, 0, 1, culprit); break;
+        default: break;
+    }
+}
+
+/// Those who wait for the event must not wait for ever, whatever FENCE comes behind.
+void Processor::fail_event(QueuePair& q, const fl_accel_event& c, std::uint32_t culprit) noexcept {
+    if (!handle_in_range(c.event.get(), kMaxEvents)) return;
+    auto& event = context_of(q).events[c.event.get()];
+    if (c.value.get() <= event.failed) return;
+    event.failed = c.value.get();
+    event.culprit = culprit;
+}
+
+Step Processor::begin_fence(QueuePair& q) noexcept {
+    const std::uint32_t failures = q.failures;
+    const std::uint32_t first = q.first_failure;
+    q.failures = q.first_failure = 0;
+    q.poison.clear();
+    return succeed(q, failures, first);
+}
+
+// --- events
+
+Step Processor::begin_record(QueuePair& q) noexcept {
+    const std::uint32_t handle = q.active.command.u.event.event.get();
+    const std::uint64_t value = q.active.command.u.event.value.get();
+    if (!handle_in_range(handle, kMaxEvents)) return fail(q, FL_ACCEL_REASON_HANDLE_RANGE, handle);
+    if (value == 0) return fail(q, FL_ACCEL_REASON_BAD_VALUE, handle);
+    if (const auto culprit = q.poison.find(true, Object::everything, 0, 1)) return depends(q, *culprit);
+    std::uint64_t& reached = context_of(q).events[handle].reached;
+    reached = std::max(reached, value);
+    return succeed(q, static_cast<std::uint64_t>(now_ns()));
+}
+
+Step Processor::begin_wait(QueuePair& q) noexcept {
+    const std::uint32_t handle = q.active.command.u.event.event.get();
+    const std::uint64_t value = q.active.command.u.event.value.get();
+    if (!handle_in_range(handle, kMaxEvents)) return fail(q, FL_ACCEL_REASON_HANDLE_RANGE, handle);
+    if (value == 0) return fail(q, FL_ACCEL_REASON_BAD_VALUE, handle);
+    const auto& event = context_of(q).events[handle];
+    if (event.reached >= value) return succeed(q, event.reached);
+    if (event.failed >= value) return depends(q, event.culprit);
+    return Step::wait;  // every finished command of any pair looks here again
+}
+
+// --- properties
+
+Step Processor::begin_query(QueuePair& q) noexcept {
+    const std::uint32_t property = q.active.command.u.query.property.get();
+    switch (property) {
+        case FL_ACCEL_PROPERTY_MEMORY_TOTAL: return succeed(q, map_.bytes());
+        case FL_ACCEL_PROPERTY_MEMORY_FREE: return succeed(q, map_.bytes() - map_.used_bytes());
+        case FL_ACCEL_PROPERTY_MEMORY_CONTEXT: return succeed(q, map_.used_bytes(q.context));
+        case FL_ACCEL_PROPERTY_EXECUTOR: return succeed(q, executor_.kind());
+        case FL_ACCEL_PROPERTY_UNITS: return succeed(q, executor_.units());
+        case FL_ACCEL_PROPERTY_KERNELS_RUN: return succeed(q, executor_.kernels_run());
+        case FL_ACCEL_PROPERTY_BUSY_NS: return succeed(q, executor_.busy_ns());
+        default: return fail(q, FL_ACCEL_REASON_BAD_PROPERTY, property);
+    }
+}
+
+}  // namespace farlane::firmware::accel

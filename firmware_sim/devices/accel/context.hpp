@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: handles that the initiator chose. Hands on: what they stand for.
+// Owns: the handle tables of one context.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace farlane::firmware::accel {
+
+inline constexpr std::uint32_t kMaxContexts = 16;
+inline constexpr std::uint32_t kMaxModules = 64;
+inline constexpr std::uint32_t kMaxKernels = 256;
+inline constexpr std::uint32_t kMaxEvents = 1024;
+inline constexpr std::uint32_t kMaxAllocations = 16384;
+inline constexpr std::uint32_t kMaxStreams = 1;  // commands of a queue pair run in order
+
+/// What several queue pairs share: memory (memory_map.hpp) and these handles. Lives from the
+/// first enabled queue pair to the last.
+struct Context {
+    struct Module {
+        bool used = false;
+        std::uint32_t token = 0;  ///< of the executor
+    };
+    struct Kernel {
+        bool used = false;
+        std::uint32_t token = 0;
+        std::uint32_t module = 0;  ///< handle
+    };
+    struct Event {
+        std::uint64_t reached = 0;
+        std::uint64_t failed = 0;  ///< highest value whose EVENT_RECORD failed, by command `culprit`
+        std::uint32_t culprit = 0;
+    };
+    std::uint32_t queues = 0;  ///< not disabled
+    std::vector<Module> modules = std::vector<Module>(kMaxModules + 1);
+    std::vector<Kernel> kernels = std::vector<Kernel>(kMaxKernels + 1);
+    std::vector<Event> events = std::vector<Event>(kMaxEvents + 1);
+};
+
+[[nodiscard]] constexpr bool handle_in_range(std::uint32_t handle, std::uint32_t limit) noexcept {
+    return handle >= 1 && handle <= limit;
+}
+
+}  // namespace farlane::firmware::accel

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: ALLOC and FREE, ranges of other commands. Hands on: whether they are allowed.
+// Owns: the table of allocations.
+#include "devices/accel/memory_map.hpp"
+
+#include <algorithm>
+
+namespace farlane::firmware::accel {
+
+using backend::Outcome;
+
+MemoryMap::MemoryMap(std::uint64_t address, std::uint64_t bytes, std::size_t max_allocations)
+    : address_(address), bytes_(bytes), max_(max_allocations) {
+    table_.reserve(max_allocations);
+}
+
+std::size_t MemoryMap::lower(std::uint64_t address) const noexcept {
+    const auto before = [](const Allocation& a, std::uint64_t b) { return a.address < b; };
+    return static_cast<std::size_t>(std::lower_bound(table_.begin(), table_.end(), address, before) - table_.begin());
+}
+
+bool MemoryMap::inside(std::uint64_t address, std::uint64_t bytes) const noexcept {
+    return address >= address_ && bytes <= bytes_ && address - address_ <= bytes_ - bytes;
+}
+
+Outcome MemoryMap::allocate(std::uint64_t address, std::uint64_t bytes, std::uint32_t context) noexcept {
+    constexpr std::uint32_t kAddressField = offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc, address);
+    constexpr std::uint32_t kBytesField = offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc, bytes);
+    if (address % FL_ACCEL_PAGE_BYTES != 0) return {FL_ACCEL_REASON_MISALIGNED, kAddressField, 0};
+    if (bytes % FL_ACCEL_PAGE_BYTES != 0) return {FL_ACCEL_REASON_MISALIGNED, kBytesField, 0};
+    if (bytes == 0) return {FL_ACCEL_REASON_BAD_LENGTH, kBytesField, 0};
+    if (bytes > bytes_ - used_ || table_.size() == max_) return {FL_ACCEL_REASON_OUT_OF_MEMORY, kBytesField, 0};
+    if (!inside(address, bytes)) return {FL_ACCEL_REASON_BAD_ADDRESS, kAddressField, 0};
+    const std::size_t i = lower(address);
+    const bool hits_next = i < table_.size() && table_[i].address - address < bytes;
+    const bool hits_previous = i > 0 && address - table_[i - 1].address < table_[i - 1].bytes;
+    if (hits_next || hits_previous) return {FL_ACCEL_REASON_OVERLAP, kAddressField, 0};
+    table_.insert(table_.begin() + static_cast<std::ptrdiff_t>(i), Allocation{address, bytes, context});
+    used_ += bytes;
+    return {};
+}
+
+const Allocation* MemoryMap::find(std::uint64_t address, std::uint32_t context) const noexcept {
+    const std::size_t i = lower(address);
+    const bool found = i < table_.size() && table_[i].address == address && table_[i].context == context;
+    return found ? &table_[i] : nullptr;
+}
+
+const Allocation* MemoryMap::any_of(std::uint32_t context) const noexcept {
+    for (const Allocation& a : table_) {
+        if (a.context == context) return &a;
+    }
+    return nullptr;
+}
+
+const Allocation* MemoryMap::at(std::uint64_t address, std::uint32_t context) const noexcept {
+    std::size_t i = lower(address);
+    if (i == table_.size() || table_[i].address != address) {
+        if (i == 0) return nullptr;
+        --i;
+    }
+    const Allocation& a = table_[i];
+    return a.context == context && a.contains(address, 1) ? &a : nullptr;
+}
+
+void MemoryMap::remove(std::uint64_t address) noexcept {
+    const std::size_t i = lower(address);
+    if (i == table_.size() || table_[i].address != address) return;
+    used_ -= table_[i].bytes;
+    table_.erase(table_.begin() + static_cast<std::ptrdiff_t>(i));
+}
+
+void MemoryMap::clear() noexcept {
+    table_.clear();
+    used_ = 0;
+}
+
+Outcome MemoryMap::check(const backend::AccessList& touches, std::uint32_t context) const noexcept {
+    for (const auto& t : touches.items()) {
+        if (!inside(t.address, t.bytes)) return {FL_ACCEL_REASON_BAD_ADDRESS, t.field, 0};
+        const Allocation* a = at(t.address, context);
+        if (a == nullptr || !a->contains(t.address, t.bytes)) return {FL_ACCEL_REASON_NOT_ALLOCATED, t.field, 0};
+    }
+    return {};
+}
+
+std::uint64_t MemoryMap::used_bytes(std::uint32_t context) const noexcept {
+    std::uint64_t sum = 0;
+    for (const Allocation& a : table_) sum += a.context == context ? a.bytes : 0;
+    return sum;
+}
+
+}  // namespace farlane::firmware::accel

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: queue registers, doorbells, finished commands. Hands on: completions, interrupts.
+// Owns: the life of a queue pair: disabled, enabled, error, disabling (processor.hpp).
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "devices/accel/processor.hpp"
+
+namespace farlane::firmware::accel {
+namespace {
+
+/// Replaces one half of a 64-bit register.
+std::uint64_t with_dword(std::uint64_t old, bool high, std::uint32_t value) noexcept {
+    return high ? (old & 0xffffffffu) | std::uint64_t{value} << 32 : (old & ~std::uint64_t{0xffffffffu}) | value;
+}
+
+bool valid_entries(std::uint32_t entries) noexcept {
+    return std::has_single_bit(entries) && entries >= FL_ACCEL_MIN_ENTRIES && entries <= kSqEntries;
+}
+
+}  // namespace
+
+// --- registers
+
+void Processor::write_queue(std::uint32_t n, std::uint32_t offset, std::uint32_t value) noexcept {
+    using R = fl_accel_queue_registers;
+    QueuePair& q = queues_[n];
+    if (offset == offsetof(R, control)) {
+        const bool on = (value & FL_ACCEL_QUEUE_ENABLE) != 0;
+        if (on && q.state == FL_ACCEL_QUEUE_DISABLED) enable(q);
+        if (!on) disable(q);
+        return;
+    }
+    if (q.state != FL_ACCEL_QUEUE_DISABLED) return;
+    switch (offset) {
+        case offsetof(R, cq_iova): q.cq_iova = with_dword(q.cq_iova, false, value); break;
+        case offsetof(R, cq_iova) + 4: q.cq_iova = with_dword(q.cq_iova, true, value); break;
+        case offsetof(R, sq_entries): q.sq_entries = value; break;
+        case offsetof(R, cq_entries): q.cq_entries = value; break;
+        case offsetof(R, context): q.context = value; break;
+        case offsetof(R, pasid): q.pasid = value; break;
+        case offsetof(R, vector): q.vector = value; break;
+        default: break;  // read-only
+    }
+}
+
+fl_accel_reason Processor::check_enable(const QueuePair& q) const noexcept {
+    if (life_ != Life::ready) return FL_ACCEL_REASON_NOT_READY;
+    const std::uint64_t cq_bytes = std::uint64_t{q.cq_entries} * FL_ACCEL_COMPLETION_BYTES;
+    const bool entries = valid_entries(q.sq_entries) && valid_entries(q.cq_entries);
+    const bool address = q.cq_iova != 0 && q.cq_iova % 64 == 0 && q.cq_iova <= ~std::uint64_t{0} - cq_bytes;
+    const bool vector = q.vector == FL_ACCEL_NO_VECTOR || q.vector < layout_.vectors;
+    if (!entries || !address || !vector) return FL_ACCEL_REASON_BAD_QUEUE;
+    if (q.context >= kMaxContexts || q.pasid != 0) return FL_ACCEL_REASON_BAD_CONTEXT;
+    return FL_ACCEL_REASON_NONE;
+}
+
+void Processor::enable(QueuePair& q) noexcept {
+    q.reason = check_enable(q);
+    if (q.reason != FL_ACCEL_REASON_NONE) return;
+    q.sq_tail = q.sq_head = q.cq_tail = q.cq_head = q.cq_arm = 0;
+    q.armed = q.report_error = false;
+    q.commands = 0;
+    q.failures = q.first_failure = 0;
+    q.poison.clear();
+    q.active.stage = Stage::none;
+    q.state = FL_ACCEL_QUEUE_ENABLED;
+    ++contexts_[q.context].queues;
+}
+
+void Processor::disable(QueuePair& q) noexcept {
+    if (q.state == FL_ACCEL_QUEUE_DISABLED || q.state == FL_ACCEL_QUEUE_DISABLING) return;
+    // A FREE goes on: its memory has to be scrubbed before anybody else can have it.
+    const bool is_free = q.active.command.head.opcode == FL_ACCEL_OP_FREE;
+    if (q.active.has_job && !is_free) executor_.cancel(job_of(q));
+    q.state = FL_ACCEL_QUEUE_DISABLING;
+    q.report_error = false;
+    q.ready = true;
+}
+
+/// Lets go of what the pair has in flight; the last pair of a context takes the context along.
+bool Processor::disabling(QueuePair& q) noexcept {
+    const bool free_began = q.active.stage == Stage::running && q.active.command.head.opcode == FL_ACCEL_OP_FREE;
+    if (q.active.has_job || q.active.reads != 0 || pins_.count_of(q.number) != 0) {
+        hurry();
+        block(q);
+        return false;
+    }
+    if (free_began) map_.remove(q.active.command.u.alloc.address.get());
+    q.active.stage = Stage::none;
+    q.active.touches.clear();
+    if (contexts_[q.context].queues == 1 && end_context(q)) return true;
+    --contexts_[q.context].queues;
+    const fl_accel_reason reason = q.reason;
+    q.clear();
+    q.reason = reason;
+    unblock_all();
+    return true;
+}
+
+/// Frees the next allocation of the context (as a FREE would); false = nothing is left of it.
+bool Processor::end_context(QueuePair& q) noexcept {
+    if (const Allocation* a = map_.any_of(q.context)) {
+        q.active.stage = Stage::running;
+        q.active.has_job = true;
+        q.active.command = {};
+        q.active.command.head.opcode = FL_ACCEL_OP_FREE;
+        q.active.command.u.alloc.address.set(a->address);
+        ++jobs_;
+        executor_.scrub(job_of(q), a->address, a->bytes);
+        return true;
+    }
+    Context& context = contexts_[q.context];
+    for (auto& m : context.modules) {
+        if (m.used) executor_.unload(m.token);
+        m = {};
+    }
+    std::fill(context.kernels.begin(), context.kernels.end(), Context::Kernel{});
+    std::fill(context.events.begin(), context.events.end(), Context::Event{});
+    return false;
+}
+
+void Processor::stop(QueuePair& q, fl_accel_reason reason) noexcept {
+    q.state = FL_ACCEL_QUEUE_ERROR;
+    q.reason = reason;
+    // Without a completion queue that can be written, registers and vector 0 are all there is.
+    q.report_error = reason != FL_ACCEL_REASON_CQ_ADDRESS;
+    q.ready = q.report_error;
+    error_ = {true, q.number, reason};
+    ++stopped_;
+    if (port_ != nullptr) interrupts_.raise(*port_, 0);
+}
+
+// --- doorbells
+
+void Processor::ring(std::uint32_t n, std::uint32_t offset, std::uint32_t value) noexcept {
+    QueuePair& q = queues_[n];
+    if (q.state != FL_ACCEL_QUEUE_ENABLED) return;
+    switch (offset) {
+        case offsetof(fl_accel_doorbell, sq_tail):
+            if (!ring_sq_tail(q, value)) return stop(q, FL_ACCEL_REASON_BAD_DOORBELL);
+            break;
+        case offsetof(fl_accel_doorbell, cq_head):
+            if (!ring_cq_head(q, value)) return stop(q, FL_ACCEL_REASON_BAD_DOORBELL);
+            break;
+        case offsetof(fl_accel_doorbell, cq_arm): return arm(q, value);
+        default: return;
+    }
+    if (q.active.stage == Stage::none) q.ready = true;
+}
+
+void Processor::arm(QueuePair& q, std::uint32_t value) noexcept {
+    q.cq_arm = value;
+    q.armed = true;
+    interrupt_if_due(q);
+}
+
+/// One interrupt once more than cq_arm completions are posted; free-running counts.
+void Processor::interrupt_if_due(QueuePair& q) noexcept {
+    if (!q.armed || static_cast<std::int32_t>(q.cq_tail - q.cq_arm) <= 0) return;
+    q.armed = false;
+    if (q.vector != FL_ACCEL_NO_VECTOR && port_ != nullptr) interrupts_.raise(*port_, q.vector);
+}
+
+// --- completions
+
+/// Posts into the next entry. would_block, denied (bus mastering is off): try again later.
+Status Processor::post(QueuePair& q, fl_accel_completion completion) noexcept {
+    const std::uint32_t slot = q.cq_tail & (q.cq_entries - 1);
+    const bool odd_round = (q.cq_tail / q.cq_entries) % 2 != 0;
+    completion.phase.set(odd_round ? 0 : FL_ACCEL_PHASE);
+    const std::uint64_t iova = q.cq_iova + std::uint64_t{slot} * FL_ACCEL_COMPLETION_BYTES;
+    const Status status = dma_.write_now(iova, std::as_bytes(std::span{&completion, 1}));
+    if (status != Status::ok) return status;
+    ++q.cq_tail;
+    interrupt_if_due(q);
+    return Status::ok;
+}
+
+/// The active command is finished: tells the host, then lets it take effect on others.
+bool Processor::complete(QueuePair& q) noexcept {
+    switch (post(q, make_completion(q))) {
+        case Status::ok: break;
+        case Status::would_block: return false;  // stays ready: the next turn tries again
+        case Status::denied: block(q); return false;
+        default: stop(q, FL_ACCEL_REASON_CQ_ADDRESS); return true;
+    }
+    account(q);
+    q.active.touches.clear();
+    q.active.stage = Stage::none;
+    unblock_all();
+    return true;
+}
+
+void Processor::account(QueuePair& q) noexcept {
+    ++q.commands;
+    ++completed_;
+    if (q.active.outcome.ok()) return;
+    ++failed_;
+    if (q.failures++ == 0) q.first_failure = q.active.command.head.command_id.get();
+    spread_poison(q);
+}
+
+bool Processor::report_stop(QueuePair& q) noexcept {
+    if (!q.report_error) {
+        q.ready = false;
+        return false;
+    }
+    const Status status = post(q, make_error_completion(q));
+    if (status == Status::would_block) return false;
+    q.report_error = false;
+    q.ready = false;
+    return true;
+}
+
+}  // namespace farlane::firmware::accel
