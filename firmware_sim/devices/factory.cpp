@@ -12,6 +12,7 @@ struct Kind {
 
 // A new kind of device: one line here, its library in CMakeLists.txt.
 constexpr Kind kKinds[] = {
+    {"accel", firmware::make_accel},
     {"nvme", firmware::make_nvme},
 };
 
