@@ -23,6 +23,9 @@ public:
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] proto::Session* session() const noexcept { return session_; }
     [[nodiscard]] Time deadline() const noexcept { return deadline_; }
+    /// Completion timeouts while no session looks after them. kNever = none is due ever.
+    [[nodiscard]] Time next_timeout() const noexcept;
+    void on_timeout(Time now) noexcept;
     /// The target said yes.
     [[nodiscard]] Status start(proto::Session& s, const proto::AttachReply& r, const std::string& target);
     /// Takes up what an earlier life of the daemon left; resume() follows.

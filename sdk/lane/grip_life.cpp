@@ -115,6 +115,12 @@ void Grip::down(Time deadline, bool unbind, const std::string& why) noexcept {
     tell(EventKind::link_down, why);
 }
 
+Time Grip::next_timeout() const noexcept {
+    return function_ && session_ == nullptr ? function_->next_timer() : kNever;
+}
+
+void Grip::on_timeout(Time now) noexcept { function_->on_timer(now); }
+
 void Grip::up() noexcept {
     if (session_ == nullptr) return;
     deadline_ = kNever;

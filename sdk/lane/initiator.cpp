@@ -187,11 +187,13 @@ bool Initiator::turn(Time now) noexcept {
             busy = true;
         }
     }
-    for (std::size_t i = 0; i < grips_.size(); ++i)
+    for (std::size_t i = 0; i < grips_.size(); ++i) {
+        if (grips_[i]->next_timeout() <= now) grips_[i]->on_timeout(now);
         if (grips_[i]->deadline() <= now) {
             lose(*grips_[i], "the grace is over");
             busy = true;
         }
+    }
     for (std::size_t i = 0; i < pending_.size(); ++i)
         if (pending_[i]->deadline <= now) {
             fail(pending_[i]->request, pending_[i]->sent ? Status::timeout : Status::unreachable, "");
@@ -211,7 +213,7 @@ Time Initiator::next_timer() const noexcept {
         if (p->session == nullptr) next = std::min(next, p->retry_at);
         if (p->silent_since != kNever) next = std::min(next, p->silent_since + config_.session.keepalive);
     }
-    for (const auto& g : grips_) next = std::min(next, g->deadline());
+    for (const auto& g : grips_) next = std::min({next, g->deadline(), g->next_timeout()});
     for (const auto& p : pending_) next = std::min(next, p->deadline);
     for (const auto& l : listings_) next = std::min(next, l->deadline);
     return next;

@@ -117,7 +117,10 @@ void Lane::after_sleep() noexcept {
 }
 
 void Lane::sleep(Duration at_most) noexcept {
-    if (const auto limit = before_sleep(at_most); limit > Duration::zero()) wait(limit);
+    if (const auto limit = before_sleep(at_most); limit > Duration::zero())
+        wait(limit);
+    else
+        sched_yield();  // there is work that waits for something: the other end may need this core
     after_sleep();
 }
 

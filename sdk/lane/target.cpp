@@ -229,6 +229,7 @@ bool Target::turn(Time now) noexcept {
     for (auto& e : exports_) {
         if (!e) continue;
         busy |= e->turn();
+        if (e->next_timeout() <= now) e->on_timeout(now);
         if (e->state() == Export::State::grace && e->deadline() <= now) {
             tell(*e, "released", "grace is over");
             e->release(Status::device_lost, now);
@@ -249,7 +250,7 @@ Time Target::next_timer() const noexcept {
     Time next = kNever;
     for (const auto& p : peers_) next = std::min(next, p->silent_until);
     for (const auto& e : exports_)
-        if (e && e->state() == Export::State::grace) next = std::min(next, e->deadline());
+        if (e) next = std::min({next, e->deadline(), e->next_timeout()});
     return next;
 }
 

@@ -126,6 +126,12 @@ void Export::enter_grace(Time deadline, bool unbind, Time now) noexcept {
     state_ = State::grace;
 }
 
+Time Export::next_timeout() const noexcept {
+    return function_ && session_ == nullptr ? function_->next_timer() : kNever;
+}
+
+void Export::on_timeout(Time now) noexcept { function_->on_timer(now); }
+
 void Export::leave_grace() noexcept {
     if (state_ != State::grace || session_ == nullptr) return;
     state_ = State::attached;

@@ -65,6 +65,9 @@ public:
     void release(Status why, Time now) noexcept;
 
     bool turn() noexcept;
+    /// Completion timeouts while no session looks after them. kNever = none is due ever.
+    [[nodiscard]] Time next_timeout() const noexcept;
+    void on_timeout(Time now) noexcept;
     [[nodiscard]] bool busy() const noexcept;
 
     // FunctionHandler

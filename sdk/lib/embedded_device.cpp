@@ -312,6 +312,11 @@ void EmbeddedDevice::on_interrupt(std::uint32_t vector) noexcept {
 
 void EmbeddedDevice::on_event(EventKind kind, const std::string& detail) noexcept {
     ++happened_;
+    if (kind == EventKind::device_reset && !staging_.empty()) {  // the function has dropped all writes
+        free_slots_.clear();
+        for (std::uint32_t i = 0; i < kStagingSlots; ++i) free_slots_.push_back(i);
+        sources_.clear();
+    }
     if (kind == EventKind::timeout || kind == EventKind::error)
         fabric_->push({kind, info_.name, info_.target, detail, std::chrono::system_clock::now()});
 }

@@ -18,6 +18,8 @@ namespace {
 std::atomic<std::uint64_t> allocations{0};
 }
 
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // all of them end in malloc and free here
+
 void* operator new(std::size_t bytes) {
     allocations.fetch_add(1, std::memory_order_relaxed);
     if (void* p = std::malloc(bytes)) return p;
