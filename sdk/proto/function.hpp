@@ -115,6 +115,7 @@ public:
     /// Request (reads, config, atomics). Its answer goes to `into` (tlp.length_bytes; atomics:
     /// the operand's size; config write: empty), which stays valid until on_completion.
     /// `operand` (config write, atomics) at most 64 bytes, is copied. would_block as above.
+    /// timeout: quarantined; nothing was accepted, `into` is all-ones (no on_completion comes).
     [[nodiscard]] Status request(const Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into,
                                  std::uint64_t cookie, Time now) noexcept;
     /// Answer to a request that was put off with Answer::later; its data is already in `result`.
@@ -129,6 +130,15 @@ public:
     /// Sequence of the last posted record submitted / released by the peer.
     [[nodiscard]] std::uint64_t posted_submitted() const noexcept;
     [[nodiscard]] std::uint64_t posted_released() const noexcept;
+    /// Sequence that the next record of this class gets.
+    [[nodiscard]] std::uint64_t next_sequence(RecordClass c) const noexcept;
+    /// The memory is of an earlier life, and no session has been told yet: attach with
+    /// `origin_lost` and bind with `resume`.
+    [[nodiscard]] bool adopted() const noexcept;
+    /// Completion timeouts while the function is bound to no session (Session does it while
+    /// it is): when on_timer must be called, kNever = not at all.
+    [[nodiscard]] Time next_timer() const noexcept;
+    void on_timer(Time now) noexcept;
     /// Number of posted and non-posted records that can be submitted now.
     [[nodiscard]] std::uint32_t room(RecordClass c) const noexcept;
     /// Ask the peer to release soon (a device that wants its source memory back).
@@ -139,6 +149,7 @@ public:
 
 private:
     friend class Session;
+    friend class FunctionCore& core_of(Function& f) noexcept;  // the implementation
     struct State;
     std::unique_ptr<State> state_;
 };

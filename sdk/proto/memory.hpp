@@ -17,6 +17,9 @@ namespace farlane::proto {
 constexpr std::uint32_t kRequestWindow = 256;  // non-posted records a peer may have outstanding
 constexpr std::uint32_t kMapSlots = 4096;      // mappings announced per function
 
+/// ResultSlot::flags: the data comes from FunctionHandler::fetch, not from `data`.
+constexpr std::uint8_t kResultByFetch = 0x1;
+
 /// Result of a request, kept until the peer has released its completion.
 struct ResultSlot {
     std::uint64_t request_sequence;     // non-posted sequence it answers, 0 = free
@@ -26,7 +29,7 @@ struct ResultSlot {
     std::uint32_t tag;
     std::uint16_t length_bytes;
     std::uint8_t status;  // enum fl_status 0..15
-    std::uint8_t flags;   // kResultByFetch: data comes from FunctionHandler::fetch, not from `data`
+    std::uint8_t flags;   // kResultByFetch
     std::uint32_t pasid;
     std::uint32_t reserved[3];
     std::array<std::byte, FL_TLP_MAX_PAYLOAD_BYTES> data;

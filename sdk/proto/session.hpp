@@ -167,6 +167,8 @@ public:
     void close(Status why, Time now) noexcept;
 
     [[nodiscard]] SessionState state() const noexcept;
+    /// Why it is in that state; ok unless closed.
+    [[nodiscard]] Status why() const noexcept;
     [[nodiscard]] const PeerInfo& peer() const noexcept;
     [[nodiscard]] std::uint32_t session_id() const noexcept;
     [[nodiscard]] const SessionCounters& counters() const noexcept;

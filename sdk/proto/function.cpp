@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: calls of the device or the application. Hands on: records into the windows.
+// Owns: nothing more. docs/wire.md, "Function".
+#include "proto/function.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "proto/function_core.hpp"
+#include "proto/session_core.hpp"
+
+namespace farlane::proto {
+
+namespace {
+
+constexpr std::uint32_t kMaxPostedWindow = 1u << 20;
+constexpr std::uint32_t kMaxRequests = 1u << 15;
+
+FunctionLimits checked(FunctionLimits l) noexcept {
+    l.posted_window = std::bit_ceil(std::clamp<std::uint32_t>(l.posted_window, 1, kMaxPostedWindow));
+    l.request_window = std::bit_ceil(std::clamp<std::uint32_t>(l.request_window, 1, kMaxRequests));
+    l.reorder_bytes = std::clamp<std::uint32_t>(l.reorder_bytes, FL_TLP_MAX_PAYLOAD_BYTES, 1u << 30);
+    return l;
+}
+
+}  // namespace
+
+struct Function::State : FunctionCore {
+    using FunctionCore::FunctionCore;
+};
+
+FunctionCore::FunctionCore(Function& self_, FunctionMemory& memory_, FunctionHandler& handler_,
+                           const FunctionLimits& limits_)
+    : self(self_),
+      memory(memory_),
+      handler(handler_),
+      limits(checked(limits_)),
+      adopted((settle_in_doubt(), memory_.next[FL_CLASS_POSTED] != 1 || memory_.next[FL_CLASS_NON_POSTED] != 1 ||
+                                      memory_.next[FL_CLASS_COMPLETION] != 1 ||
+                                      memory_.released[FL_CLASS_POSTED] != 0 ||
+                                      memory_.released[FL_CLASS_NON_POSTED] != 0)),
+      posted_out(memory_.next[FL_CLASS_POSTED], limits.posted_window),
+      requests_out(memory_.next[FL_CLASS_NON_POSTED], limits.request_window),
+      completions_out(memory_),
+      posted_in(memory_.released[FL_CLASS_POSTED], limits.posted_window, limits.reorder_bytes),
+      completions_in(memory_.released[FL_CLASS_COMPLETION]) {}
+
+void FunctionCore::mark_ready() noexcept {
+    if (session != nullptr) session->ready.push_back(*this);
+}
+
+Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify,
+                            Time /*now*/, std::uint64_t* sequence) noexcept {
+    if (gone) return Status::device_lost;
+    if (in_reset) return Status::would_block;
+    if (class_of(tlp.type) != FL_CLASS_POSTED || payload.size() != tlp.length_bytes) return Status::invalid;
+    if (check_tlp(tlp) != kNoDrop || check_message(tlp, payload) != kNoDrop) return Status::invalid;
+    PostedRecord* r = posted_out.prepare();
+    if (r == nullptr) return Status::would_block;
+    r->tlp = tlp;
+    r->tlp.sequence = posted_out.next();
+    r->tlp.follows_posted = 0;
+    r->tlp.tag = 0;
+    r->cookie = cookie;
+    r->notify = notify;
+    if (payload.size() <= r->inlined.size()) {
+        r->source = nullptr;
+        std::memcpy(r->inlined.data(), payload.data(), payload.size());
+    } else {
+        r->source = payload.data();
+    }
+    posted_out.commit();
+    memory.next[FL_CLASS_POSTED] = posted_out.next();
+    ++counters.submitted[FL_CLASS_POSTED];
+    counters.payload_bytes_out += payload.size();
+    if (sequence != nullptr) *sequence = r->tlp.sequence;
+    mark_ready();
+    return Status::ok;
+}
+
+Status FunctionCore::request(const Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into,
+                             std::uint64_t cookie, Time now) noexcept {
+    if (gone) return Status::device_lost;
+    if (in_reset) return Status::would_block;
+    if (class_of(tlp.type) != FL_CLASS_NON_POSTED || check_tlp(tlp) != kNoDrop) return Status::invalid;
+    if (operand.size() != (carries_payload(tlp.type) ? tlp.length_bytes : 0) || into.size() != result_bytes(tlp))
+        return Status::invalid;
+    if (quarantined) [[unlikely]] {
+        std::fill(into.begin(), into.end(), std::byte{0xff});
+        return Status::timeout;
+    }
+    std::uint32_t slot = 0;
+    RequestRecord* r = requests_out.prepare(slot);
+    if (r == nullptr) return Status::would_block;
+    r->tlp = tlp;
+    r->tlp.follows_posted = posted_out.next() - 1;
+    r->cookie = cookie;
+    r->into = into.data();
+    r->into_bytes = static_cast<std::uint16_t>(into.size());
+    if (!operand.empty()) std::memcpy(r->operand.data(), operand.data(), operand.size());
+    const bool first = requests_out.oldest_waiting() == RequestsOut::kNone;
+    requests_out.commit(slot, now);
+    memory.next[FL_CLASS_NON_POSTED] = requests_out.next();
+    ++counters.submitted[FL_CLASS_NON_POSTED];
+    if (first && session != nullptr) session->arm_functions(now + completion_timeout());
+    mark_ready();
+    return Status::ok;
+}
+
+void FunctionCore::answer(RequestId id, Status status) noexcept {
+    if (id.slot >= kRequestWindow) return;
+    ResultSlot& r = memory.results[id.slot];
+    if (id.sequence == 0 || r.request_sequence != id.sequence || r.completion_sequence != 0) return;
+    r.flags = 0;
+    finish_result(id.slot, status);
+}
+
+// --- the API
+
+Function::Function(FunctionMemory& memory, FunctionHandler& handler, const FunctionLimits& limits)
+    : state_(std::make_unique<State>(*this, memory, handler, limits)) {}
+
+Function::~Function() {
+    if (state_->session != nullptr) state_->session->forget(*state_);
+}
+
+FunctionHandle Function::handle() const noexcept {
+    return state_->handle();
+}
+
+Status Function::submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify, Time now,
+                        std::uint64_t* sequence) noexcept {
+    return state_->submit(tlp, payload, cookie, notify, now, sequence);
+}
+
+Status Function::request(const Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into,
+                         std::uint64_t cookie, Time now) noexcept {
+    return state_->request(tlp, operand, into, cookie, now);
+}
+
+void Function::answer(RequestId id, Status status, Time /*now*/) noexcept {
+    state_->answer(id, status);
+}
+
+void Function::abandon(Status why, Time /*now*/) noexcept {
+    if (state_->session == nullptr) state_->unbind(why);
+}
+
+bool Function::posted_drained() const noexcept {
+    return state_->posted_out.released() + 1 == state_->posted_out.next();
+}
+
+std::uint64_t Function::posted_submitted() const noexcept {
+    return state_->posted_out.next() - 1;
+}
+
+std::uint64_t Function::posted_released() const noexcept {
+    return state_->posted_out.released();
+}
+
+std::uint64_t Function::next_sequence(RecordClass c) const noexcept {
+    switch (c) {
+        case RecordClass::posted: return state_->posted_out.next();
+        case RecordClass::non_posted: return state_->requests_out.next();
+        case RecordClass::completion: return state_->completions_out.next();
+    }
+    return 0;
+}
+
+std::uint32_t Function::room(RecordClass c) const noexcept {
+    switch (c) {
+        case RecordClass::posted: return state_->posted_out.room();
+        case RecordClass::non_posted: return state_->quarantined ? 0 : state_->requests_out.room();
+        case RecordClass::completion: return 0;
+    }
+    return 0;
+}
+
+bool Function::adopted() const noexcept {
+    return state_->adopted;
+}
+
+void Function::hurry() noexcept {
+    if (state_->session != nullptr && !posted_drained()) state_->session->ask_release = true;
+}
+
+Time Function::next_timer() const noexcept {
+    return state_->next_deadline();
+}
+
+void Function::on_timer(Time now) noexcept {
+    state_->expire(now);
+}
+
+Session* Function::session() const noexcept {
+    return state_->session == nullptr ? nullptr : &state_->session->self;
+}
+
+const FunctionCounters& Function::counters() const noexcept {
+    return state_->counters;
+}
+
+FunctionCore& core_of(Function& f) noexcept {
+    return *f.state_;
+}
+
+}  // namespace farlane::proto

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: what Function, Session and the peer do to one function. Hands on: records to frame,
+// calls of the handler. Owns: the windows of one function. Internal; one file per concern:
+// function.cpp (API), function_send.cpp, function_receive.cpp, function_credit.cpp,
+// function_bind.cpp, function_timeout.cpp. docs/wire.md, "Function".
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "proto/codec.hpp"
+#include "proto/function.hpp"
+#include "proto/incoming_completions.hpp"
+#include "proto/incoming_posted.hpp"
+#include "proto/incoming_requests.hpp"
+#include "proto/intrusive_list.hpp"
+#include "proto/outgoing_completions.hpp"
+#include "proto/outgoing_posted.hpp"
+#include "proto/outgoing_requests.hpp"
+#include "proto/record_ref.hpp"
+#include "proto/session.hpp"
+
+namespace farlane::proto {
+
+class SessionCore;
+
+/// A frame while it is filled.
+struct FrameFill {
+    static constexpr unsigned kMaxRefs = 256;  // a frame holds at most 200 records
+
+    FrameWriter writer;
+    std::size_t empty_room = 0;  ///< room of a frame of this size with nothing in it
+    unsigned ref_count = 0;
+    std::array<RecordRef, kMaxRefs> refs;
+
+    [[nodiscard]] bool refs_full() const noexcept { return ref_count == kMaxRefs; }
+    void add(const RecordRef& r) noexcept { refs[ref_count++] = r; }
+    [[nodiscard]] std::span<const RecordRef> all_refs() const noexcept { return {refs.data(), ref_count}; }
+};
+
+class FunctionCore {
+public:
+    FunctionCore(Function& self, FunctionMemory& memory, FunctionHandler& handler, const FunctionLimits& limits);
+    FunctionCore(const FunctionCore&) = delete;
+    FunctionCore& operator=(const FunctionCore&) = delete;
+
+    [[nodiscard]] FunctionHandle handle() const noexcept { return {memory.index, memory.generation}; }
+
+    // --- function.cpp
+    Status submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify, Time now,
+                  std::uint64_t* sequence) noexcept;
+    Status request(const Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into, std::uint64_t cookie,
+                   Time now) noexcept;
+    void answer(RequestId id, Status status) noexcept;
+    void mark_ready() noexcept;
+
+    // --- function_send.cpp
+    /// Puts records into the frame. True: there is more than fits.
+    bool fill(FrameFill& f) noexcept;
+    void acked(const RecordRef& ref) noexcept;
+    void lost(const RecordRef& ref) noexcept;
+
+    // --- function_receive.cpp
+    /// False: the record could not be taken; its packet must not be acknowledged.
+    bool on_tlp(const TlpRecord& r, Time now) noexcept;
+
+    // --- function_credit.cpp
+    void on_credit(const CreditRecord& c) noexcept;
+    /// Something was executed or released: is it time to tell the peer?
+    void progressed(Time now) noexcept;
+    [[nodiscard]] bool write_credit(FrameFill& f) noexcept;
+    void limits_now(CreditRecord& out) const noexcept;
+
+    // --- function_bind.cpp
+    Status bind(SessionCore& s, std::uint16_t new_binding, const std::optional<Session::Resume>& resume,
+                const CreditRecord* limits_told, Time now) noexcept;
+    void unbind(Status why) noexcept;
+
+    // --- function_timeout.cpp
+    [[nodiscard]] Duration completion_timeout() const noexcept;
+    [[nodiscard]] Time next_deadline() noexcept;
+    void expire(Time now) noexcept;
+    void session_answers() noexcept;  ///< leaves quarantine
+
+    Function& self;
+    FunctionMemory& memory;
+    FunctionHandler& handler;
+    FunctionLimits limits;
+    SessionCore* session = nullptr;
+    std::uint16_t binding = 0;
+    bool gone = false;      ///< lost for good
+    bool adopted = false;   ///< memory of an earlier life: what that life had not had released is gone
+    bool in_reset = false;  ///< handing back what a reset took; nothing new is accepted
+    bool quarantined = false;
+    bool strip_relaxed = false;  ///< the peer did not agree to relaxed ordering
+
+    Link<FunctionCore> ready_link, credit_link, quarantine_link;
+
+    PostedOut posted_out;
+    RequestsOut requests_out;
+    CompletionsOut completions_out;
+    PostedIn posted_in;
+    RequestsIn requests_in;
+    CompletionsIn completions_in;
+    FunctionCounters counters{};
+
+    // --- what the peer has been told, function_credit.cpp
+    bool credit_due = false;
+    Time credit_deadline = kNever;
+    std::uint64_t credit_serial = 0;
+    CreditRecord told;               ///< last credit record
+    std::uint64_t placed_units = 0;  ///< data units of strict posted records placed in this binding
+    std::uint64_t untold_bytes = 0;  ///< posted payload placed since the last credit record
+
+private:
+    // function_send.cpp
+    enum class Put : std::uint8_t { done, no_room };
+    [[nodiscard]] Put put_posted(FrameFill& f, std::uint64_t sequence) noexcept;
+    [[nodiscard]] Put put_request(FrameFill& f, std::uint64_t sequence) noexcept;
+    [[nodiscard]] Put put_completion(FrameFill& f, std::uint64_t sequence) noexcept;
+    void note(FrameFill& f, RefKind kind, std::uint64_t sequence, GranuleRun run, bool resend) noexcept;
+
+    // function_receive.cpp
+    bool on_posted(const TlpRecord& r, Time now) noexcept;
+    bool on_request(const TlpRecord& r) noexcept;
+    bool on_completion(const TlpRecord& r) noexcept;
+    void execute_posted(const Tlp& tlp, std::span<const std::byte> payload) noexcept;
+    void place_relaxed(const Tlp& tlp, std::uint32_t offset_bytes, std::span<const std::byte> payload) noexcept;
+    void execute_request(const Tlp& tlp, std::span<const std::byte> operand) noexcept;
+    void finish_result(std::uint32_t slot, Status status) noexcept;
+    void run_kept_requests() noexcept;
+    void tell_held_completions() noexcept;
+    bool take_completion_part(const TlpRecord& r) noexcept;
+    void tell(std::uint32_t request_slot, std::uint8_t code, unsigned length_bytes) noexcept;
+    void placed(const Tlp& tlp) noexcept;
+    void drop(Drop d) noexcept;
+
+    // function_bind.cpp
+    Status check_resume(const Session::Resume& r) const noexcept;
+    void start_over() noexcept;
+    void continue_from(const Session::Resume& r) noexcept;
+    void origin_was_lost(std::uint64_t released_posted, std::uint64_t released_requests) noexcept;
+    void abort_requests(Status status) noexcept;
+    void release_posted_to(std::uint64_t sequence) noexcept;
+    void settle_in_doubt() noexcept;
+
+    [[nodiscard]] bool credit_is_due() const noexcept;
+};
+
+/// Bytes of data in the successful completion of a request.
+[[nodiscard]] inline std::uint16_t result_bytes(const Tlp& request) noexcept {
+    switch (request.type) {
+        case TlpType::config_write: return 0;
+        case TlpType::compare_swap: return request.length_bytes / 2;
+        default: return request.length_bytes;
+    }
+}
+
+/// True for a write that may be placed on arrival.
+[[nodiscard]] inline bool is_relaxed_write(const Tlp& tlp) noexcept {
+    return tlp.type == TlpType::memory_write && tlp.relaxed();
+}
+
+}  // namespace farlane::proto

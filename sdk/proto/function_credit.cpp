@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: what has been executed here, and credit records of the peer. Hands on: credit
+// records, and released posted records to the handler. Owns: nothing more.
+// docs/wire.md, "Credits". A credit record is sent
+//   - at once when 16 records, 64 KiB or a quarter of a window are untold, or the peer is about
+//     to run out;
+//   - with every pure acknowledgement and as the answer to a keep-alive;
+//   - otherwise after a quarter of the round trip, at most 1 ms (posted records), or 10 ms.
+// So a register read that follows its answer carries none.
+#include <limits>
+
+#include "proto/function_core.hpp"
+#include "proto/session_core.hpp"
+
+namespace farlane::proto {
+
+namespace {
+
+constexpr std::uint64_t kUntoldRecords = 16;
+constexpr std::uint64_t kUntoldBytes = 64u << 10;
+constexpr std::uint64_t kUntoldCompletions = kRequestWindow / 4;
+constexpr Duration kIdleDelay = std::chrono::milliseconds(10);
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+constexpr unsigned kPosted = FL_CLASS_POSTED;
+constexpr unsigned kRequest = FL_CLASS_NON_POSTED;
+constexpr unsigned kCompletion = FL_CLASS_COMPLETION;
+
+}  // namespace
+
+// Requests and completions have no data limit: their room is the result slots of the one side
+// and the buffers of the requests of the other.
+void FunctionCore::limits_now(CreditRecord& out) const noexcept {
+    out.handle = handle();
+    out.released[kPosted] = posted_in.placed();
+    out.released[kRequest] = memory.released[kRequest];
+    out.released[kCompletion] = completions_in.released();
+    out.header_limit[kPosted] = posted_in.placed() + posted_in.window();
+    out.header_limit[kRequest] = memory.released[kRequest] + completions_out.free_slots();
+    out.header_limit[kCompletion] = completions_in.released() + CompletionsIn::kWindow;
+    out.data_limit[kPosted] = placed_units + limits.reorder_bytes / FL_CREDIT_DATA_UNIT_BYTES;
+    out.data_limit[kRequest] = out.data_limit[kCompletion] = kNoLimit;
+}
+
+bool FunctionCore::credit_is_due() const noexcept {
+    const std::uint64_t placed_now = posted_in.placed();
+    if (placed_now != told.released[kPosted]) {
+        if (placed_now - told.released[kPosted] >= kUntoldRecords || untold_bytes >= kUntoldBytes) return true;
+        if (told.header_limit[kPosted] - placed_now < posted_in.window() / 4) return true;
+        const std::uint64_t all_units = limits.reorder_bytes / FL_CREDIT_DATA_UNIT_BYTES;
+        if (told.data_limit[kPosted] - placed_units < all_units / 4) return true;
+    }
+    const std::uint64_t executed = memory.released[kRequest];
+    const std::uint64_t left = told.header_limit[kRequest] - executed;
+    const std::uint64_t grown = executed + completions_out.free_slots() - told.header_limit[kRequest];
+    if (left < kRequestWindow / 4 && (grown >= kUntoldRecords || (grown != 0 && left == 0))) return true;
+    return completions_in.released() - told.released[kCompletion] >= kUntoldCompletions;
+}
+
+void FunctionCore::progressed(Time now) noexcept {
+    if (credit_due) return;
+    session->list_credit(*this);
+    if (credit_is_due()) {
+        credit_due = true;
+        session->credit_due = true;
+        return;
+    }
+    const bool posted = posted_in.placed() != told.released[kPosted];
+    const Time at = now + (posted ? session->credit_delay() : kIdleDelay);
+    if (at >= credit_deadline) return;
+    credit_deadline = at;
+    session->arm_credit(at);
+}
+
+bool FunctionCore::write_credit(FrameFill& f) noexcept {
+    if (f.refs_full()) return false;
+    CreditRecord c;
+    limits_now(c);
+    if (!f.writer.credit(c)) return false;
+    told = c;
+    untold_bytes = 0;
+    credit_due = false;
+    credit_deadline = kNever;
+    f.add({++credit_serial, memory.index, binding, RefKind::credit, GranuleRun{}});
+    return true;
+}
+
+void FunctionCore::on_credit(const CreditRecord& c) noexcept {
+    const bool too_far = c.released[kPosted] >= posted_out.next() || c.released[kRequest] >= requests_out.next() ||
+                         c.released[kCompletion] >= completions_out.next();
+    if (too_far || c.released[kPosted] < posted_out.released() ||
+        c.released[kCompletion] < completions_out.released()) {
+        session->counters.drop(Drop::credit_backwards);  // reordered on its way, or nonsense
+        return;
+    }
+    posted_out.limits(c.header_limit[kPosted], c.data_limit[kPosted]);
+    requests_out.limit(c.header_limit[kRequest]);
+    completions_out.limit(c.header_limit[kCompletion]);
+    requests_out.executed_to(c.released[kRequest]);
+    const bool results_freed = c.released[kCompletion] > completions_out.released();
+    completions_out.release_to(c.released[kCompletion]);
+    if (results_freed && credit_is_due()) {
+        credit_due = true;
+        session->list_credit(*this);
+    }
+    mark_ready();
+    release_posted_to(c.released[kPosted]);
+}
+
+}  // namespace farlane::proto

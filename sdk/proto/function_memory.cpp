@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: raw memory that outlives the daemon. Hands on: whether it can be believed.
+// Owns: nothing. docs/wire.md, "Exactly once".
+//
+// What a kill leaves behind, store by store. All stores are made by one thread in this order
+// (compiler fences only: what the next life reads is what this thread had retired).
+//
+// Posted record s, strict:
+//   1  intent = (posted, s)
+//   2  handler executes it
+//   3  released[posted] = s
+//   4  intent = 0
+//   Kill before 3: not released, the peer sends s again, it may be executed twice (a memory
+//   write or an MSI may be repeated). Kill after 3: released, never again; an intent that is
+//   not above `released` means nothing.
+// Relaxed write s: placed on arrival without an intent; released[posted] passes it when
+//   everything before it is placed. Kill before that: it is sent, and placed, once more.
+//
+// Request s (read, atomic, configuration access), executed in order of sequence:
+//   1  result slot filled in: tag, address, status CA, completion_sequence = 0
+//   2  slot.request_sequence = s
+//   3  intent = (non-posted, s)
+//   4  handler executes it; the data goes into the slot
+//   5  slot.status, slot.follows_posted, then slot.completion_sequence = c
+//   6  next[completion] = c + 1
+//   7  released[non-posted] = s
+//   8  intent = 0
+//   An answer that comes later (Answer::later) has 7 and 8 first, then 5 and 6.
+//   Kill before 3: the slot is above `released` without intent: never begun. The slot is freed,
+//     the peer sends s again, it is executed for the first time.
+//   Kill in 3..5: in doubt. It is answered CA under the next completion sequence, released[]
+//     becomes s, it is never executed again.
+//   Kill after 5, before 7: the answer is whole: it is sent as it is, released[] becomes s.
+//   Kill after 7 and before 5 of a later answer: the device's answer is gone: CA.
+//   Kill between 5 and 6: next[] is taken from the largest completion_sequence.
+//
+// Completion c of this side's own answers: its slot is freed (request_sequence = 0) when the
+//   peer says it has released c. Kill before: it is sent again under the same sequence, the peer
+//   drops the duplicate. Kill after: gone for good.
+// Completion c of the peer: `into` is filled, the requester is told, released[completion] = c.
+//   The requester died with the kill in any case: the next life finds nobody who waits for c,
+//   counts it as unexpected and releases it.
+//
+// Own posted record or request s: next[] = s + 1 before s can leave. The record itself is not
+//   kept here. The next life asks the peer what it has released (attach, resume, origin_lost)
+//   and goes on behind that; whoever has the source (the ring of an application, a device that
+//   keeps its commands) submits again what was not released. The peer forgets what it had
+//   received behind its `released`, so old and new records of one sequence never mix.
+//   An answer whose follows_posted is not released follows writes that are gone: it becomes CA.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "proto/codec.hpp"
+#include "proto/memory.hpp"
+
+namespace farlane::proto {
+
+static_assert(std::is_trivially_copyable_v<FunctionMemory> && std::is_standard_layout_v<FunctionMemory>);
+
+void FunctionMemory::create(FunctionHandle handle) noexcept {
+    magic = 0;  // a kill in between leaves something that is not plausible
+    std::atomic_signal_fence(std::memory_order_release);
+    index = handle.index;
+    generation = handle.generation;
+    for (unsigned c = 0; c < kClasses; ++c) {
+        released[c] = 0;
+        next[c] = 1;
+    }
+    intent = 0;
+    std::fill(std::begin(reserved), std::end(reserved), 0);
+    for (MapSlot& m : maps) m = MapSlot{};
+    for (ResultSlot& r : results) r.request_sequence = r.completion_sequence = 0;
+    in_use = 1;
+    std::atomic_signal_fence(std::memory_order_release);
+    magic = kMagic;
+}
+
+namespace {
+
+bool plausible_counts(const FunctionMemory& m) noexcept {
+    for (unsigned c = 0; c < kClasses; ++c)
+        if (m.released[c] >= kMaxSequence || m.next[c] == 0 || m.next[c] >= kMaxSequence) return false;
+    if (m.intent == 0) return true;
+    const std::uint64_t record_class = m.intent >> 62;
+    const std::uint64_t sequence = m.intent & kMaxSequence;
+    if (record_class != FL_CLASS_POSTED && record_class != FL_CLASS_NON_POSTED) return false;
+    return sequence == m.released[record_class] || sequence == m.released[record_class] + 1;
+}
+
+// Answered results have consecutive completion sequences that end with the last one given; at
+// most one of them is above `next` (step 6 above was not reached).
+bool plausible_results(const FunctionMemory& m) noexcept {
+    std::array<bool, kRequestWindow> seen{};
+    const std::uint64_t next = m.next[FL_CLASS_COMPLETION];
+    std::uint64_t low = next, high = 0, answered = 0;
+    bool doubt_has_slot =
+        m.intent >> 62 != FL_CLASS_NON_POSTED || (m.intent & kMaxSequence) == m.released[FL_CLASS_NON_POSTED];
+    for (const ResultSlot& r : m.results) {
+        if (r.request_sequence == 0) continue;
+        if (r.request_sequence > m.released[FL_CLASS_NON_POSTED] + 1) return false;
+        if (r.length_bytes > r.data.size() || (r.flags & ~kResultByFetch) != 0) return false;
+        if (r.status > FL_STATUS_CA || r.status == 3) return false;  // SC, UR, CRS, CA
+        if (r.request_sequence == (m.intent & kMaxSequence)) doubt_has_slot = true;
+        const std::uint64_t c = r.completion_sequence;
+        if (c == 0) continue;
+        if (c > next || next - c > kRequestWindow || r.follows_posted >= m.next[FL_CLASS_POSTED]) return false;
+        if (std::exchange(seen[c % kRequestWindow], true)) return false;
+        low = std::min(low, c);
+        high = std::max(high, c);
+        ++answered;
+    }
+    if (!doubt_has_slot) return false;
+    return answered == 0 || (high - low + 1 == answered && high + 1 >= next);
+}
+
+bool plausible_maps(const FunctionMemory& m) noexcept {
+    return std::all_of(std::begin(m.maps), std::end(m.maps), [](const MapSlot& s) {
+        if (s.length_bytes == 0) return true;
+        const bool direction = s.direction != 0 && (s.direction & ~(FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES)) == 0;
+        return direction && s.pasid <= FL_PASID_MAX && s.iova + (s.length_bytes - 1) >= s.iova;
+    });
+}
+
+}  // namespace
+
+bool FunctionMemory::plausible() const noexcept {
+    return magic == kMagic && in_use == 1 && plausible_counts(*this) && plausible_results(*this) &&
+           plausible_maps(*this);
+}
+
+}  // namespace farlane::proto

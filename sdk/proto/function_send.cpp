@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a frame with room. Hands on: the frame with the records of one function, and what
+// became of packets to the windows. Owns: nothing more. Hot path. docs/wire.md, "Function".
+#include <cstring>
+
+#include "proto/function_core.hpp"
+#include "proto/session_core.hpp"
+
+namespace farlane::proto {
+
+namespace {
+
+constexpr std::size_t kWorthAFragment = 256;
+
+// How many of the `bytes` that are to go fit. A record that fits an empty frame is not cut: the
+// receiver can then execute it straight from the frame.
+std::size_t part_bytes(const FrameFill& f, TlpType type, std::size_t bytes) noexcept {
+    const std::size_t room = f.writer.room();
+    const std::size_t record = tlp_record_bytes(bytes);
+    if (record <= room) return bytes;
+    if (record <= f.empty_room) return 0;
+    const std::size_t part = fragment_bytes(type, bytes, room);
+    return part >= kWorthAFragment || room >= f.empty_room ? part : 0;
+}
+
+}  // namespace
+
+void FunctionCore::note(FrameFill& f, RefKind kind, std::uint64_t sequence, GranuleRun run, bool resend) noexcept {
+    f.add({sequence, memory.index, binding, kind, run});
+    const auto c = static_cast<unsigned>(kind);  // the first three kinds are the classes
+    ++counters.sent[c];
+    if (resend) ++counters.resent[c];
+}
+
+FunctionCore::Put FunctionCore::put_posted(FrameFill& f, std::uint64_t sequence) noexcept {
+    PostedRecord& r = posted_out.at(sequence);
+    const GranuleRun run = first_run(r.queued);
+    const std::size_t offset = std::size_t{run.first} * kGranuleBytes;
+    const std::size_t bytes = part_bytes(f, r.tlp.type, run_bytes(run, r.tlp.length_bytes));
+    if (bytes == 0) return Put::no_room;
+    if (strip_relaxed) [[unlikely]]
+        r.tlp.attr &= static_cast<std::uint8_t>(~FL_ATTR_RO);
+    std::byte* to = f.writer.tlp(r.tlp, handle(), offset, bytes);
+    if (to == nullptr) return Put::no_room;
+    std::memcpy(to, r.payload() + offset, bytes);
+    const GranuleRun part = run_of(static_cast<unsigned>(offset), static_cast<unsigned>(bytes));
+    const bool resend = posted_out.is_resend(sequence);
+    posted_out.sent(sequence, part);
+    note(f, RefKind::posted, sequence, part, resend);
+    return Put::done;
+}
+
+FunctionCore::Put FunctionCore::put_request(FrameFill& f, std::uint64_t sequence) noexcept {
+    const std::uint32_t slot = requests_out.find(sequence);
+    const RequestRecord& r = requests_out.slot(slot);
+    const std::size_t operand = carries_payload(r.tlp.type) ? r.tlp.length_bytes : 0;
+    std::byte* to = f.writer.tlp(r.tlp, handle(), 0, operand);
+    if (to == nullptr) return Put::no_room;
+    if (operand != 0) std::memcpy(to, r.operand.data(), operand);
+    const bool resend = requests_out.is_resend(sequence);
+    requests_out.sent(sequence);
+    note(f, RefKind::non_posted, sequence, GranuleRun{}, resend);
+    return Put::done;
+}
+
+FunctionCore::Put FunctionCore::put_completion(FrameFill& f, std::uint64_t sequence) noexcept {
+    const ResultSlot& r = memory.results[completions_out.slot_of(sequence)];
+    const unsigned length = r.status == FL_STATUS_SC ? r.length_bytes : 0;
+    Tlp tlp;
+    tlp.type = length != 0 ? TlpType::completion_data : TlpType::completion;
+    tlp.code = r.status;
+    tlp.tag = r.tag;
+    tlp.length_bytes = static_cast<std::uint16_t>(length);
+    tlp.sequence = sequence;
+    tlp.follows_posted = r.follows_posted;
+    const GranuleRun run = first_run(completions_out.queued(sequence));
+    const std::size_t offset = std::size_t{run.first} * kGranuleBytes;
+    std::size_t bytes = run_bytes(run, length);
+    if (bytes != 0 && (bytes = part_bytes(f, tlp.type, bytes)) == 0) return Put::no_room;
+    std::byte* to = f.writer.tlp(tlp, handle(), offset, bytes);
+    if (to == nullptr) return Put::no_room;
+    if (bytes != 0) {
+        if ((r.flags & kResultByFetch) == 0) {
+            std::memcpy(to, r.data.data() + offset, bytes);
+        } else if (handler.fetch(self, r.address, r.pasid, static_cast<std::uint32_t>(offset), {to, bytes}) !=
+                   Status::ok) {
+            std::memset(to, 0, bytes);
+        }
+    }
+    const GranuleRun part = run_of(static_cast<unsigned>(offset), static_cast<unsigned>(bytes));
+    const bool resend = completions_out.is_resend(sequence);
+    completions_out.sent(sequence, part);
+    note(f, RefKind::completion, sequence, part, resend);
+    return Put::done;
+}
+
+// The order in which the records were submitted: a completion or a request goes out before the
+// posted records that were submitted after it. Posted records that wait for credits hold nobody
+// up (the receiver keeps the order).
+bool FunctionCore::fill(FrameFill& f) noexcept {
+    for (;;) {
+        if (f.refs_full()) return true;
+        const std::uint64_t posted = posted_out.pick();
+        const std::uint64_t completion = completions_out.pick();
+        if (completion != 0) {
+            const ResultSlot& r = memory.results[completions_out.slot_of(completion)];
+            if (posted == 0 || r.follows_posted < posted) {
+                if (put_completion(f, completion) == Put::no_room) return true;
+                continue;
+            }
+        }
+        const std::uint64_t request = requests_out.pick();
+        if (request != 0) {
+            const RequestRecord& r = requests_out.slot(requests_out.find(request));
+            if (posted == 0 || r.tlp.follows_posted < posted) {
+                if (put_request(f, request) == Put::no_room) return true;
+                continue;
+            }
+        }
+        if (posted == 0) return false;
+        if (put_posted(f, posted) == Put::no_room) return true;
+    }
+}
+
+void FunctionCore::acked(const RecordRef& ref) noexcept {
+    switch (ref.kind) {
+        case RefKind::posted: posted_out.acked(ref.sequence, ref.run); break;
+        case RefKind::non_posted: requests_out.acked(ref.sequence); break;
+        case RefKind::completion: completions_out.acked(ref.sequence, ref.run); break;
+        default: break;
+    }
+}
+
+void FunctionCore::lost(const RecordRef& ref) noexcept {
+    switch (ref.kind) {
+        case RefKind::posted: posted_out.lost(ref.sequence, ref.run); break;
+        case RefKind::non_posted: requests_out.lost(ref.sequence); break;
+        case RefKind::completion: completions_out.lost(ref.sequence, ref.run); break;
+        case RefKind::credit:
+            if (ref.sequence == credit_serial) {
+                credit_due = true;
+                session->list_credit(*this);
+            }
+            break;
+        default: break;
+    }
+    mark_ready();
+}
+
+}  // namespace farlane::proto

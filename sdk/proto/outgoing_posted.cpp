@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: losses and new bindings. Hands on: what has to be sent again. Owns: the growth of
+// the window. docs/wire.md, "Order".
+#include "proto/outgoing_posted.hpp"
+
+#include <algorithm>
+
+namespace farlane::proto {
+
+namespace {
+
+constexpr std::uint32_t kFirstRecords = 64;
+
+}  // namespace
+
+PostedOut::PostedOut(std::uint64_t next, std::uint32_t window)
+    : ring_(std::min(kFirstRecords, window)),
+      mask_(ring_.size() - 1),
+      window_(window),
+      next_(next),
+      released_(next - 1),
+      cursor_(next) {
+    resend_.resize(ring_.size());
+}
+
+void PostedOut::grow() {
+    std::vector<PostedRecord> more(ring_.size() * 2);
+    const std::uint64_t mask = more.size() - 1;
+    for (std::uint64_t s = released_ + 1; s < next_; ++s) {
+        more[s & mask] = at(s);
+        more[s & mask].in_resend = false;
+    }
+    ring_ = std::move(more);
+    mask_ = mask;
+    resend_.resize(ring_.size());
+    for (std::uint64_t s = released_ + 1; s < cursor_; ++s) {
+        PostedRecord& r = at(s);
+        if (r.queued == 0) continue;
+        r.in_resend = true;
+        resend_.push(static_cast<std::uint32_t>(s & mask_));
+    }
+}
+
+std::uint64_t PostedOut::pick_resend() noexcept {
+    while (!resend_.empty()) {
+        PostedRecord& r = ring_[resend_.front()];
+        const std::uint64_t s = r.tlp.sequence;
+        if (s > released_ && s < cursor_ && r.queued != 0) return s;
+        r.in_resend = false;
+        resend_.pop();
+    }
+    return 0;
+}
+
+void PostedOut::sent(std::uint64_t sequence, GranuleRun run) noexcept {
+    PostedRecord& r = at(sequence);
+    r.queued &= ~granule_mask(run);
+    if (sequence < cursor_) {
+        if (r.queued == 0 && r.in_resend) {  // it was the front of the queue
+            r.in_resend = false;
+            resend_.pop();
+        }
+        return;
+    }
+    if (!r.counted) {
+        r.counted = true;
+        data_used_ += posted_data_units(r.tlp);
+    }
+    if (r.queued == 0) ++cursor_;
+}
+
+void PostedOut::lost(std::uint64_t sequence, GranuleRun run) noexcept {
+    if (sequence <= released_ || sequence >= next_) return;
+    PostedRecord& r = at(sequence);
+    r.queued |= granule_mask(run) & ~r.acked;
+    if (r.queued == 0 || sequence >= cursor_ || r.in_resend) return;
+    r.in_resend = true;
+    resend_.push(static_cast<std::uint32_t>(sequence & mask_));
+}
+
+void PostedOut::limits(std::uint64_t header, std::uint64_t data) noexcept {
+    header_limit_ = std::max(header_limit_, header);
+    data_limit_ = std::max(data_limit_, data);
+}
+
+void PostedOut::rewind() noexcept {
+    for (std::uint64_t s = released_ + 1; s < next_; ++s) {
+        PostedRecord& r = at(s);
+        r.acked = 0;
+        r.queued = all_granules(r.tlp.length_bytes);
+        r.counted = false;
+    }
+    cursor_ = released_ + 1;
+    header_limit_ = data_used_ = data_limit_ = 0;
+}
+
+void PostedOut::restart(std::uint64_t next) noexcept {
+    next_ = cursor_ = next;
+    released_ = next - 1;
+    header_limit_ = data_used_ = data_limit_ = 0;
+}
+
+}  // namespace farlane::proto

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: posted records of this side. Hands on: the next part to send, and what the peer has
+// released. Owns: the window of posted records that are not released; payloads longer than 64
+// bytes stay the submitter's. docs/wire.md, "Order" and "Credits".
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "proto/granules.hpp"
+#include "proto/resend_queue.hpp"
+#include "proto/tlp.hpp"
+
+namespace farlane::proto {
+
+struct PostedRecord {
+    Tlp tlp;
+    const std::byte* source = nullptr;  ///< null: `inlined`
+    std::uint64_t cookie = 0;
+    std::uint64_t acked = 0;   ///< granules the peer has
+    std::uint64_t queued = 0;  ///< granules to send (again)
+    bool notify = false;
+    bool counted = false;  ///< its data units are
+    bool in_resend = false;
+    std::array<std::byte, FL_TLP_INLINE_BYTES> inlined;
+
+    [[nodiscard]] const std::byte* payload() const noexcept { return source != nullptr ? source : inlined.data(); }
+};
+
+/// Data units of a posted record: relaxed writes need no buffer at the receiver, so they use none.
+[[nodiscard]] constexpr std::uint64_t posted_data_units(const Tlp& tlp) noexcept {
+    if (tlp.type == TlpType::memory_write && (tlp.attr & FL_ATTR_RO) != 0) return 0;
+    return (tlp.length_bytes + 15u) / 16u;
+}
+
+class PostedOut {
+public:
+    /// `window` is a power of two.
+    PostedOut(std::uint64_t next, std::uint32_t window);
+
+    [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
+    [[nodiscard]] std::uint64_t released() const noexcept { return released_; }
+    [[nodiscard]] std::uint64_t cursor() const noexcept { return cursor_; }
+    [[nodiscard]] std::uint32_t room() const noexcept {
+        return window_ - static_cast<std::uint32_t>(next_ - 1 - released_);
+    }
+    [[nodiscard]] PostedRecord& at(std::uint64_t sequence) noexcept { return ring_[sequence & mask_]; }
+
+    /// Place of the record next(); null when the window is full. Fill it in, then commit().
+    [[nodiscard]] PostedRecord* prepare() {
+        if (room() == 0) return nullptr;
+        if (next_ - 1 - released_ == ring_.size()) grow();
+        return &at(next_);
+    }
+    void commit() noexcept {
+        PostedRecord& r = at(next_);
+        r.acked = 0;
+        r.queued = all_granules(r.tlp.length_bytes);
+        r.counted = false;
+        ++next_;
+    }
+
+    /// Sequence of the record to send now, 0 = none that may go.
+    [[nodiscard]] std::uint64_t pick() noexcept {
+        if (!resend_.empty()) [[unlikely]] {
+            if (const std::uint64_t s = pick_resend(); s != 0) return s;
+        }
+        return cursor_allowed() ? cursor_ : 0;
+    }
+    [[nodiscard]] bool is_resend(std::uint64_t sequence) const noexcept { return sequence < cursor_; }
+    /// The cursor has something that credits hold back.
+    [[nodiscard]] bool blocked() const noexcept { return cursor_ < next_ && !cursor_allowed(); }
+    void sent(std::uint64_t sequence, GranuleRun run) noexcept;
+
+    void acked(std::uint64_t sequence, GranuleRun run) noexcept {
+        if (sequence <= released_ || sequence >= next_) return;
+        PostedRecord& r = at(sequence);
+        r.acked |= granule_mask(run);
+        r.queued &= ~granule_mask(run);
+        if (sequence == cursor_ && r.queued == 0) ++cursor_;
+    }
+    void lost(std::uint64_t sequence, GranuleRun run) noexcept;
+
+    /// How far the peer lets this side go.
+    void limits(std::uint64_t header, std::uint64_t data) noexcept;
+    /// The peer has released one more: its record, which is free after the call.
+    [[nodiscard]] PostedRecord& release_one() noexcept {
+        ++released_;
+        if (cursor_ <= released_) cursor_ = released_ + 1;
+        return at(released_);
+    }
+
+    /// A new binding: everything behind `released()` is sent again; no credits yet.
+    void rewind() noexcept;
+    /// Forgets all records; the next one gets `next`.
+    void restart(std::uint64_t next) noexcept;
+
+private:
+    void grow();
+    [[nodiscard]] std::uint64_t pick_resend() noexcept;
+    [[nodiscard]] bool cursor_allowed() const noexcept {
+        if (cursor_ >= next_ || cursor_ > header_limit_) return false;
+        const PostedRecord& r = ring_[cursor_ & mask_];
+        return r.counted || data_used_ + posted_data_units(r.tlp) <= data_limit_;
+    }
+
+    std::vector<PostedRecord> ring_;
+    ResendQueue resend_;
+    std::uint64_t mask_;
+    std::uint32_t window_;
+    std::uint64_t next_;      // sequence to give next
+    std::uint64_t released_;  // by the peer, and everything before
+    std::uint64_t cursor_;    // first record that was not yet sent whole
+    std::uint64_t header_limit_ = 0;
+    std::uint64_t data_used_ = 0, data_limit_ = 0;
+};
+
+}  // namespace farlane::proto

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: packets sent and received on one way to the peer. Hands on: whether it may be used,
+// and when something is due on it. Owns: its packet numbers both ways, round-trip time,
+// congestion window and frame size. docs/wire.md, "Paths".
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "proto/congestion.hpp"
+#include "proto/mtu_probe.hpp"
+#include "proto/packet_window.hpp"
+#include "proto/receive_window.hpp"
+#include "proto/rtt.hpp"
+#include "proto/session.hpp"
+
+namespace farlane::proto {
+
+enum class PathState : std::uint8_t {
+    opening,  ///< hello sent on it, no answer yet
+    up,       ///< carries records
+    dead,     ///< silent or lossy while another one is up: probed with keep-alives
+};
+
+struct Path {
+    Path(PathId id_, const PathConfig& config, std::uint32_t packet_window, Time now)
+        : id(id_),
+          max_frame_bytes(std::min<std::uint32_t>(config.max_frame_bytes, FL_FRAME_MAX_BYTES)),
+          sent(packet_window),
+          mtu(config.max_frame_bytes, config.reliable_mtu),
+          congestion(mtu.frame_bytes()),
+          last_sent(now),
+          last_heard(now),
+          last_progress(now) {}
+
+    // --- acknowledgement of what arrives
+    static constexpr unsigned kAckEvery = 8;  ///< packets that ask for one
+    void arrived(bool in_order, bool asks_for_ack, Time now) noexcept {
+        last_heard = now;
+        ++packets_received;
+        if (!asks_for_ack) return;
+        if (++unacknowledged == 1) ack_deadline = now + ack_delay();
+        if (!in_order || unacknowledged >= kAckEvery) ack_now = true;
+    }
+    [[nodiscard]] Duration ack_delay() const noexcept {
+        return std::clamp<Duration>(Duration(rtt.smoothed().count() >> 3), std::chrono::microseconds(25),
+                                    std::chrono::milliseconds(1));
+    }
+    void ack_sent() noexcept {
+        unacknowledged = 0;
+        ack_now = false;
+        ack_deadline = kNever;
+    }
+
+    // --- time
+    static constexpr unsigned kEvenProbes = 8;  ///< tail probes before they back off
+    static constexpr Duration kProbeCap = std::chrono::milliseconds(100);
+    /// From the last packet that waits for an acknowledgement to the next tail probe.
+    [[nodiscard]] Duration probe_interval() const noexcept {
+        const Duration smoothed = rtt.smoothed();
+        const Duration slack =
+            std::max<Duration>(std::chrono::milliseconds(1), std::min<Duration>(rtt.variance() * 4, smoothed / 2));
+        const Duration first = smoothed + slack;
+        if (probes == 0) return first;
+        const unsigned doublings = probes < kEvenProbes ? 0 : std::min(probes - kEvenProbes + 1, 16u);
+        return std::min(kProbeCap, Duration(first.count() << doublings));
+    }
+    /// A packet this old is lost when a later one has arrived.
+    [[nodiscard]] Duration loss_delay() const noexcept {
+        const Duration rtt_now = std::max(rtt.smoothed(), rtt.latest());
+        return std::max<Duration>(std::chrono::microseconds(500), Duration(rtt_now.count() + (rtt_now.count() >> 3)));
+    }
+    /// Silence, with data in flight, after which another path takes over.
+    [[nodiscard]] Duration death_delay() const noexcept {
+        return std::max<Duration>(std::chrono::milliseconds(10), rtt.smoothed() * 2);
+    }
+
+    [[nodiscard]] bool usable() const noexcept { return state == PathState::up; }
+    [[nodiscard]] bool has_room(Time now) const noexcept {
+        return sent.in_flight_bytes() < congestion.window_bytes() && now >= congestion.next_send();
+    }
+
+    PathId id;
+    PathState state = PathState::opening;
+    std::uint32_t max_frame_bytes;
+    PacketWindow sent;
+    MtuProbe mtu;
+    Rtt rtt;
+    Congestion congestion;
+
+    Time last_sent;       ///< any frame
+    Time last_heard;      ///< any good frame
+    Time last_progress;   ///< something newly acknowledged
+    Time last_waiting{};  ///< newest packet that waits for an acknowledgement was sent
+
+    unsigned unacknowledged = 0;  ///< packets received that ask for an acknowledgement
+    bool ack_now = false;
+    Time ack_deadline = kNever;
+
+    unsigned probes = 0;        ///< tail probes since something was acknowledged
+    bool probe_armed = false;   ///< the session's timer knows of the next one
+    unsigned probe_frames = 0;  ///< frames that may leave although the window is full
+    unsigned reorder_threshold = 3;
+    std::uint64_t largest_large_acked = 0;  ///< newest packet above FL_FRAME_BASE_BYTES that arrived
+    Time loss_deadline = kNever;
+
+    // dead: what brings it back
+    bool keepalive_due = false;
+    unsigned good_probes = 0, good_probes_needed = 1;
+    std::uint64_t dead_since_packet = 0;
+    unsigned window_lost = 0, window_acked = 0;  ///< recent history for "repeated loss"
+
+    // opening: hello
+    bool hello_due = false;    ///< HELLO or HELLO_ACK has to go out
+    std::uint64_t hellos = 0;  ///< packet numbers of session 0
+    Time hello_sent{};
+    Time hello_deadline = kNever;
+    Duration hello_interval = std::chrono::milliseconds(10);
+
+    std::uint64_t packets_sent = 0, packets_lost = 0, packets_received = 0;
+    ReceiveWindow received;
+};
+
+}  // namespace farlane::proto

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: acknowledgements. Hands on: what arrived and what was lost, to functions and
+// streams. Owns: nothing. Hot path, but for losses. docs/wire.md, "Loss" and "Paths".
+#include "proto/session_core.hpp"
+
+namespace farlane::proto {
+
+namespace {
+
+constexpr unsigned kMaxReorderThreshold = 512;
+constexpr unsigned kLossSample = 32;  // packets whose fate is known, for "repeated loss"
+constexpr unsigned kGoodProbesAfterLoss = 3;
+
+}  // namespace
+
+void SessionCore::delivered(const RecordRef& ref, Path& p, std::uint64_t number) noexcept {
+    switch (ref.kind) {
+        case RefKind::posted:
+        case RefKind::non_posted:
+        case RefKind::completion:
+            if (FunctionCore* f = function(ref)) f->acked(ref);
+            break;
+        case RefKind::control: control_out.acked(static_cast<std::uint32_t>(ref.sequence)); break;
+        case RefKind::mtu_probe:
+            p.mtu.arrived(static_cast<std::uint32_t>(ref.sequence));
+            p.congestion.set_frame_bytes(p.mtu.frame_bytes());
+            break;
+        case RefKind::keepalive:
+            if (p.state != PathState::dead || number < p.dead_since_packet) break;
+            if (++p.good_probes >= p.good_probes_needed)
+                p.state = PathState::up;
+            else
+                p.keepalive_due = true;
+            break;
+        case RefKind::credit: break;
+    }
+}
+
+void SessionCore::on_ack(const AckRecord& a, Time now) noexcept {
+    Path* found = path(a.path);
+    if (found == nullptr || a.largest >= found->sent.next()) [[unlikely]] {
+        counters.drop(Drop::ack_impossible);
+        close(Status::protocol, true);
+        return;
+    }
+    Path& p = *found;
+    const std::uint64_t in_flight = p.sent.in_flight_bytes();
+    std::uint64_t acked_bytes = 0;
+    unsigned acked_packets = 0;
+    bool sampled = false;
+    a.for_each_run([&](std::uint64_t low, std::uint64_t high) {
+        if (high < p.sent.oldest()) return;
+        p.sent.acknowledge(low, high, [&](std::uint64_t number, const SentPacket& packet) {
+            ++acked_packets;
+            if (packet.lost) [[unlikely]] {
+                // Late, not lost: from now on that much reordering is waited for.
+                const std::uint64_t distance = p.sent.largest_acked() - number + 1;
+                p.reorder_threshold = static_cast<unsigned>(
+                    std::clamp<std::uint64_t>(distance, p.reorder_threshold, kMaxReorderThreshold));
+            } else {
+                acked_bytes += packet.bytes;
+            }
+            if (number == a.largest) {
+                const Duration all = now - packet.sent;
+                const Duration hold(a.hold_ns);
+                p.rtt.sample(all > hold ? all - hold : all, now);
+                sampled = true;
+            }
+            if (packet.bytes > FL_FRAME_BASE_BYTES) {
+                p.mtu.large_arrived(packet.bytes);
+                p.largest_large_acked = std::max(p.largest_large_acked, number);
+            }
+            for (unsigned i = 0; i < packet.ref_count; ++i) delivered(p.sent.ref(packet, i), p, number);
+        });
+    });
+    if (acked_packets == 0) return;
+    p.last_progress = now;
+    p.probes = 0;
+    p.window_acked += acked_packets;
+    p.congestion.acknowledged(acked_bytes, in_flight);
+    if (sampled) p.congestion.sampled(p.rtt, now);
+    detect_losses(p, now);
+    p.sent.retire(now - p.rtt.smoothed() * 3);
+}
+
+void SessionCore::detect_losses(Path& p, Time now) noexcept {
+    const std::uint64_t largest = p.sent.largest_acked();
+    p.loss_deadline = kNever;
+    if (p.sent.first_unresolved() >= largest) return;
+    const Duration delay = p.loss_delay();
+    const std::uint64_t open = p.sent.find_lost(
+        largest,
+        [&](std::uint64_t number, const SentPacket& packet) {
+            return largest - number >= p.reorder_threshold || packet.sent + delay <= now;
+        },
+        [&](std::uint64_t number, const SentPacket& packet) { lost(p, number, packet, now); });
+    if (open < largest) {
+        p.loss_deadline = p.sent.at(open).sent + delay;
+        arm(p.loss_deadline);
+    }
+    judge_losses(p, now);
+}
+
+void SessionCore::lost(Path& p, std::uint64_t number, const SentPacket& packet, Time now) noexcept {
+    bool only_probe = true;
+    for (unsigned i = 0; i < packet.ref_count; ++i) {
+        const RecordRef& ref = p.sent.ref(packet, i);
+        only_probe = only_probe && ref.kind == RefKind::mtu_probe;
+        resend(ref, p, now);
+    }
+    if (only_probe) return;
+    ++counters.packets_lost;
+    ++p.packets_lost;
+    ++p.window_lost;
+    p.congestion.lost(packet.bytes);
+    if (number > p.largest_large_acked && p.mtu.large_lost(packet.bytes, now)) {
+        p.congestion.set_frame_bytes(p.mtu.frame_bytes());
+        arm(p.mtu.next_probe());
+    }
+}
+
+// Queues what a packet carried once more, unless it has arrived in the meantime.
+void SessionCore::resend(const RecordRef& ref, Path& p, Time now) noexcept {
+    switch (ref.kind) {
+        case RefKind::posted:
+        case RefKind::non_posted:
+        case RefKind::completion:
+        case RefKind::credit:
+            if (FunctionCore* f = function(ref)) f->lost(ref);
+            break;
+        case RefKind::control:
+            control_out.lost(static_cast<std::uint32_t>(ref.sequence));
+            control_due = control_out.has_work();
+            break;
+        case RefKind::mtu_probe: p.mtu.probe_lost(static_cast<std::uint32_t>(ref.sequence), now); break;
+        case RefKind::keepalive: break;
+    }
+}
+
+// The ring of sent packets is full: its oldest packet counts as lost, so that the new one fits.
+void SessionCore::give_up_oldest(Path& p, Time now) noexcept {
+    const std::uint64_t number = p.sent.oldest();
+    p.sent.find_lost(
+        number + 1, [](std::uint64_t, const SentPacket&) { return true; },
+        [&](std::uint64_t n, const SentPacket& packet) { lost(p, n, packet, now); });
+    p.sent.drop_oldest();
+}
+
+bool SessionCore::another_usable(const Path& p) const noexcept {
+    return std::any_of(paths.begin(), paths.end(), [&](const auto& q) { return q.get() != &p && q->usable(); });
+}
+
+// Half of the packets lost while another path is there: use that one, and come back after
+// several good probes in a row.
+void SessionCore::judge_losses(Path& p, Time now) noexcept {
+    if (p.window_lost + p.window_acked < kLossSample) return;
+    if (p.window_lost > p.window_acked && another_usable(p)) kill_path(p, kGoodProbesAfterLoss, now);
+    p.window_lost = p.window_acked = 0;
+}
+
+void SessionCore::kill_path(Path& p, unsigned good_probes_needed, Time now) noexcept {
+    p.state = PathState::dead;
+    p.dead_since_packet = p.sent.next();
+    p.good_probes = 0;
+    p.good_probes_needed = good_probes_needed;
+    p.probes = p.probe_frames = 0;
+    p.keepalive_due = true;
+    p.sent.find_lost(
+        p.sent.next(), [](std::uint64_t, const SentPacket&) { return true; },
+        [&](std::uint64_t n, const SentPacket& packet) { lost(p, n, packet, now); });
+    p.loss_deadline = kNever;
+    p.congestion.restart();
+    arm(now);
+}
+
+}  // namespace farlane::proto

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: room for one frame. Hands on: the frame, filled from whatever is ready. Owns:
+// nothing. Hot path. docs/wire.md, "Building a frame". Order in a frame: acknowledgement,
+// credits, control, functions in turn.
+#include "proto/session_core.hpp"
+
+namespace farlane::proto {
+
+namespace {
+
+constexpr std::size_t kMinFrameBytes = FL_FRAME_MIN_BYTES + 128;
+constexpr unsigned kSmallProbes = 2;  // tail probes after which a probe is of the size every path carries
+
+}  // namespace
+
+bool SessionCore::wants_to_send(Time now) const noexcept {
+    if (cold_due) return true;
+    if (!flows()) return false;
+    if (control_due || credit_due || tell_all || ask_release) return true;
+    for (const auto& p : paths) {
+        if (p->ack_now || p->keepalive_due || p->probe_frames != 0) return true;
+        if (!p->usable()) continue;
+        if (!ready.empty() && p->has_room(now)) return true;
+        if (p->mtu.due(now) != 0) return true;
+    }
+    return false;
+}
+
+// The path with the most of its window free; equal ones in turn.
+Path* SessionCore::best_path(Time now, bool with_room) noexcept {
+    if (paths.size() == 1) {
+        Path& p = *paths.front();
+        return p.usable() && (!with_room || p.has_room(now)) ? &p : nullptr;
+    }
+    Path* best = nullptr;
+    std::size_t best_index = 0;
+    for (std::size_t i = 1; i <= paths.size(); ++i) {
+        const std::size_t index = (last_path + i) % paths.size();
+        Path& p = *paths[index];
+        if (!p.usable() || (with_room && !p.has_room(now))) continue;
+        if (best == nullptr || p.sent.in_flight_bytes() * best->congestion.window_bytes() <
+                                   best->sent.in_flight_bytes() * p.congestion.window_bytes()) {
+            best = &p;
+            best_index = index;
+        }
+    }
+    if (best != nullptr) last_path = best_index;
+    return best;
+}
+
+SessionCore::Choice SessionCore::choose(Time now) noexcept {
+    for (const auto& p : paths)
+        if (p->probe_frames != 0) return {p.get(), p->usable()};
+    for (const auto& p : paths)
+        if (p->ack_now || p->keepalive_due) return {p.get(), p->usable() && p->has_room(now)};
+    if (!ready.empty())
+        if (Path* p = best_path(now, true)) return {p, true};
+    if (control_due || credit_due || tell_all || ask_release) return {best_path(now, false), false};
+    return {};
+}
+
+Session::Built SessionCore::build(std::span<std::byte> out, Time now) noexcept {
+    if (cold_due) [[unlikely]] {
+        const Session::Built built = build_cold(out, now);
+        if (built.bytes != 0) return built;
+    }
+    if (!flows() || out.size() < kMinFrameBytes) return {};
+    // What looked ready may turn out not to be; fill_frame() notes that, so the next turn differs.
+    for (unsigned turn = 0; turn < 4; ++turn) {
+        const Choice c = choose(now);
+        if (c.path == nullptr) return build_mtu_probe(out, now);
+        const Session::Built built = fill_frame(*c.path, c.data, out, now);
+        if (built.bytes != 0) return built;
+    }
+    return {};
+}
+
+void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
+    while (!p.sent.make_room(FrameFill::kMaxRefs)) give_up_oldest(p, now);
+    fill_.ref_count = 0;
+    ack_written_ = false;
+    fill_.writer.begin(out, peer_session, p.id, p.sent.next(),
+                       static_cast<std::uint32_t>(now.time_since_epoch().count()), seal->frame_flags(),
+                       seal->trailer_bytes());
+    fill_.empty_room = fill_.writer.room();
+}
+
+Session::Built SessionCore::finish(Path& p, Time now) noexcept {
+    const std::size_t bytes = fill_.writer.finish();
+    const std::span<std::byte> frame = fill_.writer.frame();
+    if (config.integrity)
+        seal->seal(frame, p.sent.next());
+    else
+        std::fill(frame.end() - static_cast<std::ptrdiff_t>(seal->trailer_bytes()), frame.end(), std::byte{0});
+    if (ack_written_) p.ack_sent();
+    const bool waited_for = fill_.ref_count != 0;
+    p.sent.sent(now, static_cast<std::uint16_t>(bytes), fill_.all_refs(), waited_for);
+    p.last_sent = now;
+    ++p.packets_sent;
+    ++counters.frames_out;
+    counters.bytes_out += bytes;
+    counters.records_out += fill_.ref_count;
+    if (waited_for) {
+        p.last_waiting = now;
+        p.congestion.sent(bytes, now);
+        if (!p.probe_armed) {
+            p.probe_armed = true;
+            arm(now + p.probe_interval());
+        }
+    }
+    return {bytes, p.id};
+}
+
+void SessionCore::write_ack(Path& p, Time now) noexcept {
+    std::array<AckRange, FL_ACK_MAX_RANGES> ranges;
+    AckRecord a;
+    a.path = p.id;
+    const unsigned count = p.received.report(a, ranges, now);
+    ack_written_ = fill_.writer.ack(a, {ranges.data(), count});
+}
+
+void SessionCore::write_credits(bool all) noexcept {
+    bool rest = false;
+    for (FunctionCore* f = credits.front(); f != nullptr;) {
+        FunctionCore* const following = decltype(credits)::next(*f);
+        if (all || f->credit_due) {
+            if (f->write_credit(fill_))
+                credits.remove(*f);
+            else
+                rest = true;
+        }
+        f = following;
+    }
+    if (rest) return;
+    credit_due = false;
+    tell_all = false;
+}
+
+void SessionCore::write_control() noexcept {
+    while (!fill_.refs_full()) {
+        std::uint32_t sequence = 0;
+        const auto record = control_out.next(sequence);
+        if (record.empty()) {
+            control_due = false;
+            return;
+        }
+        if (!fill_.writer.raw(record)) return;
+        control_out.sent(sequence);
+        fill_.add({sequence, 0, 0, RefKind::control, GranuleRun{}});
+    }
+}
+
+void SessionCore::write_functions() noexcept {
+    while (FunctionCore* f = ready.front()) {
+        const bool more = f->fill(fill_);
+        if (more) {
+            ready.rotate();
+            return;
+        }
+        ready.remove(*f);
+    }
+}
+
+bool SessionCore::write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept {
+    if (fill_.refs_full() || !fill_.writer.control(type, 0, fl_control{})) return false;
+    fill_.add({sequence, 0, 0, kind, GranuleRun{}});
+    return true;
+}
+
+Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> out, Time now) noexcept {
+    std::size_t size = p.mtu.frame_bytes();
+    const bool probe = p.probe_frames != 0;
+    if (probe && p.probes > kSmallProbes) size = FL_FRAME_BASE_BYTES;
+    begin(p, out.first(std::min(out.size(), size)), now);
+    const bool ack_was_due = p.ack_now;
+    if (p.unacknowledged != 0) write_ack(p, now);
+    if (credit_due || tell_all) write_credits(tell_all);
+    if (control_due) write_control();
+    if (p.keepalive_due || ask_release) {
+        if (write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0)) p.keepalive_due = ask_release = false;
+    }
+    if (data) write_functions();
+    if (probe) {
+        --p.probe_frames;
+        if (fill_.ref_count == 0) (void)write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0);
+    }
+    if (fill_.ref_count == 0) {
+        if (!ack_was_due) return {};  // an acknowledgement alone waits for its time
+        if (!credits.empty()) write_credits(true);
+    }
+    return finish(p, now);
+}
+
+Session::Built SessionCore::build_mtu_probe(std::span<std::byte> out, Time now) noexcept {
+    for (const auto& p : paths) {
+        const std::uint32_t size = p->usable() ? p->mtu.due(now) : 0;
+        if (size == 0) continue;
+        p->mtu.probed(now, p->rtt.smoothed());
+        if (p->mtu.next_probe() != kNever) arm(p->mtu.next_probe());
+        if (out.size() < size) continue;
+        begin(*p, out.first(size), now);
+        if (!write_alone(FL_CONTROL_PROBE, RefKind::mtu_probe, size)) continue;
+        if (fill_.writer.room() >= FL_RECORD_ALIGN_BYTES && !fill_.writer.pad(fill_.writer.room())) continue;
+        return finish(*p, now);
+    }
+    return {};
+}
+
+Session::Built SessionCore::build_cold(std::span<std::byte> out, Time now) noexcept {
+    if (out.size() < FL_FRAME_BASE_BYTES) return {};
+    if (goodbye_due) {
+        goodbye_due = cold_due = false;
+        Path* p = best_path(now, false);
+        if (p == nullptr) p = paths.front().get();
+        begin(*p, out.first(FL_FRAME_BASE_BYTES), now);
+        fl_control_status body{};
+        body.status.set(static_cast<std::uint32_t>(why));
+        if (!fill_.writer.control(FL_CONTROL_BYE, 0, body)) return {};
+        return finish(*p, now);
+    }
+    for (const auto& p : paths) {
+        if (!p->hello_due) continue;
+        const std::size_t bytes = build_hello(out, *p, now);
+        if (bytes != 0) return {bytes, p->id};
+    }
+    cold_due = false;
+    return {};
+}
+
+}  // namespace farlane::proto

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: what Session, its functions and the peer do. Hands on: frames, records, events.
+// Owns: the paths and the streams of one session. Internal; one file per concern: session.cpp
+// (API), session_receive.cpp, session_build.cpp, session_ack.cpp, session_timer.cpp,
+// session_control.cpp, handshake.cpp. docs/wire.md, "Session".
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "proto/codec.hpp"
+#include "proto/control_stream.hpp"
+#include "proto/function_core.hpp"
+#include "proto/intrusive_list.hpp"
+#include "proto/path.hpp"
+#include "proto/session.hpp"
+
+namespace farlane::proto {
+
+/// What to do with a control record of a type in a state; control_verdict() is the table.
+enum class Verdict : std::uint8_t {
+    take,
+    ignore,  ///< counted; its packet is not acknowledged
+    close,   ///< no honest peer sends it then: the session ends
+};
+[[nodiscard]] Verdict control_verdict(bool initiating, SessionState state, std::uint8_t type) noexcept;
+/// True when the state machine has this edge.
+[[nodiscard]] bool may_enter(SessionState from, SessionState to) noexcept;
+
+class SessionCore {
+public:
+    SessionCore(Session& self, const SessionConfig& config, SessionHandler& handler, std::unique_ptr<Seal> seal,
+                bool initiating);
+    ~SessionCore();
+    SessionCore(const SessionCore&) = delete;
+    SessionCore& operator=(const SessionCore&) = delete;
+
+    // --- session.cpp
+    void enter(SessionState next, Status why) noexcept;
+    void close(Status why, bool say_goodbye) noexcept;
+    Path& make_path(PathId id, const PathConfig& config, Time now);
+    [[nodiscard]] Path* path(PathId id) const noexcept {
+        for (const auto& p : paths)
+            if (p->id == id) return p.get();
+        return nullptr;
+    }
+    [[nodiscard]] FunctionCore* function(const RecordRef& ref) const noexcept {
+        if (ref.function >= functions.size()) return nullptr;
+        FunctionCore* f = functions[ref.function];
+        return f != nullptr && f->binding == ref.binding ? f : nullptr;
+    }
+    Status bind(FunctionCore& f, const std::optional<Session::Resume>& resume, Time now) noexcept;
+    void forget(FunctionCore& f) noexcept;
+    [[nodiscard]] bool flows() const noexcept { return state == SessionState::open || state == SessionState::silent; }
+
+    // --- for functions
+    void list_credit(FunctionCore& f) noexcept {
+        credits.push_back(f);
+        if (f.credit_due) credit_due = true;
+    }
+    void quarantine(FunctionCore& f) noexcept;
+    void arm(Time t) noexcept { timer = std::min(timer, t); }
+    void arm_functions(Time t) noexcept {
+        functions_timer = std::min(functions_timer, t);
+        arm(t);
+    }
+    void arm_credit(Time t) noexcept {
+        credit_timer = std::min(credit_timer, t);
+        arm(t);
+    }
+    [[nodiscard]] Duration smoothed_rtt() const noexcept;
+    [[nodiscard]] Duration credit_delay() const noexcept {
+        return std::clamp<Duration>(smoothed_rtt() / 4, std::chrono::microseconds(50), std::chrono::milliseconds(1));
+    }
+    [[nodiscard]] bool relaxed_in_force() const noexcept {
+        return (config.features & peer.features & FL_FEATURE_RELAXED_ORDERING) != 0;
+    }
+
+    // --- session_receive.cpp
+    void on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+
+    // --- session_build.cpp
+    Session::Built build(std::span<std::byte> out, Time now) noexcept;
+    [[nodiscard]] bool wants_to_send(Time now) const noexcept;
+
+    // --- session_ack.cpp
+    void on_ack(const AckRecord& a, Time now) noexcept;
+    void detect_losses(Path& p, Time now) noexcept;
+    void lost(Path& p, std::uint64_t number, const SentPacket& packet, Time now) noexcept;
+    void resend(const RecordRef& ref, Path& p, Time now) noexcept;
+    void give_up_oldest(Path& p, Time now) noexcept;
+    void kill_path(Path& p, unsigned good_probes_needed, Time now) noexcept;
+    [[nodiscard]] bool another_usable(const Path& p) const noexcept;
+
+    // --- session_timer.cpp
+    void on_timer(Time now) noexcept;
+
+    // --- session_control.cpp
+    /// False: its packet must not be acknowledged.
+    bool on_control(const ControlRecord& c, Path& p, Time now) noexcept;
+    template <class T>
+    void send_control(std::uint8_t type, const T& body) {
+        if (state == SessionState::closed) return;
+        control_out.push(type, body);
+        control_due = true;
+    }
+
+    // --- handshake.cpp
+    void start_hello(Path& p) noexcept;
+    void accept_hello(const Hello& h, Path& p, Time now) noexcept;
+    bool on_hello_ack(const fl_control_hello& h, Path& p, Time now) noexcept;
+    bool on_hello_reject(const fl_control_status& r, Path& p) noexcept;
+    [[nodiscard]] std::size_t build_hello(std::span<std::byte> out, Path& p, Time now) noexcept;
+    void path_is_up(Path& p, Time now) noexcept;
+
+    Session& self;
+    SessionConfig config;
+    SessionHandler& handler;
+    std::unique_ptr<Seal> seal;
+    const bool initiating;
+    SessionState state = SessionState::idle;
+    Status why = Status::ok;
+
+    PeerInfo peer;
+    std::uint32_t peer_session = 0;  ///< what goes into our frames
+    std::uint64_t nonce = 0;
+    std::uint8_t version = FL_WIRE_VERSION;
+    SessionCounters counters;
+
+    std::vector<std::unique_ptr<Path>> paths;
+    std::size_t last_path = 0;  ///< ties are broken in turn
+    Time last_heard{};
+
+    std::vector<FunctionCore*> functions;
+    std::uint16_t bindings = 0;
+    IntrusiveList<FunctionCore, &FunctionCore::ready_link> ready;
+    IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< the peer does not know all of them
+    IntrusiveList<FunctionCore, &FunctionCore::quarantine_link> quarantined;
+    struct LimitsTold {  ///< by the last attach reply, used by the bind that follows
+        CreditRecord credit;
+        bool valid = false;
+    } limits_told;
+
+    ControlSender control_out;
+    ControlReceiver control_in;
+
+    // what is due
+    bool cold_due = false;  ///< hello, hello_ack or goodbye
+    bool goodbye_due = false;
+    bool control_due = false;
+    bool credit_due = false;   ///< a function of `credits` is due
+    bool tell_all = false;     ///< the peer asked: all of `credits`
+    bool ask_release = false;  ///< a function wants its memory back
+    Time timer = kNever;       ///< not later than the first of all deadlines
+    Time functions_timer = kNever, credit_timer = kNever;
+
+private:
+    // session_receive.cpp
+    [[nodiscard]] bool open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept;
+    [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, bool& asks_for_ack, Time now) noexcept;
+    [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
+    void heard(Path& p, Time now) noexcept;
+    // session_build.cpp
+    struct Choice {
+        Path* path = nullptr;
+        bool data = false;
+    };
+    [[nodiscard]] Choice choose(Time now) noexcept;
+    [[nodiscard]] Path* best_path(Time now, bool with_room) noexcept;
+    Session::Built build_cold(std::span<std::byte> out, Time now) noexcept;
+    Session::Built build_mtu_probe(std::span<std::byte> out, Time now) noexcept;
+    Session::Built fill_frame(Path& p, bool data, std::span<std::byte> out, Time now) noexcept;
+    void begin(Path& p, std::span<std::byte> out, Time now) noexcept;
+    Session::Built finish(Path& p, Time now) noexcept;
+    void write_ack(Path& p, Time now) noexcept;
+    void write_credits(bool all) noexcept;
+    void write_control() noexcept;
+    void write_functions() noexcept;
+    [[nodiscard]] bool write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept;
+    // session_timer.cpp
+    void path_timer(Path& p, Time now) noexcept;
+    void tail_probe(Path& p, Time now) noexcept;
+    void functions_timers(Time now) noexcept;
+    void credit_timers(Time now) noexcept;
+    void hello_timer(Path& p, Time now) noexcept;
+    // session_ack.cpp
+    void delivered(const RecordRef& ref, Path& p, std::uint64_t number) noexcept;
+    void judge_losses(Path& p, Time now) noexcept;
+    // session_control.cpp
+    bool deliver_control(const ControlRecord& c) noexcept;
+    void dispatch(const ControlRecord& c) noexcept;
+
+    Record record_;  // filled again and again
+    FrameFill fill_;
+    bool ack_written_ = false;
+};
+
+struct Session::State : SessionCore {
+    using SessionCore::SessionCore;
+};
+
+/// The implementation behind a Function.
+[[nodiscard]] FunctionCore& core_of(Function& f) noexcept;
+
+}  // namespace farlane::proto

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: frames of the peer. Hands on: their records to whom they belong. Owns: nothing.
+// Hot path. docs/wire.md, "Receiving a frame": header, integrity, packet number, records. The
+// packet number counts as received only when every record could be taken.
+#include "proto/session_core.hpp"
+
+namespace farlane::proto {
+
+bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept {
+    Drop d = parse_header(frame, h);
+    if (d == kNoDrop && h.session != config.session_id) d = Drop::frame_session;
+    if (d == kNoDrop && h.flags != seal->frame_flags()) d = Drop::frame_flags;
+    if (d == kNoDrop && ((p = path(h.path)) == nullptr || h.path != arrived_on)) d = Drop::frame_path;
+    if (d == kNoDrop && config.integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number))
+        d = Drop::frame_crc;
+    if (d == kNoDrop) d = p->received.check(h.packet_number);
+    if (d == kNoDrop) return true;
+    counters.drop(d);
+    return false;
+}
+
+void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
+    if (state == SessionState::closed || state == SessionState::idle) return;
+    Header h;
+    Path* p = nullptr;
+    if (!open_frame(frame, arrived_on, h, p)) return;
+    ++counters.frames_in;
+    counters.bytes_in += h.frame_bytes;
+    heard(*p, now);
+    bool asks_for_ack = false;
+    if (!take_records(records_of(frame, h), *p, asks_for_ack, now)) return;
+    if (state == SessionState::closed) return;
+    const bool in_order = p->received.take(h.packet_number, h.sent_ns, now);
+    p->arrived(in_order, asks_for_ack, now);
+    if (p->ack_deadline != kNever) arm(p->ack_deadline);
+}
+
+// The accepting side is open from the first frame on: the peer has the HELLO_ACK. What ends
+// silence ends quarantine as well.
+void SessionCore::heard(Path& p, Time now) noexcept {
+    last_heard = now;
+    if (state != SessionState::open) [[unlikely]] {
+        if (state == SessionState::silent || !initiating) enter(SessionState::open, Status::ok);
+    }
+    if (p.state == PathState::opening && !initiating) [[unlikely]]
+        path_is_up(p, now);
+    while (!quarantined.empty()) [[unlikely]] {
+            FunctionCore& f = *quarantined.front();
+            quarantined.remove(f);
+            f.session_answers();
+        }
+}
+
+bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool& asks_for_ack, Time now) noexcept {
+    RecordReader reader(records);
+    bool all_taken = true;
+    for (;;) {
+        switch (reader.next(record_)) {
+            case Next::end: return all_taken;
+            case Next::bad:
+                counters.drop(reader.drop());
+                all_taken = false;
+                continue;
+            case Next::record: break;
+        }
+        ++counters.records_in;
+        const std::uint8_t family = record_.family;
+        asks_for_ack = asks_for_ack || family != FL_FAMILY_ACK;
+        if (!on_record(record_, p, now)) all_taken = false;
+        if (state == SessionState::closed) return false;
+    }
+}
+
+bool SessionCore::on_record(const Record& r, Path& p, Time now) noexcept {
+    if (r.family == FL_FAMILY_ACK) {
+        on_ack(r.ack, now);
+        return true;
+    }
+    if (r.family == FL_FAMILY_CONTROL) return on_control(r.control, p, now);
+    const FunctionHandle h = r.family == FL_FAMILY_TLP ? r.tlp.handle : r.credit.handle;
+    FunctionCore* f = h.index < functions.size() ? functions[h.index] : nullptr;
+    if (f == nullptr || !flows()) [[unlikely]] {
+        counters.drop(Drop::function_unknown);
+        return false;  // perhaps it is bound in a moment: the peer sends it again
+    }
+    if (f->handle() != h) [[unlikely]] {
+        counters.drop(Drop::function_stale);
+        return true;
+    }
+    if (r.family == FL_FAMILY_TLP) return f->on_tlp(r.tlp, now);
+    f->on_credit(r.credit);
+    return true;
+}
+
+}  // namespace farlane::proto
