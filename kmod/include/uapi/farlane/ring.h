@@ -29,6 +29,19 @@
 #define FL_SLOT_REFERENCE 1 /* payload in a registered buffer: fl_slot.ref */
 #define FL_BUFFER_STAGING 0 /* buffer number of the channel's own staging area */
 
+/*
+ * fl_slot.status of a submit slot: the producer writes 0, the consumer FL_SLOT_DONE
+ * when the record needs nothing more (answered, released or refused). After a restart
+ * of the consumer what is not done between `released` and `head` is submitted again,
+ * under the sequence that the consumer left in tlp.sequence.
+ */
+#define FL_SLOT_DONE 1
+
+/* fl_ring.sleeping: when the sleeper wants its bell */
+#define FL_RING_AWAKE 0
+#define FL_RING_SLEEPS_HEAD 1	  /* consumer: after the next head of this ring */
+#define FL_RING_SLEEPS_RELEASED 2 /* complete ring: also after the next `released` of submit */
+
 struct fl_buffer_ref {
 	__u32 buffer; /* number given at registration, or FL_BUFFER_STAGING */
 	__u32 reserved;
@@ -53,7 +66,7 @@ struct fl_ring {
 	__u32 reserved0[15];
 	__u32 tail;	/* consumer: slots read */
 	__u32 released; /* consumer: slots that may be written again */
-	__u32 sleeping; /* consumer: 1 = wants a wake-up after the next head */
+	__u32 sleeping; /* consumer: FL_RING_*; who rings the bell sets it back to FL_RING_AWAKE */
 	__u32 reserved1[13];
 };
 FL_ASSERT_SIZE(fl_ring, 128);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a TOML file. Hands on: a checked configuration. Owns: nothing.
+// Every key, its default and its meaning: config_keys.cpp and docs/configuration.md.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <farlane/status.hpp>
+
+namespace farlane::daemon {
+
+struct DaemonSettings {
+    std::string name;  ///< default: host name
+    std::string socket = "/run/farlane/farlaned.sock";
+    std::uint32_t socket_mode = 0660;
+    std::string socket_group;
+    std::string state_dir;  ///< default: /run/farlane/<name>
+    std::string log_level = "info";
+    std::string instance;  ///< 32 hex digits; "" = kept in state_dir
+};
+
+struct LaneSettings {
+    std::chrono::microseconds spin{50};
+    bool never_sleep = false;
+    std::optional<unsigned> cpu;
+};
+
+struct SessionSettings {
+    std::chrono::milliseconds keepalive{1000};
+    std::chrono::milliseconds reconnect_delay{100};
+    std::chrono::milliseconds grace{10000};
+    std::chrono::milliseconds completion_timeout{3000};
+    bool integrity = true;
+};
+
+struct PortSettings {
+    std::string name;
+    std::string url;
+    bool listen = false;
+};
+
+struct PeerSettings {
+    std::string port;  ///< name of a port; "" = the only one
+    std::string address;
+    std::string where;  ///< file:line, for errors found later
+};
+
+struct ExportSettings {
+    std::string name;
+    std::string device;
+    std::vector<std::pair<std::string, std::string>> options;
+    std::string where;
+    friend bool operator==(const ExportSettings& a, const ExportSettings& b) {
+        return a.name == b.name && a.device == b.device && a.options == b.options;
+    }
+};
+
+struct Config {
+    std::string file;
+    DaemonSettings daemon;
+    LaneSettings lane;
+    SessionSettings session;
+    std::vector<PortSettings> ports;
+    std::vector<PeerSettings> peers;
+    std::vector<ExportSettings> exports;
+};
+
+/// Reads and checks a file. The failure's detail is "file:line:column: what is wrong; what is valid".
+[[nodiscard]] Result<Config> read_config(const std::string& path);
+/// The same from text; `name` stands for the file in errors.
+[[nodiscard]] Result<Config> parse_config(std::string_view text, const std::string& name);
+
+/// One row of the table of keys.
+struct KeyRow {
+    const char* section;  ///< "daemon", ..., "[port]" for arrays of tables
+    const char* name;
+    const char* type;      ///< for people
+    const char* fallback;  ///< as it would stand in the file; "" = none, see `text`
+    const char* text;
+};
+[[nodiscard]] const std::vector<KeyRow>& config_keys();
+/// A configuration file with every key at its default, as text.
+[[nodiscard]] std::string default_config();
+/// The candidate that `wrong` is most likely meant to be, or "".
+[[nodiscard]] std::string nearest(std::string_view wrong, const std::vector<std::string>& candidates);
+
+}  // namespace farlane::daemon

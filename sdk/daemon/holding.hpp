@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: what the application of one attachment asks for, and what happens to its device.
+// Hands on: mappings, interrupts, completions. Owns: one attachment, its channel, its buffers
+// and the record of it that outlives the daemon. Lane thread.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/channel.hpp"
+#include "daemon/own_requests.hpp"
+#include "daemon/reply.hpp"
+
+namespace farlane::daemon {
+
+constexpr std::uint32_t kMaxBuffers = 1024;
+
+/// What a holding needs of the daemon.
+struct HoldingHost {
+    lane::Lane& lane;
+    BellRinger& bells;
+    std::function<void(const Event&)> emit;  ///< to subscribers
+};
+
+class Holding final : public lane::AttachmentSink, public lane::Task, public BufferTable {
+public:
+    enum class Phase : std::uint8_t {
+        waiting,   ///< an earlier daemon had it; its application is expected back
+        resuming,  ///< being taken up again
+        ready,     ///< attached
+        ending,    ///< being detached
+    };
+    Holding(HoldingHost& host, std::unique_ptr<StateFile> file);
+    ~Holding() override;
+
+    // --- life
+    void start(lane::Attachment& a, const Client& owner, bool persistent);
+    void take_user(const Client& client);
+    /// The application is gone. True: nobody needs the attachment any more.
+    [[nodiscard]] bool release_user();
+    /// Ends the application's use at once: surprise removal.
+    void expel();
+    void end();  ///< no callback of the attachment comes any more
+    /// Runs when no application uses it any more and its records have drained.
+    void when_free(std::function<void()> then);
+
+    // --- taking up again (holding_resume.cpp)
+    [[nodiscard]] Reply open_resumed_channel(Channel::Parts parts);
+    [[nodiscard]] lane::SavedAttachment saved_attachment();
+    void resumed(lane::Attachment& a, std::function<void()> then);
+
+    // --- what the application asks for
+    [[nodiscard]] Reply open_channel(const channel::Geometry& geometry);
+    [[nodiscard]] Reply register_buffer(std::shared_ptr<SharedMemory> memory, std::optional<std::uint32_t> number);
+    [[nodiscard]] Reply unregister_buffer(std::uint32_t number);
+    void map(std::uint32_t number, std::uint64_t offset, std::uint64_t bytes, std::uint32_t direction,
+             std::uint64_t token, const Answer& answer);
+    void unmap(std::uint64_t iova, const Answer& answer);
+    [[nodiscard]] Reply enable_interrupts(std::uint32_t count, std::uint32_t first, std::vector<UniqueFd> fds);
+    [[nodiscard]] Reply acknowledge_reset();
+    void reset(const Answer& answer);
+    void read_space(OwnRequests::SpaceDone done);
+
+    // --- looks
+    [[nodiscard]] std::uint32_t id() const noexcept { return file_->state().id; }
+    [[nodiscard]] const FunctionInfo& info() const noexcept { return info_; }
+    [[nodiscard]] bool named(const std::string& name) const;
+    [[nodiscard]] Phase phase() const noexcept { return phase_; }
+    [[nodiscard]] bool persistent() const noexcept { return file_->state().persistent != 0; }
+    [[nodiscard]] const std::optional<Client>& user() const noexcept { return user_; }
+    [[nodiscard]] uid_t owner_uid() const noexcept { return file_->state().uid; }
+    [[nodiscard]] lane::Attachment* attachment() const noexcept { return attachment_; }
+    [[nodiscard]] const SavedState& saved() const noexcept { return file_->state(); }
+    [[nodiscard]] bool lost() const noexcept;
+    [[nodiscard]] bool misbehaved() const noexcept { return misbehaved_ || (channel_ && channel_->broken()); }
+    [[nodiscard]] std::string token() const;
+    [[nodiscard]] Json json() const;
+    [[nodiscard]] Json stats() const;
+    [[nodiscard]] Json holders() const;
+    void set_phase(Phase p) noexcept { phase_ = p; }
+    /// The record of it is not needed any more.
+    void forget() noexcept { file_->forget(); }
+
+    // BufferTable
+    [[nodiscard]] std::span<std::byte> buffer(std::uint32_t number) const noexcept override;
+    // AttachmentSink
+    void on_completion(std::uint64_t cookie, Status status) noexcept override;
+    void on_released(std::uint64_t cookie) noexcept override;
+    void on_interrupt(std::uint32_t vector) noexcept override;
+    void on_event(EventKind kind, const std::string& detail) noexcept override;
+    // Task
+    bool turn(lane::Time now) noexcept override;
+    [[nodiscard]] lane::Time next_timer() const noexcept override;
+    [[nodiscard]] bool prepare_sleep() noexcept override;
+    void woken() noexcept override;
+
+private:
+    struct Retired {
+        std::uint32_t tail;  ///< records before this one may still read it
+        std::shared_ptr<SharedMemory> memory;
+    };
+    struct Flr;
+
+    [[nodiscard]] Status usable() const noexcept;
+    [[nodiscard]] Reply unusable() const;
+    void watch_channel();
+    void drop_channel();
+    void unmap_all();
+    [[nodiscard]] Status unmap_now(SavedMapping& m) noexcept;
+    [[nodiscard]] bool run_replay() noexcept;
+    void finish_drain();
+    void flr_step(const std::shared_ptr<Flr>& flr);
+
+    HoldingHost& host_;
+    std::unique_ptr<StateFile> file_;
+    Ledger ledger_;
+    OwnRequests own_;
+    FunctionInfo info_;
+    lane::Attachment* attachment_ = nullptr;
+    std::unique_ptr<Channel> channel_;
+    std::map<std::uint32_t, std::shared_ptr<SharedMemory>> buffers_;
+    std::vector<Retired> retired_;
+    std::uint32_t next_buffer_ = 1;
+    std::vector<UniqueFd> vectors_;
+    std::optional<Client> user_;
+    std::deque<std::function<bool()>> waiting_ops_;  ///< map and unmap that wait for room; true = done
+    std::vector<std::function<void()>> when_free_;
+    std::deque<ResumeStep> replay_;
+    std::function<void()> replayed_;
+    Phase phase_ = Phase::ready;
+    bool misbehaved_ = false;
+    bool draining_ = false;
+};
+
+}  // namespace farlane::daemon

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: attach, detach and the life of clients. Hands on: attachments to the initiator and
+// its answers to clients. Owns: every attachment of this daemon. Lane thread.
+#include "daemon/holdings.hpp"
+
+#include <algorithm>
+
+#include "lib/daemon_client.hpp"
+
+namespace farlane::daemon {
+namespace {
+
+std::string names_of(const Json& holders) {
+    std::string text;
+    for (const Json& h : holders)
+        text += (text.empty() ? "" : ", ") + h.at("comm").get<std::string>() + " (pid " +
+                std::to_string(h.at("pid").get<int>()) + ")";
+    return text;
+}
+
+Reply busy_reply(const Holding& h) {
+    Reply r = refusal(Status::busy, "'" + h.info().name + "' is in use by " + names_of(h.holders()));
+    r.body["holders"] = h.holders();
+    return r;
+}
+
+Json attach_result(const Holding& h, bool adopted) {
+    const Json j = h.json();
+    return {{"attachment", h.id()},   {"function", control::function_to_json(h.info())},
+            {"adopted", adopted},     {"persistent", h.persistent()},
+            {"state", j.at("state")}, {"token", h.token()}};
+}
+
+}  // namespace
+
+Holdings::Holdings(HoldingHost& host, lane::Initiator& initiator, std::string directory, lane::Duration grace,
+                   std::function<void(ClientId, const std::string&)> kick)
+    : host_(host), initiator_(initiator), directory_(std::move(directory)), grace_(grace), kick_(std::move(kick)) {
+    host_.lane.add(*this);
+}
+
+Holdings::~Holdings() {
+    holdings_.clear();
+    host_.lane.remove(*this);
+}
+
+Holdings::Pointer Holdings::shared(const Holding& h) const {
+    const auto at = std::ranges::find(holdings_, &h, &Pointer::get);
+    return at != holdings_.end() ? *at : nullptr;
+}
+
+Holding* Holdings::named(const std::string& name) const {
+    const auto at = std::ranges::find_if(holdings_, [&](const Pointer& h) {
+        return h->named(name) && h->phase() != Holding::Phase::ending && !h->lost();
+    });
+    return at != holdings_.end() ? at->get() : nullptr;
+}
+
+Holding* Holdings::of(const Client& client, std::uint32_t id, const Answer& answer) {
+    for (const Pointer& h : holdings_) {
+        if (h->id() != id || h->phase() == Holding::Phase::ending) continue;
+        if (h->user() && h->user()->id == client.id) return h.get();
+    }
+    answer(refusal(Status::not_found, "this connection has no attachment " + std::to_string(id)));
+    return nullptr;
+}
+
+void Holdings::each(const std::function<void(const Holding&)>& f) const {
+    for (const Pointer& h : holdings_) f(*h);
+}
+
+std::uint32_t Holdings::free_id() const {
+    std::uint32_t id = 1;
+    while (std::ranges::any_of(holdings_, [&](const Pointer& h) { return h->id() == id; })) ++id;
+    return id;
+}
+
+void Holdings::attach(const Client& client, const std::string& name, bool persistent, const Answer& answer) {
+    if (Holding* h = named(name)) {
+        if (h->phase() == Holding::Phase::waiting || h->phase() == Holding::Phase::resuming)
+            return answer(refusal(Status::busy, "'" + name + "' waits for its application to come back"));
+        if (h->user()) return answer(busy_reply(*h));
+        if (persistent) return answer({Status::ok, "", attach_result(*h, true), {}});
+        const Pointer keep = shared(*h);
+        return h->when_free([this, keep, client, answer] {
+            if (keep->user()) return answer(busy_reply(*keep));
+            adopt(*keep, client, answer);
+        });
+    }
+    if (holdings_.size() >= kMaxAttachments)
+        return answer(refusal(Status::limit, "at most " + std::to_string(kMaxAttachments) + " attachments"));
+    if (!attaching_.insert(name).second)
+        return answer(refusal(Status::busy, "'" + name + "' is being attached by somebody else"));
+    ++waiting_attaches_;
+    initiator_.attach(name, [this, client, name, persistent, answer](Result<lane::Attachment*> result) {
+        attaching_.erase(name);
+        attached(client, persistent, std::move(result), answer);
+        if (--waiting_attaches_ == 0) gone_while_attaching_.clear();
+    });
+}
+
+void Holdings::adopt(Holding& h, const Client& client, const Answer& answer) {
+    if (gone_while_attaching_.contains(client.id)) return;
+    h.take_user(client);
+    answer({Status::ok, "", attach_result(h, true), {}});
+}
+
+void Holdings::attached(const Client& client, bool persistent, Result<lane::Attachment*> result, const Answer& answer) {
+    if (!result.ok()) return answer(refusal(result.failure()));
+    lane::Attachment& a = **result;
+    auto file = StateFile::create(directory_, free_id());
+    const bool gone = !persistent && gone_while_attaching_.contains(client.id);
+    if (!file.ok() || gone) {
+        initiator_.detach(a, [](Status) {});
+        if (!gone) answer(refusal(file.failure()));
+        return;
+    }
+    auto h = std::make_shared<Holding>(host_, std::move(*file));
+    h->start(a, client, persistent);
+    if (!persistent) h->take_user(client);
+    holdings_.push_back(h);
+    answer({Status::ok, "", attach_result(*h, false), {}});
+}
+
+// The attachment ends; the holding lives until the session does not touch its memory any more.
+void Holdings::drop(Holding& h, std::function<void(Status)> done) {
+    const Pointer keep = shared(h);
+    if (keep == nullptr || h.phase() == Holding::Phase::ending) return done(Status::ok);
+    h.set_phase(Holding::Phase::ending);
+    h.expel();
+    if (h.attachment() == nullptr) {
+        h.forget();
+        erase(h);
+        return done(Status::ok);
+    }
+    initiator_.detach(*h.attachment(), [this, keep, done = std::move(done)](Status status) {
+        keep->end();
+        keep->forget();
+        erase(*keep);
+        // Not answered: the target frees the function itself after its grace.
+        done(status == Status::not_found ? Status::ok : status);
+    });
+}
+
+void Holdings::erase(const Holding& h) {
+    // Not in the middle of its own turn: the last owner goes with the lane's next work.
+    const Pointer keep = shared(h);
+    std::erase(holdings_, keep);
+    host_.lane.post([keep] {});
+}
+
+void Holdings::detach(const Client& client, const std::string& name, bool force, const Answer& answer) {
+    Holding* h = named(name);
+    if (h == nullptr) {
+        std::string have;
+        for (const Pointer& p : holdings_) have += (have.empty() ? "" : ", ") + p->info().name;
+        return answer(refusal(Status::not_found,
+                              "'" + name + "' is not attached here; attached: " + (have.empty() ? "nothing" : have)));
+    }
+    if (h->user() && !force) return answer(busy_reply(*h));
+    const uid_t owner = h->user() ? h->user()->uid : h->owner_uid();
+    if (client.role != Role::admin && client.uid != owner)
+        return answer(refusal(Status::denied, "'" + name + "' was attached by uid " + std::to_string(owner) +
+                                                  "; only that user and admins may detach it"));
+    drop(*h, [answer, name](Status status) {
+        if (status == Status::ok || status == Status::device_lost) return answer({});
+        answer(refusal(status, "'" + name +
+                                   "' is detached here, but its target did not answer; it frees the function "
+                                   "after its grace"));
+    });
+}
+
+void Holdings::give_back(const Client& client, std::uint32_t id, const Answer& answer) {
+    Holding* h = of(client, id, answer);
+    if (h == nullptr) return;
+    if (!h->release_user()) return h->when_free([answer] { answer({}); });
+    drop(*h, [answer](Status status) {
+        answer(status == Status::ok ? Reply{} : refusal(status, "the target did not answer the detach"));
+    });
+}
+
+void Holdings::client_gone(ClientId client) {
+    if (waiting_attaches_ != 0) gone_while_attaching_.insert(client);
+    kicked_.erase(client);
+    for (const Pointer& h : std::vector<Pointer>(holdings_)) {
+        if (!h->user() || h->user()->id != client || h->phase() == Holding::Phase::ending) continue;
+        if (h->release_user()) drop(*h, [](Status) {});
+    }
+}
+
+std::vector<std::string> Holdings::restore() {
+    std::vector<std::string> report, refused;
+    for (auto& file : StateFile::find(directory_, refused)) {
+        auto h = std::make_shared<Holding>(host_, std::move(file));
+        h->set_phase(Holding::Phase::waiting);
+        report.push_back("'" + h->info().name + "' of an earlier daemon" +
+                         (h->saved().has_user != 0 ? ": waiting for its application" : ": taking it up again"));
+        holdings_.push_back(h);
+        if (h->saved().has_user != 0)
+            give_up_at_ = lane::Lane::clock() + grace_;
+        else
+            resume_alone(*h);
+    }
+    for (const std::string& path : refused) report.push_back(path + " is not usable and was removed");
+    return report;
+}
+
+void Holdings::resume_alone(Holding& h) {
+    const Pointer keep = shared(h);
+    h.set_phase(Holding::Phase::resuming);
+    initiator_.resume(h.saved_attachment(), [this, keep](Result<lane::Attachment*> result) {
+        if (!result.ok()) {
+            keep->forget();
+            erase(*keep);
+            return;
+        }
+        keep->resumed(**result, [] {});
+    });
+}
+
+void Holdings::resume_attachment(const Client& client, const std::string& token, const Answer& answer) {
+    for (const Pointer& h : holdings_) {
+        if (h->phase() != Holding::Phase::waiting || h->token() != token || h->saved().has_user == 0) continue;
+        h->take_user(client);
+        h->set_phase(Holding::Phase::resuming);
+        Json mappings = Json::array();
+        for (const SavedMapping& m : h->saved().mappings)
+            if (m.bytes != 0)
+                mappings.push_back({{"iova", m.iova}, {"buffer", m.buffer}, {"offset", m.offset}, {"bytes", m.bytes}});
+        return answer({Status::ok,
+                       "",
+                       {{"attachment", h->id()},
+                        {"function", control::function_to_json(h->info())},
+                        {"has_channel", h->saved().has_channel != 0},
+                        {"vectors", h->saved().vectors},
+                        {"mappings", std::move(mappings)}},
+                       {}});
+    }
+    answer(refusal(Status::stale, "no attachment waits for this token; its grace is over"));
+}
+
+void Holdings::resume_done(const Client& client, std::uint32_t id, const Answer& answer) {
+    Holding* h = of(client, id, answer);
+    if (h == nullptr) return;
+    if (h->phase() != Holding::Phase::resuming || h->attachment() != nullptr)
+        return answer(refusal(Status::invalid, "resume_attachment comes first"));
+    const Pointer keep = shared(*h);
+    initiator_.resume(h->saved_attachment(), [this, keep, answer](Result<lane::Attachment*> result) {
+        if (!result.ok()) {
+            keep->expel();
+            keep->end();
+            keep->forget();
+            erase(*keep);
+            return answer(refusal(result.failure()));
+        }
+        if (!keep->user() || keep->phase() == Holding::Phase::ending)  // it died once more
+            return initiator_.detach(**result, [](Status) {});
+        keep->resumed(**result, [keep, answer] { answer({Status::ok, "", {{"attachment", keep->id()}}, {}}); });
+    });
+}
+
+void Holdings::leave() {
+    for (const Pointer& h : holdings_)
+        if (h->attachment() != nullptr) h->attachment()->set_sink(nullptr);
+    give_up_at_ = lane::kNever;
+}
+
+bool Holdings::turn(lane::Time now) noexcept {
+    bool busy = false;
+    for (std::size_t i = 0; i < holdings_.size(); ++i) {
+        const Pointer h = holdings_[i];
+        if (h->phase() == Holding::Phase::ending) continue;
+        if (h->misbehaved() && h->user() && kicked_.insert(h->user()->id).second) {
+            kick_(h->user()->id, "it broke the channel of '" + h->info().name + "'");
+            busy = true;
+        }
+        // Lost, and nobody is there to be told.
+        if (h->lost() && !h->user()) {
+            drop(*h, [](Status) {});
+            busy = true;
+        }
+    }
+    if (now < give_up_at_) return busy;
+    give_up_at_ = lane::kNever;
+    for (const Pointer& h : std::vector<Pointer>(holdings_)) {
+        if (h->phase() != Holding::Phase::waiting) continue;
+        // What its ring held can not be known without it: the target frees it after its own grace.
+        host_.emit({EventKind::device_lost, h->info().name, h->info().target, "its application did not come back",
+                    std::chrono::system_clock::now()});
+        h->forget();
+        erase(*h);
+    }
+    return true;
+}
+
+lane::Time Holdings::next_timer() const noexcept {
+    return give_up_at_;
+}
+
+void Holdings::list(lane::Duration timeout, const Answer& answer) {
+    initiator_.list(timeout, [this, answer](Result<std::vector<FunctionInfo>> all) {
+        if (!all.ok() && holdings_.empty()) return answer(refusal(all.failure()));
+        Json functions = Json::array();
+        std::set<const Holding*> listed;
+        for (const FunctionInfo& f : all.ok() ? *all : std::vector<FunctionInfo>()) {
+            Json j = control::function_to_json(f);
+            j["attachment"] = nullptr;
+            for (const Pointer& h : holdings_) {
+                if (h->info().name != f.name || h->info().target != f.target) continue;
+                j["attachment"] = h->json();
+                listed.insert(h.get());
+            }
+            functions.push_back(std::move(j));
+        }
+        for (const Pointer& h : holdings_) {  // their target is silent
+            if (listed.contains(h.get())) continue;
+            Json j = control::function_to_json(h->info());
+            j["state"] = "attached";
+            j["attachment"] = h->json();
+            functions.push_back(std::move(j));
+        }
+        answer({Status::ok, "", {{"functions", std::move(functions)}}, {}});
+    });
+}
+
+void Holdings::show_config(const Pointer& h, const Answer& answer, bool detach_after) {
+    h->read_space([this, h, answer, detach_after](Status status, const std::shared_ptr<ConfigSpace>& space) {
+        Json body = {{"function", control::function_to_json(h->info())},
+                     {"config", nullptr},
+                     {"config_status", status_name(status)},
+                     {"config_detail", status == Status::ok ? "" : std::string(status_text(status))}};
+        body["function"]["attachment"] = detach_after ? Json(nullptr) : h->json();
+        if (status == Status::ok) {
+            static constexpr char kDigits[] = "0123456789abcdef";
+            std::string hex;
+            hex.reserve(2 * space->size());
+            for (const std::byte b : *space) {
+                hex += kDigits[std::to_integer<unsigned>(b) >> 4];
+                hex += kDigits[std::to_integer<unsigned>(b) & 15];
+            }
+            body["config"] = std::move(hex);
+        }
+        if (!detach_after) return answer({Status::ok, "", std::move(body), {}});
+        drop(*h, [answer, body = std::move(body)](Status) { answer({Status::ok, "", body, {}}); });
+    });
+}
+
+void Holdings::show(const Client& client, const std::string& name, bool may_attach, const Answer& answer) {
+    if (Holding* h = named(name); h != nullptr && h->attachment() != nullptr)
+        return show_config(shared(*h), answer, false);
+    const std::string leaf = name.substr(name.find('/') == std::string::npos ? 0 : name.find('/') + 1);
+    list(std::chrono::seconds(2), [this, client, name, leaf, may_attach, answer](Reply all) {
+        if (all.status != Status::ok) return answer(std::move(all));
+        Json found;
+        std::string names;
+        for (const Json& f : all.body.at("functions")) {
+            names += (names.empty() ? "" : ", ") + f.at("name").get<std::string>();
+            const std::string full = f.at("target").get<std::string>() + "/" + leaf;
+            if (f.at("name") == leaf && (name == leaf || name == full)) found = f;
+        }
+        if (found.is_null())
+            return answer(refusal(Status::not_found,
+                                  "no function '" + name + "'; there is: " + (names.empty() ? "nothing" : names)));
+        Json body = {{"function", found}, {"config", nullptr}, {"config_status", "busy"}, {"config_detail", ""}};
+        if (found.at("state") != "free" || !may_attach || named(name) != nullptr || !attaching_.insert(name).second) {
+            body["config_detail"] = found.at("state") == "free" ? "it is free, but was not to be attached for a look"
+                                                                : "held by " + found.at("holder").get<std::string>();
+            return answer({Status::ok, "", std::move(body), {}});
+        }
+        ++waiting_attaches_;
+        initiator_.attach(name, [this, client, name, answer, body](Result<lane::Attachment*> result) mutable {
+            attaching_.erase(name);
+            --waiting_attaches_;
+            auto file = result.ok() ? StateFile::create(directory_, free_id())
+                                    : Result<std::unique_ptr<StateFile>>(result.failure());
+            if (!file.ok()) {
+                if (result.ok()) initiator_.detach(**result, [](Status) {});
+                body["config_status"] = status_name(file.status());
+                body["config_detail"] = file.failure().detail;
+                return answer({Status::ok, "", std::move(body), {}});
+            }
+            auto h = std::make_shared<Holding>(host_, std::move(*file));
+            h->start(**result, client, false);
+            h->take_user(client);
+            holdings_.push_back(h);
+            show_config(h, answer, true);
+        });
+    });
+}
+
+}  // namespace farlane::daemon

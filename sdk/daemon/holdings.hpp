@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: attach, detach and the life of clients. Hands on: attachments to the initiator and
+// its answers to clients. Owns: every attachment of this daemon. Lane thread.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/holding.hpp"
+#include "lane/initiator.hpp"
+
+namespace farlane::daemon {
+
+constexpr std::size_t kMaxAttachments = 64;
+
+class Holdings final : public lane::Task {
+public:
+    /// `kick`: the client breaks the rules, its connection is to be closed.
+    Holdings(HoldingHost& host, lane::Initiator& initiator, std::string directory, lane::Duration grace,
+             std::function<void(ClientId, const std::string&)> kick);
+    ~Holdings() override;
+
+    /// Attachments of an earlier daemon. Those without an application are taken up at once, the
+    /// others wait for it. Returns what was found, for the log.
+    [[nodiscard]] std::vector<std::string> restore();
+    /// A clean stop: attachments stay with their targets for the grace, their records stay here.
+    void leave();
+
+    void attach(const Client& client, const std::string& name, bool persistent, const Answer& answer);
+    void detach(const Client& client, const std::string& name, bool force, const Answer& answer);
+    void give_back(const Client& client, std::uint32_t id, const Answer& answer);
+    void resume_attachment(const Client& client, const std::string& token, const Answer& answer);
+    void resume_done(const Client& client, std::uint32_t id, const Answer& answer);
+    void client_gone(ClientId client);
+    void list(lane::Duration timeout, const Answer& answer);
+    void show(const Client& client, const std::string& name, bool may_attach, const Answer& answer);
+
+    /// The attachment `id` when `client` uses it; else null and `answer` is told.
+    [[nodiscard]] Holding* of(const Client& client, std::uint32_t id, const Answer& answer);
+    void each(const std::function<void(const Holding&)>& f) const;
+    [[nodiscard]] std::size_t size() const noexcept { return holdings_.size(); }
+
+    // Task
+    bool turn(lane::Time now) noexcept override;
+    [[nodiscard]] lane::Time next_timer() const noexcept override;
+
+private:
+    using Pointer = std::shared_ptr<Holding>;
+    [[nodiscard]] Holding* named(const std::string& name) const;
+    [[nodiscard]] Pointer shared(const Holding& h) const;
+    void adopt(Holding& h, const Client& client, const Answer& answer);
+    void attached(const Client& client, bool persistent, Result<lane::Attachment*> result, const Answer& answer);
+    void drop(Holding& h, std::function<void(Status)> done);
+    void erase(const Holding& h);
+    void resume_alone(Holding& h);
+    void show_config(const Pointer& h, const Answer& answer, bool detach_after);
+    [[nodiscard]] std::uint32_t free_id() const;
+
+    HoldingHost& host_;
+    lane::Initiator& initiator_;
+    std::string directory_;
+    lane::Duration grace_;
+    std::function<void(ClientId, const std::string&)> kick_;
+    std::vector<Pointer> holdings_;
+    std::set<std::string> attaching_;  ///< names asked for and not answered
+    std::set<ClientId> gone_while_attaching_;
+    std::size_t waiting_attaches_ = 0;
+    lane::Time give_up_at_ = lane::kNever;  ///< attachments of an earlier daemon that nobody came for
+    std::set<ClientId> kicked_;
+};
+
+}  // namespace farlane::daemon

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the announcements of mappings that one attachment sends, and its mappings.
+// Hands on: what must be submitted again after kill -9, and in which order. Owns: nothing; it
+// writes the saved state.
+#include "daemon/ledger.hpp"
+
+#include <algorithm>
+
+#include <farlane/uapi/tlp.h>
+
+namespace farlane::daemon {
+
+Ledger::Ledger(SavedState& saved) noexcept : saved_(saved) {
+    live_ = static_cast<std::uint32_t>(
+        std::ranges::count_if(saved_.announcements, [](const SavedAnnouncement& a) { return a.code != 0; }));
+}
+
+SavedAnnouncement* Ledger::next_unsent() noexcept {
+    SavedAnnouncement* first = nullptr;
+    for (SavedAnnouncement& a : saved_.announcements)
+        if (a.code != 0 && a.sequence == 0 && (first == nullptr || a.order < first->order)) first = &a;
+    return first;
+}
+
+void Ledger::begin_announcement(std::uint32_t code, std::uint64_t iova, std::uint64_t bytes, std::uint32_t direction,
+                                std::uint64_t next) noexcept {
+    const auto slot = std::ranges::find(saved_.announcements, 0U, &SavedAnnouncement::code);
+    if (slot == std::end(saved_.announcements)) return;  // can_announce() said no
+    // Behind others that wait for room it waits too; else it goes out now, under the next sequence.
+    const bool waits = next_unsent() != nullptr;
+    slot->iova = iova;
+    slot->bytes = bytes;
+    slot->direction = direction;
+    slot->sequence = waits ? 0 : next;
+    slot->order = saved_.next_order++;
+    store_in_order(slot->code, code);
+    open_ = &*slot;
+    ++live_;
+}
+
+void Ledger::cancel_announcement() noexcept {
+    if (open_ == nullptr) return;
+    store_in_order(open_->code, 0U);
+    open_ = nullptr;
+    --live_;
+}
+
+void Ledger::settle(std::uint64_t before, std::uint64_t after, std::uint32_t own) noexcept {
+    if (live_ == 0) return;
+    if (open_ != nullptr) {
+        open_->sequence = 0;  // given below, if it went out
+        open_ = nullptr;
+    }
+    for (std::uint64_t s = before; s + own < after; ++s)
+        if (SavedAnnouncement* a = next_unsent()) store_in_order(a->sequence, s);
+}
+
+void Ledger::renumber(std::uint32_t index, std::uint64_t sequence) noexcept {
+    store_in_order(saved_.announcements[index].sequence, sequence);
+}
+
+void Ledger::drop(std::uint32_t index) noexcept {
+    if (saved_.announcements[index].code == 0) return;
+    store_in_order(saved_.announcements[index].code, 0U);
+    --live_;
+}
+
+void Ledger::released(std::uint64_t sequence) noexcept {
+    if (live_ == 0) return;
+    for (SavedAnnouncement& a : saved_.announcements)
+        if (a.code != 0 && a.sequence != 0 && a.sequence <= sequence) {
+            store_in_order(a.code, 0U);
+            --live_;
+        }
+}
+
+SavedMapping* Ledger::find_mapping(std::uint64_t iova) noexcept {
+    for (SavedMapping& m : saved_.mappings)
+        if (m.bytes != 0 && m.iova == iova) return &m;
+    return nullptr;
+}
+
+SavedMapping* Ledger::find_token(std::uint64_t token) noexcept {
+    if (token == 0) return nullptr;
+    for (SavedMapping& m : saved_.mappings)
+        if (m.bytes != 0 && m.token == token) return &m;
+    return nullptr;
+}
+
+SavedMapping* Ledger::free_mapping() noexcept {
+    for (SavedMapping& m : saved_.mappings)
+        if (m.bytes == 0) return &m;
+    return nullptr;
+}
+
+std::uint32_t Ledger::mapping_count() const noexcept {
+    return static_cast<std::uint32_t>(
+        std::ranges::count_if(saved_.mappings, [](const SavedMapping& m) { return m.bytes != 0; }));
+}
+
+namespace {
+
+bool half_done(const SavedState& saved, const SavedAnnouncement& a) {
+    // Killed between the note and the mapping, or unmapped since: there is nothing to announce.
+    if (a.code != FL_MSG_MAP) return false;
+    return std::ranges::none_of(saved.mappings,
+                                [&](const SavedMapping& m) { return m.bytes != 0 && m.iova == a.iova; });
+}
+
+}  // namespace
+
+ResumePlan plan_resume(const SavedState& saved, std::span<const WalkedSlot> slots, std::uint64_t posted_next,
+                       std::uint64_t non_posted_next) {
+    ResumePlan plan;
+    std::vector<std::uint32_t> waiting;
+    for (std::uint32_t i = 0; i < kMaxAnnouncements; ++i) {
+        const SavedAnnouncement& a = saved.announcements[i];
+        if (a.code == 0) continue;
+        const bool released = a.sequence != 0 && a.sequence < posted_next;
+        (released || half_done(saved, a) ? plan.announced : waiting).push_back(i);
+    }
+    std::ranges::sort(waiting, {}, [&](std::uint32_t i) { return saved.announcements[i].order; });
+    std::size_t next = 0;
+    const auto announce_before = [&](std::uint64_t sequence) {
+        for (; next < waiting.size(); ++next) {
+            const std::uint64_t s = saved.announcements[waiting[next]].sequence;
+            if (s == 0 || s >= sequence) return;  // 0: never sent, behind everything that was
+            plan.steps.push_back({ResumeStep::Kind::announcement, waiting[next]});
+        }
+    };
+    for (const WalkedSlot& s : slots) {
+        if (s.done) continue;
+        const bool posted = s.record_class == proto::RecordClass::posted;
+        if (s.sequence < (posted ? posted_next : non_posted_next)) {
+            (posted ? plan.finished : plan.in_doubt).push_back(s.count);
+            continue;
+        }
+        if (posted) announce_before(s.sequence);
+        plan.steps.push_back({ResumeStep::Kind::slot, s.count});
+    }
+    for (; next < waiting.size(); ++next) plan.steps.push_back({ResumeStep::Kind::announcement, waiting[next]});
+    return plan;
+}
+
+}  // namespace farlane::daemon
