@@ -14,6 +14,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"accel", firmware::make_accel},
     {"nvme", firmware::make_nvme},
+    {"accel", firmware::make_accel},
 };
 
 // The name goes into records (fl_function_desc.name) and names state files.
