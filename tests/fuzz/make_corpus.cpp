@@ -112,6 +112,89 @@ void frame_corpus() {
     for (auto& [name, frame] : sample_frames()) write("frame", name, frame.bytes());
 }
 
+// A step of session.cpp: the records of a frame.
+void session_records(test::ByteVector& out, Frame& frame) {
+    const auto records =
+        std::span(frame.bytes()).subspan(sizeof(fl_frame_header), frame.bytes().size() - FL_FRAME_MIN_BYTES);
+    test::append(out, {5, unsigned(records.size() & 0xff), unsigned(records.size() >> 8)});
+    test::append(out, records);
+}
+
+Frame transactions(std::initializer_list<std::pair<proto::TlpType, std::uint64_t>> list, std::uint8_t attr = 0) {
+    return Frame([&](proto::FrameWriter& w) {
+        for (const auto& [type, sequence] : list) {
+            proto::Tlp t = test::sample(type);
+            t.sequence = sequence;
+            t.attr = attr;
+            t.pasid = 0;
+            if (t.length_bytes > 1000) t.length_bytes = 1000;
+            if (t.follows_posted != 0) t.follows_posted = 2;
+            must(test::put(w, t));
+        }
+    });
+}
+
+void session_corpus() {
+    using proto::TlpType;
+    for (auto& [name, frame] : sample_frames()) {
+        if (frame.bytes().size() > 900 || name.starts_with("hello")) continue;
+        test::ByteVector out;
+        session_records(out, frame);
+        if (!name.starts_with("tlp")) write("session", name, out);
+    }
+    Frame early = transactions({{TlpType::memory_read, 1}, {TlpType::memory_write, 2}, {TlpType::swap, 2}});
+    Frame late = transactions({{TlpType::memory_write, 1}, {TlpType::msi, 3}});
+    Frame relaxed = transactions({{TlpType::memory_write, 2}, {TlpType::memory_write, 1}}, FL_ATTR_RO);
+    test::ByteVector out;
+    session_records(out, early);
+    session_records(out, late);
+    write("session", "reordered", out);
+    out.clear();
+    session_records(out, relaxed);
+    session_records(out, relaxed);
+    write("session", "relaxed_twice", out);
+    out.clear();
+    for (const unsigned what : {1u, 3u, 0u, 7u}) test::append(out, {2, what, 0x00, 0x02, 0, 0x10, 0, 0});
+    Frame answers([](proto::FrameWriter& w) {
+        proto::AckRecord ack;
+        ack.path = 3;
+        ack.largest = 3;
+        ack.first_length = 1;
+        must(w.ack(ack, {}));
+        must(w.credit({{5, 9}, {2, 1, 0}, {100, 100, 100}, {10000, 1, 1}}));
+        proto::Tlp t = test::sample(TlpType::completion);
+        t.tag = 0;
+        t.sequence = 1;
+        t.follows_posted = 0;
+        must(test::put(w, t));
+    });
+    session_records(out, answers);
+    test::append(out, {3, 14, 3, 20, 3, 23, 3, 23});
+    write("session", "own_traffic", out);
+}
+
+void hello_corpus() {
+    Frame good([](auto& w) { must(w.control(FL_CONTROL_HELLO, 0, sample_hello())); });
+    const auto as_first = [](Frame f) {
+        for (unsigned i = 0; i < 4; ++i) f.set(offsetof(fl_frame_header, session) + i, 0);
+        f.set(offsetof(fl_frame_header, path), 0);
+        f.reseal();
+        return f;
+    };
+    Frame first = as_first(good);
+    write("hello", "good", first.bytes());
+    fl_control_hello h = sample_hello();
+    h.version_min = h.version_max = 9;
+    Frame other = as_first(Frame([&](auto& w) { must(w.control(FL_CONTROL_HELLO, 0, h)); }));
+    write("hello", "other_version", other.bytes());
+    Frame padded = as_first(Frame([](auto& w) {
+        must(w.control(FL_CONTROL_HELLO, 0, sample_hello()));
+        must(w.pad(64));
+    }));
+    write("hello", "padded", padded.bytes());
+    write("hello", "of_a_session", good.bytes());
+}
+
 void text_corpus(const std::string& target, std::initializer_list<std::string_view> texts) {
     unsigned number = 0;
     for (const std::string_view text : texts)
@@ -154,6 +237,28 @@ fl_slot slot_of(proto::Tlp t) {
     slot.tlp.record_bytes.set(0);
     slot.cookie = 17;
     return slot;
+}
+
+// A space with every capability that is decoded, one whose lists loop, and a short one.
+void config_space_corpus() {
+    std::vector<std::byte> space(4096);
+    const auto put = [&space](std::size_t at, std::initializer_list<unsigned> bytes) {
+        for (const unsigned b : bytes) space.at(at++) = static_cast<std::byte>(b);
+    };
+    put(0x00, {0x36, 0x1b, 0x10, 0x00, 0x06, 0x04, 0x10, 0x00, 0x02, 0x02, 0x08, 0x01});
+    put(0x10, {0x04, 0x00, 0x00, 0xfe, 0x01});
+    put(0x34, {0x40});
+    put(0x40, {0x01, 0x50, 0x03, 0x00, 0x08});
+    put(0x50, {0x05, 0x70, 0x81, 0x01});
+    put(0x70, {0x10, 0xb0, 0x02, 0x00, 0x25, 0x80, 0x00, 0x10, 0x10, 0x28});
+    put(0xb0, {0x11, 0x00, 0x0f, 0x80, 0x00, 0x20, 0x00, 0x00, 0x04, 0x30});
+    put(0x100, {0x01, 0x00, 0x02, 0x15});
+    put(0x150, {0x03, 0x00, 0x01, 0x00, 0x67, 0x45, 0x23, 0x01});
+    write("config_space", "all", space);
+    write("config_space", "short", std::span(space).first(256));
+    put(0xb1, {0x40});
+    put(0x152, {0x01, 0x10});
+    write("config_space", "loops", space);
 }
 
 void channel_slot_corpus() {
@@ -413,9 +518,12 @@ int main(int argc, char** argv) {
         capture_corpus();
         channel_slot_corpus();
         config_corpus();
+        config_space_corpus();
         frame_corpus();
+        hello_corpus();
         nvme_corpus();
         port_url_corpus();
+        session_corpus();
     } catch (const std::exception& e) {
         std::cerr << "make_corpus: " << e.what() << "\n";
         return 1;
