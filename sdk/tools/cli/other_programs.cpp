@@ -8,20 +8,108 @@ namespace {
 
 Program farlaned() {
     Program p;
-    p.self = {.name = "farlaned", .summary = "carry PCIe transactions between hosts"};
+    p.self = {
+        .name = "farlaned",
+        .summary = "carry PCIe transactions between hosts",
+        .description =
+            {"farlaned connects this host to others. In the target role it exports the device functions that "
+             "its configuration names; in the initiator role it attaches functions of its peers for "
+             "applications of this host, which reach it through libfarlane. One daemon may have both roles.",
+             "It runs in the foreground, logs to stderr and tells systemd when it is ready (sd_notify). "
+             "SIGTERM and SIGINT stop it cleanly. Killed and started again it goes on where it was: its "
+             "state is in state_dir.",
+             "Frames are not encrypted yet: use it on networks that you trust."},
+        .options = {{.name = "--config",
+                     .letter = 'c',
+                     .value = "FILE",
+                     .text = "configuration, TOML",
+                     .standard = "/etc/farlane/farlaned.toml",
+                     .completes = Completes::file},
+                    {.name = "--check", .text = "check the configuration, print what is wrong, and end"},
+                    {.name = "--print-config", .text = "print a configuration with every key at its default, and end"}},
+        .examples = {{"farlaned --print-config > farlaned.toml", "a file to start from"},
+                     {"farlaned --config farlaned.toml --check", "is it right?"},
+                     {"farlaned --config farlaned.toml", "run"}},
+    };
     p.section = 8;
+    p.exit_codes = true;
+    p.sections = {{"FILES",
+                   {"/etc/farlane/farlaned.toml: configuration", "/run/farlane/farlaned.sock: control socket",
+                    "/run/farlane/NAME: state that outlives the daemon"}}};
+    p.see_also = {"farlane(1)", "fldump(1)"};
     return p;
 }
 
 Program fldump() {
     Program p;
-    p.self = {.name = "fldump", .summary = "decode Farlane frames of captures and ring dumps"};
+    p.self = {
+        .name = "fldump",
+        .summary = "decode Farlane frames of captures and ring dumps",
+        .description = {"Lists the frames of a capture (classic pcap; UDP port 4793 or the one given, and raw Ethernet "
+                        "frames), frames in hexadecimal digits, and the slots in use of a dumped channel. It uses the "
+                        "parser of the daemon: what a receiver would drop is listed with the reason."},
+        .arguments = {{.name = "FILE",
+                       .text = "capture, channel dump or hexadecimal text; - is the standard input",
+                       .completes = Completes::file,
+                       .required = true}},
+        .options = {{.name = "--output",
+                     .letter = 'o',
+                     .value = "FORMAT",
+                     .text = "table or json",
+                     .standard = "table",
+                     .completes = Completes::choice,
+                     .choices = {"table", "json"}},
+                    {.name = "--kind",
+                     .letter = 'k',
+                     .value = "KIND",
+                     .text = "what the file is: hex has a frame in each line, frame is the bytes of one",
+                     .standard = "auto",
+                     .completes = Completes::choice,
+                     .choices = {"auto", "pcap", "channel", "hex", "frame"}},
+                    {.name = "--port",
+                     .letter = 'p',
+                     .value = "PORT",
+                     .text = "UDP port of Farlane frames",
+                     .standard = "4793"},
+                    {.name = "--payload", .text = "print payloads whole, not only their first 16 bytes"}},
+        .examples = {{"tcpdump -w - udp port 4793 | fldump -", "what goes over the wire now"},
+                     {"fldump -o json capture.pcap", "the same as one JSON document"}},
+    };
+    p.exit_codes = true;
+    p.see_also = {"farlane(1)", "farlaned(8)"};
     return p;
 }
 
 Program demo() {
     Program p;
-    p.self = {.name = "farlane-demo", .summary = "put a remote accelerator and a remote NVMe to work"};
+    p.self = {
+        .name = "farlane-demo",
+        .summary = "put a remote accelerator and a remote NVMe to work",
+        .description =
+            {"Attaches the functions accel0 and nvme0 through farlaned, filters a picture on the accelerator and "
+             "compares it with a reference computed here, multiplies two matrices and compares, writes a file "
+             "to the NVMe and reads it back, prints round trip and throughput as measured, and detaches.",
+             "`make demo` starts the two daemons that it needs."},
+        .options = {{.name = "--socket",
+                     .letter = 's',
+                     .value = "PATH",
+                     .text = "control socket of farlaned",
+                     .standard = "/run/farlane/farlaned.sock",
+                     .completes = Completes::file},
+                    {.name = "--picture",
+                     .letter = 'p',
+                     .value = "FILE",
+                     .text = "picture to filter, PNG or PPM; without it one is drawn",
+                     .completes = Completes::file},
+                    {.name = "--out",
+                     .value = "FOLDER",
+                     .text = "where the filtered picture goes",
+                     .standard = ".",
+                     .completes = Completes::file}},
+        .examples = {{"farlane-demo --picture holiday.png --out .", "filter a picture of yours"}},
+    };
+    p.exit_codes = true;
+    p.see_also = {"farlane(1)", "farlaned(8)"};
     return p;
 }
 
