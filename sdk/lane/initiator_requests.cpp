@@ -144,9 +144,7 @@ void Initiator::resume(const SavedAttachment& saved, AttachDone done) {
 }
 
 Result<Grip*> Initiator::make_grip(Peer& peer, const std::string& name) {
-    std::erase_if(grips_, [&](const auto& g) {
-        return g->peer() == peer.id && g->name() == name && g->state() == AttachmentState::lost;
-    });
+    // A lost attachment of that name may still be held by its user; it no longer touches its memory.
     bool fresh = false;
     auto region = memory_.region(region_name(name, peer.address), sizeof(proto::FunctionMemory), fresh);
     if (!region.ok()) return region.failure();

@@ -25,6 +25,8 @@ public:
     static constexpr std::uint64_t kDone = 0x38;    // transfers done
     static constexpr std::uint64_t kRefused = 0x40; // DMA requests refused
     static constexpr std::uint64_t kRelaxed = 0x48; // 1 = relaxed writes
+    static constexpr std::uint64_t kCounter = 0x50; // each write must be the value before + 1
+    static constexpr std::uint64_t kCounterErrors = 0x58;
     static constexpr std::uint64_t kMsixTable = 0x800;
     static constexpr std::uint64_t kIdentValue = 0x46524c414e450001;
     static constexpr std::size_t kBar0Bytes = 4096;
@@ -73,7 +75,9 @@ public:
             std::memcpy(memory_.data() + offset, in.data(), in.size());
             return Status::ok;
         }
+        const auto before = registers_[kCounter / 8];
         std::memcpy(reinterpret_cast<std::byte*>(registers_.data()) + offset, in.data(), in.size());
+        if (offset == kCounter && registers_[kCounter / 8] != before + 1) ++registers_[kCounterErrors / 8];
         if (offset == kGo) start();
         return Status::ok;
     }
