@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the device of a dpdk: port string. Hands on: what its driver needs and can do.
+// Owns: the table of drivers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "transport/url.hpp"
+
+namespace farlane::transport::dpdk {
+
+/// How the two ends of a device find each other, see peer.hpp.
+enum class Meeting : std::uint8_t {
+    none,          ///< nothing to wait for (af_packet, ring, PCI), or the driver does it (vhost)
+    virtio_user,   ///< vhost-user socket, the device exists while the peer does
+    memif_client,  ///< memif socket, as above
+    memif_server,  ///< memif socket, the device stays
+};
+
+struct DriverTraits {
+    const char* prefix;             ///< of the device name
+    const char* library;            ///< librte_<library>.so
+    const char* required;           ///< argument that must be there, "" = none
+    std::uint32_t max_frame_bytes;  ///< with our header in front it fits the device
+    bool point_to_point;
+    bool interrupts;
+};
+
+using Arguments = std::vector<std::pair<std::string, std::string>>;
+
+struct DeviceSpec {
+    std::string name;  ///< "net_vhost0", "0000:03:00.0"
+    const DriverTraits* traits = nullptr;
+    bool pci = false;
+    Arguments arguments;  ///< as given, with our defaults behind
+    Meeting meeting = Meeting::none;
+    std::string socket;                      ///< path of the socket of vhost, virtio_user and memif
+    bool listens = false;                    ///< this side makes the socket
+    [[nodiscard]] std::string kind() const;  ///< "dpdk:vhost"
+    [[nodiscard]] std::string text(const Arguments& with) const;
+};
+
+/// Parses "NAME[,ARG=VALUE...]". Failures list the drivers, or name the missing argument.
+[[nodiscard]] Result<DeviceSpec> parse_device(const std::string& body, const Query& query);
+
+}  // namespace farlane::transport::dpdk
