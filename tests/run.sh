@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Receives: names of stages (none = all). Hands on: one sum of all tests, in ctest's form.
 # Owns: build/<preset> and build/test-results. Run by `make test` and `make test-long`.
+# shellcheck disable=SC2317  # stages are called by name
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-stages_all=(style release fuzz asan tsan nodpdk)
+all_stages=(style release fuzz asan tsan nodpdk)
 fuzz_seconds=10
 long=no
 stages=()
@@ -13,10 +14,10 @@ for argument in "$@"; do
     case "$argument" in
         --long) long=yes; fuzz_seconds=60 ;;
         style | release | fuzz | asan | tsan | nodpdk) stages+=("$argument") ;;
-        *) echo "tests/run.sh: unknown stage '$argument'; there are: ${stages_all[*]}" >&2; exit 2 ;;
+        *) echo "tests/run.sh: unknown stage '$argument'; there are: ${all_stages[*]}" >&2; exit 2 ;;
     esac
 done
-[ ${#stages[@]} -gt 0 ] || stages=("${stages_all[@]}")
+[ ${#stages[@]} -gt 0 ] || stages=("${all_stages[@]}")
 
 jobs=${FARLANE_JOBS:-$(nproc)}
 results=build/test-results
@@ -24,35 +25,53 @@ mkdir -p "$results"
 passed=0
 failed=0
 failures=()
+# Outside stage_fuzz the fuzz targets only replay their corpora.
+export FARLANE_FUZZ_SECONDS=1
+# Labels of tests that a sanitizer makes meaningless (memory, speed) or far too slow.
+not_with_sanitizers='^(long|process|release|speed|memory)$'
+# What threads share: ports, lanes, channels, the API, executors.
+tsan_tests='^(transport|lane|sdk|capi|daemon|accel_executor)'
 
 say() { printf '\n== %s == %s\n' "$(date +%H:%M:%S)" "$*"; }
 pass() { passed=$((passed + 1)); }
 fail() { failed=$((failed + 1)); failures+=("$1"); echo "FAILED: $1"; }
 
-# build PRESET [TARGET...]: configures and builds; a failure counts as one failed test.
+# configure PRESET: a failure counts as one failed test.
+configure() {
+    say "$1: configure"
+    if cmake --preset "$1" >"$results/$1-configure.log" 2>&1; then return 0; fi
+    tail -n 30 "$results/$1-configure.log"
+    fail "$1/configure"
+    return 1
+}
+
+# build PRESET [TARGET...]: a failure counts as one failed test.
 build() {
-    local preset=$1; shift
-    local targets=()
+    local preset=$1 targets=()
+    shift
     [ $# -eq 0 ] || targets=(--target "$@")
-    say "$preset: configure and build"
-    if ! cmake --preset "$preset" >"$results/$preset-configure.log" 2>&1; then
-        tail -n 30 "$results/$preset-configure.log"
-        fail "$preset/configure"
-        return 1
-    fi
-    if ! nice cmake --build --preset "$preset" --parallel "$jobs" "${targets[@]}"; then
-        fail "$preset/build"
-        return 1
-    fi
+    say "$preset: build ${*:-everything}"
+    if nice cmake --build --preset "$preset" --parallel "$jobs" "${targets[@]}"; then return 0; fi
+    fail "$preset/build"
+    return 1
+}
+
+# programs_of PRESET CTEST-ARGUMENT...: build targets of the tests that are chosen so.
+programs_of() {
+    local preset=$1
+    shift
+    comm -12 <(ctest --test-dir "build/$preset" -N "$@" | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p' | sort) \
+        <(ninja -C "build/$preset" -t targets all | sed -nE 's/^([A-Za-z0-9_-]+): phony$/\1/p' | sort)
 }
 
 # run PRESET CTEST-ARGUMENT...: runs ctest and adds what it counted.
 run() {
-    local preset=$1; shift
-    local log="$results/$preset.log" line bad total name
+    local preset=$1 line bad total name
+    shift
+    local log="$results/$preset.log"
     say "$preset: tests"
-    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --parallel 1 \
-        --output-junit "$PWD/$results/$preset.xml" "$@" 2>&1 | tee "$log"
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$PWD/$results/$preset.xml" \
+        "$@" 2>&1 | tee "$log"
     line=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+' "$log" | tail -n 1)
     if [ -z "$line" ]; then
         fail "$preset/ctest"
@@ -64,7 +83,7 @@ run() {
     failed=$((failed + bad))
     while read -r name; do
         failures+=("$preset/$name")
-    done < <(sed -nE 's/^[[:space:]]*[0-9]+ - ([^ ]+) \((Failed|Timeout|Not Run|SEGFAULT|Subprocess.*|.*)\)$/\1/p' "$log")
+    done < <(sed -n '/^The following tests FAILED:/,$p' "$log" | sed -nE 's/^[[:space:]]*[0-9]+ - ([^ ]+) \(.*$/\1/p')
 }
 
 stage_style() {
@@ -72,62 +91,54 @@ stage_style() {
     if python3 tests/style/check.py; then pass; else fail "style/tree"; fi
 }
 
-# Elsewhere the fuzz targets only replay their corpora; stage_fuzz gives them time.
-export FARLANE_FUZZ_SECONDS=1
-
 stage_release() {
-    build release || return
+    configure release && build release || return
     if [ "$long" = yes ]; then run release; else run release --label-exclude '^long$'; fi
 }
 
 # Each libFuzzer target from its corpus for a fixed time (tests/fuzz).
 stage_fuzz() {
-    local targets
-    say "fuzz: configure"
-    if ! cmake --preset fuzz >"$results/fuzz-configure.log" 2>&1; then
-        tail -n 30 "$results/fuzz-configure.log"
-        fail "fuzz/configure"
-        return
-    fi
-    mapfile -t targets < <(ctest --test-dir build/fuzz -N -L fuzz | sed -nE 's/^ *Test +#[0-9]+: (fuzz_.*)$/\1/p')
-    [ ${#targets[@]} -gt 0 ] || { fail "fuzz/no-targets"; return; }
-    build fuzz "${targets[@]}" || return
+    local programs
+    configure fuzz || return
+    mapfile -t programs < <(programs_of fuzz --label-regex '^fuzz$')
+    [ ${#programs[@]} -gt 0 ] || { fail "fuzz/no-targets"; return; }
+    build fuzz "${programs[@]}" || return
     FARLANE_FUZZ_SECONDS=$fuzz_seconds run fuzz --label-regex '^fuzz$'
 }
 
 # Unit tests under address and undefined-behaviour sanitizers.
 stage_asan() {
-    build asan || return
-    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1
+    configure asan && build asan || return
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
     export UBSAN_OPTIONS=print_stacktrace=1
-    run asan --label-exclude '^(long|process|release)$'
+    run asan --label-exclude "$not_with_sanitizers"
 }
 
-# What threads share: rings, channels, the loop and lane tests.
 stage_tsan() {
-    build tsan || return
-    export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1
-    run tsan --label-regex '^tsan$' --label-exclude '^long$'
+    local programs
+    configure tsan || return
+    mapfile -t programs < <(programs_of tsan --tests-regex "$tsan_tests" --label-exclude "$not_with_sanitizers")
+    [ ${#programs[@]} -gt 0 ] || { fail "tsan/no-targets"; return; }
+    build tsan "${programs[@]}" || return
+    export TSAN_OPTIONS=second_deadlock_stack=1
+    run tsan --tests-regex "$tsan_tests" --label-exclude "$not_with_sanitizers"
 }
 
 stage_nodpdk() {
-    build nodpdk farlaned farlane || return
-    say "nodpdk: smoke test"
-    if build/nodpdk/bin/farlane version && build/nodpdk/bin/farlaned --version; then pass; else fail "nodpdk/smoke"; fi
+    configure nodpdk && build nodpdk farlaned farlane || return
+    say "nodpdk: the programs start"
+    if build/nodpdk/bin/farlane --version && build/nodpdk/bin/farlaned --version; then pass; else fail "nodpdk/start"; fi
 }
 
-start=$SECONDS
 for stage in "${stages[@]}"; do
     before=$SECONDS
     "stage_$stage"
-    echo "-- $stage took $((SECONDS - before)) s"
+    echo "-- stage $stage took $((SECONDS - before)) s"
 done
 
 total=$((passed + failed))
-say "all stages took $((SECONDS - start)) s; logs and JUnit files are in $results"
-if [ "$failed" -gt 0 ]; then
-    printf 'failed: %s\n' "${failures[@]}"
-fi
+say "all stages took $SECONDS s; logs and JUnit files are in $results"
+[ "$failed" -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
 [ "$total" -gt 0 ] || { echo "no test ran"; exit 1; }
 echo "$((100 * passed / total))% tests passed, $failed tests failed out of $total"
 [ "$failed" -eq 0 ]
