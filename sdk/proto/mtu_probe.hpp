@@ -37,7 +37,7 @@ public:
 
 private:
     static constexpr unsigned kTries = 3;
-    static constexpr unsigned kBlackHole = 6;
+    static constexpr unsigned kBlackHole = 10;
     static constexpr Duration kTryAgain = std::chrono::seconds(60);
 
     [[nodiscard]] std::uint32_t candidate() const noexcept;

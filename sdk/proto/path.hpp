@@ -67,8 +67,10 @@ struct Path {
     }
     /// A packet this old is lost when a later one has arrived.
     [[nodiscard]] Duration loss_delay() const noexcept {
-        const Duration rtt_now = std::max(rtt.smoothed(), rtt.latest());
-        return std::max<Duration>(std::chrono::microseconds(500), Duration(rtt_now.count() + (rtt_now.count() >> 3)));
+        const Duration slowest = std::max(rtt.smoothed(), rtt.latest());
+        const Duration steady = Duration(slowest.count() + (slowest.count() >> 3));
+        const Duration shaky = rtt.smoothed() + rtt.variance() * 3;
+        return std::max({Duration(std::chrono::microseconds(500)), steady, shaky});
     }
     /// Silence, with data in flight, after which another path takes over.
     [[nodiscard]] Duration death_delay() const noexcept {

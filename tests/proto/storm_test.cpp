@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many seeds, every fault: each posted write once and in order, each request at most once and
+// answered. docs/wire.md, "Exactly once".
+#include <gtest/gtest.h>
+
+#include "proto/traffic.hpp"
+
+namespace farlane::proto::sim {
+namespace {
+
+Faults any_faults(Random& r) {
+    Faults f;
+    f.loss = static_cast<double>(r.below(31)) / 100;
+    f.duplicate = static_cast<double>(r.below(11)) / 100;
+    f.reorder = static_cast<double>(r.below(31)) / 100;
+    f.corrupt = static_cast<double>(r.below(11)) / 100;
+    switch (r.below(4)) {
+        case 0: f.delay = Duration(static_cast<std::int64_t>(r.below(20'000))); break;
+        case 1: f.delay = Duration(static_cast<std::int64_t>(r.below(1'000'000))); break;
+        case 2: f.delay = Duration(static_cast<std::int64_t>(r.below(20'000'000))); break;
+        default: f.delay = Duration(static_cast<std::int64_t>(r.below(200'000'000))); break;
+    }
+    if (r.chance(0.5)) f.jitter = f.delay;
+    f.reorder_by = f.delay / 4 + 1us;
+    if (r.chance(0.2)) f.mtu = 1500;
+    return f;
+}
+
+void storm(std::uint64_t seed, unsigned paths, unsigned total) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    World w(seed, paths);
+    for (Wire& wire : w.wires) wire.faults = any_faults(w.random);
+    ASSERT_TRUE(w.connect());
+    Pair p(seed);
+    p.bind(w, {.completion_timeout = 600s, .completion_timeout_max = 600s});
+    ASSERT_TRUE(p.run(w, total, 600s)) << "not done: " << p.down.outstanding() << " " << p.up.outstanding();
+    p.verify();
+    EXPECT_EQ(w.initiator().state(), SessionState::open);
+    EXPECT_EQ(w.target().state(), SessionState::open);
+}
+
+TEST(Storm, OnePath) {
+    const char* env = std::getenv("FARLANE_SEEDS");
+    const std::uint64_t seeds = env != nullptr ? std::strtoull(env, nullptr, 10) : 20;
+    for (std::uint64_t seed = 1; seed <= seeds && !testing::Test::HasFailure(); ++seed) storm(seed, 1, 100);
+}
+
+TEST(Storm, TwoPaths) {
+    const char* env = std::getenv("FARLANE_SEEDS");
+    const std::uint64_t seeds = env != nullptr ? std::strtoull(env, nullptr, 10) : 20;
+    for (std::uint64_t seed = 1001; seed <= 1000 + seeds && !testing::Test::HasFailure(); ++seed) storm(seed, 2, 100);
+}
+
+}  // namespace
+}  // namespace farlane::proto::sim
