@@ -89,6 +89,7 @@ void Holding::finish_drain() {
     buffers_.clear();
     retired_.clear();
     store_in_order(file_->state().has_user, 0U);
+    store_in_order(file_->state().has_channel, 0U);
     for (const auto& then : std::exchange(when_free_, {})) then();
 }
 
@@ -115,7 +116,6 @@ void Holding::drop_channel() {
     if (!channel_) return;
     host_.lane.unwatch(channel_->submit_bell());
     channel_.reset();
-    store_in_order(file_->state().has_channel, 0U);
 }
 
 bool Holding::lost() const noexcept {

@@ -5,25 +5,11 @@
 #include <sys/stat.h>
 
 #include "daemon/holding.hpp"
+#include "daemon/stats_json.hpp"
 #include "lib/daemon_client.hpp"
 
 namespace farlane::daemon {
 namespace {
-
-Json records_json(const proto::FunctionCounters& c) {
-    const auto classes = [](const std::uint64_t(&n)[proto::kClasses]) {
-        return Json::array({n[FL_CLASS_POSTED], n[FL_CLASS_NON_POSTED], n[FL_CLASS_COMPLETION]});
-    };
-    return {{"submitted", classes(c.submitted)},
-            {"sent", classes(c.sent)},
-            {"resent", classes(c.resent)},
-            {"received", classes(c.received)},
-            {"executed", classes(c.executed)},
-            {"duplicates", c.duplicates},
-            {"timeouts", c.timeouts},
-            {"payload_bytes_out", c.payload_bytes_out},
-            {"payload_bytes_in", c.payload_bytes_in}};
-}
 
 const char* state_name(Holding::Phase phase, const lane::Attachment* a) {
     if (phase == Holding::Phase::waiting || phase == Holding::Phase::resuming) return "waiting";

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a configuration. Hands on: a running lane with both roles. Owns: the lane and its
+// thread, ports, initiator, target, exported devices, attachments.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backend/backend.hpp"
+#include "daemon/bell.hpp"
+#include "daemon/config.hpp"
+#include "daemon/holdings.hpp"
+#include "daemon/identity.hpp"
+#include "lane/initiator.hpp"
+#include "lane/target.hpp"
+
+namespace farlane::daemon {
+
+class Engine {
+public:
+    struct Callbacks {
+        std::function<void(Json)> event;                         ///< lane thread
+        std::function<void(ClientId, const std::string&)> kick;  ///< lane thread
+    };
+    /// Opens everything the configuration names. The failure names what, and where it stands.
+    [[nodiscard]] static Result<std::unique_ptr<Engine>> open(const Config& config, const Identity& identity,
+                                                              Callbacks callbacks);
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    /// Starts the lane's thread; attachments of an earlier daemon are looked for first.
+    void start();
+    /// Says goodbye; attachments are kept for the grace and resumed by the next daemon. Joins.
+    void stop();
+    /// Runs `work` in the lane. Any thread.
+    void post(std::function<void()> work) { lane_.post(std::move(work)); }
+
+    // --- lane thread
+    [[nodiscard]] Holdings& holdings() noexcept { return *holdings_; }
+    [[nodiscard]] Json stats();
+    [[nodiscard]] Json top();
+    /// Peers, for doctor.
+    [[nodiscard]] Json peers() const;
+    /// Adds and removes exports; those whose settings changed are made anew unless attached.
+    [[nodiscard]] std::vector<std::string> apply_exports(const std::vector<ExportSettings>& wanted);
+
+    /// Control thread, now and then.
+    void check_bells() noexcept { bells_.check(); }
+    /// Turns of the lane so far; any thread. Stands still only when the lane is stuck or asleep.
+    [[nodiscard]] const Config& config() const noexcept { return config_; }
+
+private:
+    Engine(const Config& config, const Identity& identity, Callbacks callbacks);
+    [[nodiscard]] Result<bool> open_ports();
+    [[nodiscard]] Result<bool> open_peers();
+    [[nodiscard]] Result<bool> open_exports();
+    [[nodiscard]] Result<bool> add_export(const ExportSettings& e);
+    [[nodiscard]] proto::SessionConfig session_config() const;
+    [[nodiscard]] Json port_stats();
+    [[nodiscard]] Json session_stats();
+    [[nodiscard]] Json export_stats();
+
+    struct NamedPort {
+        PortSettings settings;
+        lane::PortId id = 0;
+    };
+
+    Config config_;
+    Identity identity_;
+    Callbacks callbacks_;
+    BellRinger bells_;
+    std::unique_ptr<backend::Memory> memory_;
+    lane::Lane lane_;
+    HoldingHost host_;
+    std::unique_ptr<lane::Initiator> initiator_;
+    std::unique_ptr<lane::Target> target_;
+    std::unique_ptr<Holdings> holdings_;
+    std::vector<NamedPort> ports_;
+    std::vector<ExportSettings> exports_;
+    std::jthread thread_;
+};
+
+}  // namespace farlane::daemon

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: nothing. Hands on: the counters of everything the engine runs, as JSON.
+// Owns: nothing. Lane thread. docs/control-socket.md, "stats", "top", "doctor".
+#include <algorithm>
+#include <cstring>
+
+#include "daemon/engine.hpp"
+#include "daemon/stats_json.hpp"
+
+namespace farlane::daemon {
+namespace {
+
+const char* state_name(proto::SessionState s) {
+    switch (s) {
+        case proto::SessionState::idle: return "idle";
+        case proto::SessionState::hello: return "hello";
+        case proto::SessionState::open: return "open";
+        case proto::SessionState::silent: return "silent";
+        case proto::SessionState::closed: return "closed";
+    }
+    return "closed";
+}
+
+std::string text_of(const char (&raw)[FL_NAME_BYTES]) {
+    return {raw, strnlen(raw, sizeof raw)};
+}
+
+const char* export_state(unsigned state) {
+    static constexpr const char* kNames[] = {"free", "attached", "grace", "failed"};
+    return kNames[std::min<unsigned>(state, FL_FUNCTION_FAILED)];
+}
+
+Json paths_json(const proto::Session& s) {
+    Json all = Json::array();
+    for (const proto::Session::PathInfo& p : s.paths())
+        all.push_back({{"id", p.id},
+                       {"usable", p.usable},
+                       {"frame_bytes", p.frame_bytes},
+                       {"smoothed_rtt_ns", p.smoothed_rtt.count()},
+                       {"min_rtt_ns", p.min_rtt.count()},
+                       {"congestion_window_bytes", p.congestion_window_bytes},
+                       {"in_flight_bytes", p.in_flight_bytes},
+                       {"packets_sent", p.packets_sent},
+                       {"packets_lost", p.packets_lost},
+                       {"packets_received", p.packets_received}});
+    return all;
+}
+
+std::int64_t rtt_ns(const proto::Session* s) {
+    if (s == nullptr) return 0;
+    for (const proto::Session::PathInfo& p : s->paths())
+        if (p.usable) return p.smoothed_rtt.count();
+    return 0;
+}
+
+std::uint64_t sum(const std::uint64_t (&n)[proto::kClasses]) {
+    std::uint64_t total = 0;
+    for (const std::uint64_t v : n) total += v;
+    return total;
+}
+
+Json top_row(const char* role, const std::string& name, const std::string& peer, const std::string& state,
+             const proto::FunctionCounters& c, std::uint64_t interrupts, std::int64_t rtt) {
+    return {{"role", role},
+            {"name", name},
+            {"peer", peer},
+            {"state", state},
+            {"records_out", sum(c.submitted)},
+            {"records_in", sum(c.executed)},
+            {"payload_bytes_out", c.payload_bytes_out},
+            {"payload_bytes_in", c.payload_bytes_in},
+            {"interrupts", interrupts},
+            {"resent", sum(c.resent)},
+            {"smoothed_rtt_ns", rtt}};
+}
+
+}  // namespace
+
+Json Engine::port_stats() {
+    Json all = Json::array();
+    for (const NamedPort& p : ports_) {
+        const transport::Port& port = lane_.port(p.id);
+        const transport::PortInfo& info = port.info();
+        const transport::PortCounters c = port.counters();
+        all.push_back({{"name", p.settings.name},
+                       {"url", info.url},
+                       {"kind", info.kind},
+                       {"max_frame_bytes", info.max_frame_bytes},
+                       {"link_up", port.link_up()},
+                       {"listen", p.settings.listen},
+                       {"rx_frames", c.rx_frames},
+                       {"rx_bytes", c.rx_bytes},
+                       {"tx_frames", c.tx_frames},
+                       {"tx_bytes", c.tx_bytes},
+                       {"rx_dropped", c.rx_dropped},
+                       {"tx_dropped", c.tx_dropped},
+                       {"faults_lost", c.faults_lost},
+                       {"faults_delayed", c.faults_delayed},
+                       {"faults_reordered", c.faults_reordered},
+                       {"faults_duplicated", c.faults_duplicated},
+                       {"faults_corrupted", c.faults_corrupted}});
+    }
+    return all;
+}
+
+Json Engine::session_stats() {
+    Json all = Json::array();
+    const std::vector<lane::PeerStatus> peers = initiator_->peers();
+    lane_.each_session([&](proto::Session& s, lane::PortId port) {
+        const auto peer = std::ranges::find(peers, &s, &lane::PeerStatus::session);
+        const auto named = std::ranges::find(ports_, port, &NamedPort::id);
+        const proto::SessionCounters& c = s.counters();
+        Json drops = Json::object();
+        for (unsigned i = 0; i < proto::kDrops; ++i)
+            drops[std::string(proto::drop_name(static_cast<proto::Drop>(i)))] = c.drops[i];
+        all.push_back({{"session", s.session_id()},
+                       {"role", peer != peers.end() ? "initiator" : "target"},
+                       {"peer", s.peer().name},
+                       {"address", peer != peers.end() ? peer->address : ""},
+                       {"port", named != ports_.end() ? named->settings.name : ""},
+                       {"state", state_name(s.state())},
+                       {"frames_in", c.frames_in},
+                       {"frames_out", c.frames_out},
+                       {"bytes_in", c.bytes_in},
+                       {"bytes_out", c.bytes_out},
+                       {"records_in", c.records_in},
+                       {"records_out", c.records_out},
+                       {"packets_lost", c.packets_lost},
+                       {"tail_probes", c.tail_probes},
+                       {"drops", std::move(drops)},
+                       {"paths", paths_json(s)}});
+    });
+    return all;
+}
+
+Json Engine::export_stats() {
+    Json all = Json::array();
+    target_->each([&](const std::string& name, const lane::ExportStatus& e, const backend::Device& device) {
+        const auto settings = std::ranges::find(exports_, name, &ExportSettings::name);
+        Json counters = Json::object();
+        device.counters([&](std::string_view key, std::uint64_t value) { counters[std::string(key)] = value; });
+        all.push_back({{"name", name},
+                       {"kind", settings != exports_.end() ? settings->device : ""},
+                       {"model", text_of(e.desc.model)},
+                       {"state", export_state(e.desc.state.get())},
+                       {"holder", text_of(e.desc.holder)},
+                       {"writes_refused", e.writes_refused},
+                       {"reads_refused", e.reads_refused},
+                       {"dma_refused", e.dma_refused},
+                       {"interrupts", e.interrupts},
+                       {"records", e.counters != nullptr ? records_json(*e.counters) : Json(nullptr)},
+                       {"device", std::move(counters)}});
+    });
+    return all;
+}
+
+Json Engine::stats() {
+    const lane::LaneCounters& l = lane_.counters();
+    Json attachments = Json::array();
+    holdings_->each([&](const Holding& h) { attachments.push_back(h.stats()); });
+    return {{"lane",
+             {{"turns", l.turns},
+              {"busy_turns", l.busy_turns},
+              {"sleeps", l.sleeps},
+              {"naps", l.naps},
+              {"unknown_session", l.unknown_session},
+              {"not_ours", l.not_ours},
+              {"bad_hello", l.bad_hello}}},
+            {"ports", port_stats()},
+            {"sessions", session_stats()},
+            {"exports", export_stats()},
+            {"attachments", std::move(attachments)}};
+}
+
+Json Engine::top() {
+    Json rows = Json::array();
+    const std::vector<lane::PeerStatus> peers = initiator_->peers();
+    holdings_->each([&](const Holding& h) {
+        const lane::Attachment* a = h.attachment();
+        if (a == nullptr) return;
+        const auto peer = std::ranges::find(peers, a->peer(), &lane::PeerStatus::id);
+        rows.push_back(top_row("initiator", h.info().name, h.info().target, h.json().at("state"),
+                               a->function_counters(), a->counters().interrupts,
+                               peer != peers.end() ? rtt_ns(peer->session) : 0));
+    });
+    target_->each([&](const std::string& name, const lane::ExportStatus& e, const backend::Device&) {
+        static const proto::FunctionCounters kNone{};
+        rows.push_back(top_row("target", name, text_of(e.desc.holder), export_state(e.desc.state.get()),
+                               e.counters != nullptr ? *e.counters : kNone, e.interrupts, 0));
+    });
+    const lane::LaneCounters& l = lane_.counters();
+    return {{"when_ns", lane::Lane::clock().time_since_epoch().count()},
+            {"lane", {{"turns", l.turns}, {"busy_turns", l.busy_turns}, {"sleeps", l.sleeps}}},
+            {"rows", std::move(rows)}};
+}
+
+Json Engine::peers() const {
+    Json all = Json::array();
+    for (const lane::PeerStatus& p : initiator_->peers()) {
+        const auto named = std::ranges::find_if(ports_, [&](const NamedPort& n) { return n.settings.url == p.port; });
+        all.push_back({{"id", p.id},
+                       {"name", p.name},
+                       {"address", p.address},
+                       {"port", named != ports_.end() ? named->settings.name : p.port},
+                       {"state", state_name(p.state)},
+                       {"status", status_name(p.why)},
+                       {"smoothed_rtt_ns", rtt_ns(p.session)}});
+    }
+    return all;
+}
+
+}  // namespace farlane::daemon

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a path. Hands on: the certainty that no other farlaned uses it. Owns: the lock.
+#include "daemon/lock_file.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace farlane::daemon {
+namespace {
+
+Status status_of(int error) noexcept {
+    return error == EACCES || error == EPERM || error == EROFS ? Status::denied : Status::io;
+}
+
+}  // namespace
+
+Result<control::UniqueFd> lock_file(const std::string& path, const std::string& what) {
+    control::UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd.valid()) return {status_of(errno), path + ": " + std::strerror(errno)};
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        std::array<char, 32> pid{};
+        (void)!::pread(fd.get(), pid.data(), pid.size() - 1, 0);
+        return {Status::busy, what + " is in use by another farlaned (pid " + std::to_string(std::atol(pid.data())) +
+                                  "); stop it, or configure another socket and state_dir"};
+    }
+    const std::string pid = std::to_string(::getpid()) + "\n";
+    if (::ftruncate(fd.get(), 0) != 0 || ::pwrite(fd.get(), pid.data(), pid.size(), 0) < 0)
+        return {Status::io, path + ": " + std::strerror(errno)};
+    return fd;
+}
+
+Result<bool> make_directory(const std::string& path) {
+    std::error_code error;
+    const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+    if (!parent.empty()) std::filesystem::create_directories(parent, error);
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+        return {status_of(errno), path + ": " + std::strerror(errno)};
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
+        return {Status::invalid, path + " is not a directory"};
+    if (info.st_uid != ::geteuid()) return {Status::denied, path + " belongs to another user"};
+    if ((info.st_mode & 077) != 0 && ::chmod(path.c_str(), 0700) != 0)
+        return {Status::denied, path + ": " + std::strerror(errno)};
+    return true;
+}
+
+}  // namespace farlane::daemon

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the command line. Hands on: a daemon that runs until SIGTERM. Owns: the order of
+// start and stop. docs/configuration.md.
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
+
+#include "daemon/event_loop.hpp"
+#include "daemon/lock_file.hpp"
+#include "daemon/notify.hpp"
+#include "daemon/verbs.hpp"
+#include "daemon/version.hpp"
+
+using namespace farlane;
+using namespace farlane::daemon;
+
+namespace {
+
+constexpr const char* kDefaultConfig = "/etc/farlane/farlaned.toml";
+constexpr std::chrono::milliseconds kBellCheck{200};
+
+int fail(const Failure& f) {
+    std::cerr << "farlaned: " << f.detail << '\n';
+    return status_exit_code(f.status);
+}
+
+// Signals come by a descriptor; blocked before any thread is there.
+control::UniqueFd signal_descriptor() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, s);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    return control::UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+void reload_exports(Engine& engine, const std::string& file) {
+    auto config = read_config(file);
+    if (!config.ok()) {
+        spdlog::error("SIGHUP: nothing changed: {}", config.failure().detail);
+        return;
+    }
+    engine.post([&engine, exports = config->exports] {
+        for (const std::string& line : engine.apply_exports(exports)) spdlog::info("SIGHUP: {}", line);
+    });
+}
+
+struct Locks {
+    control::UniqueFd state, socket;
+};
+
+Result<Locks> take_locks(const Config& c) {
+    Locks locks;
+    if (auto made = make_directory(c.daemon.state_dir); !made.ok()) return made.failure();
+    auto state = lock_file(c.daemon.state_dir + "/lock", "state_dir " + c.daemon.state_dir);
+    if (!state.ok()) return state.failure();
+    const std::string parent = c.daemon.socket.substr(0, c.daemon.socket.rfind('/'));
+    if (!parent.empty() && ::access(parent.c_str(), F_OK) != 0)
+        return {Status::not_found, "the directory of the socket, " + parent + ", does not exist; make it"};
+    auto socket = lock_file(c.daemon.socket + ".lock", "socket " + c.daemon.socket);
+    if (!socket.ok()) return socket.failure();
+    locks.state = std::move(*state);
+    locks.socket = std::move(*socket);
+    return locks;
+}
+
+// Drops are counted for ever in `stats`; the log says so at most once in a while.
+void log_drops(Engine& engine) {
+    engine.post([&engine] {
+        static std::uint64_t logged = 0;
+        std::uint64_t drops = 0;
+        std::string reasons;
+        const Json stats = engine.stats();
+        for (const Json& s : stats.at("sessions"))
+            for (const auto& [name, count] : s.at("drops").items()) {
+                drops += count.get<std::uint64_t>();
+                if (count != 0 && reasons.find(name) == std::string::npos) reasons += " " + name;
+            }
+        if (drops > logged) spdlog::warn("{} records or frames dropped since the start:{}", drops, reasons);
+        logged = std::max(logged, drops);
+    });
+}
+
+int run(const Config& config) {
+    const control::UniqueFd signals = signal_descriptor();
+    auto locks = take_locks(config);
+    if (!locks.ok()) return fail(locks.failure());
+    auto identity = read_identity(config.daemon.state_dir, config.daemon.instance);
+    if (!identity.ok()) return fail(identity.failure());
+
+    EventLoop loop;
+    auto server =
+        ControlServer::open(loop, config.daemon.socket, config.daemon.socket_mode, config.daemon.socket_group);
+    if (!server.ok()) return fail(server.failure());
+    ControlServer& control = **server;
+    Engine::Callbacks callbacks;
+    callbacks.event = [&](const Json& e) {
+        spdlog::info("{} {} {} {}", e.at("role").get<std::string>(), e.at("kind").get<std::string>(),
+                     e.value("function", ""), e.value("detail", ""));
+        loop.post([&control, e] { control.publish(e); });
+    };
+    callbacks.kick = [&](ClientId client, const std::string& why) {
+        loop.post([&control, client, why] { control.close_client(client, why); });
+    };
+    auto engine = Engine::open(config, *identity, callbacks);
+    if (!engine.ok()) return fail(engine.failure());
+    Engine& running = **engine;
+    Verbs verbs(running, control, *identity);
+    control.on_request([&](Request r, const Answer& answer) { verbs.handle(std::move(r), answer); });
+    control.on_gone(
+        [&](ClientId client) { running.post([&running, client] { running.holdings().client_gone(client); }); });
+
+    loop.add(signals.get(), EPOLLIN, [&](std::uint32_t) {
+        signalfd_siginfo info{};
+        while (::read(signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+            if (info.ssi_signo == SIGHUP)
+                reload_exports(running, config.file);
+            else
+                loop.stop();
+        }
+    });
+    loop.every(kBellCheck, [&] { running.check_bells(); });
+    loop.every(std::chrono::seconds(30), [&] { log_drops(running); });
+    if (const auto interval = watchdog_interval())
+        // By way of the lane: a lane that is stuck is what the watchdog is for.
+        loop.every(std::chrono::ceil<std::chrono::milliseconds>(*interval / 3),
+                   [&] { running.post([] { (void)notify("WATCHDOG=1"); }); });
+
+    running.start();
+    if (::geteuid() == 0) spdlog::warn("runs as root and keeps the privileges it was given");
+    spdlog::warn("frames are not encrypted: use it only on networks where every host is trusted");
+    spdlog::info("farlaned {} '{}' on {}: {} port(s), {} peer(s), {} export(s)", kVersion, config.daemon.name,
+                 config.daemon.socket, config.ports.size(), config.peers.size(), config.exports.size());
+    (void)notify("READY=1\nSTATUS=" + std::to_string(config.exports.size()) + " exports, " +
+                 std::to_string(config.peers.size()) + " peers");
+    loop.run();
+    (void)notify("STOPPING=1");
+    spdlog::info("stopping; attachments are kept for {} ms", config.session.grace.count());
+    running.stop();
+    loop.turn(std::chrono::milliseconds(0));  // answers that the lane gave last
+    control.drain(std::chrono::milliseconds(200));
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("farlaned: carries PCIe transactions between this host and remote devices", "farlaned");
+    std::string config_file = kDefaultConfig, check_file;
+    bool print_defaults = false;
+    app.add_option("--config", config_file, "Configuration file (docs/configuration.md)")->capture_default_str();
+    app.add_option("--check", check_file, "Check a configuration file and end");
+    app.add_flag("--print-defaults", print_defaults, "Print a configuration file with every key and end");
+    app.set_version_flag("--version", std::string("farlaned ") + kVersion);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? 0 : status_exit_code(Status::invalid);
+    }
+    if (print_defaults) {
+        std::cout << default_config();
+        return 0;
+    }
+    auto config = read_config(check_file.empty() ? config_file : check_file);
+    if (!config.ok()) return fail(config.failure());
+    if (!check_file.empty()) {
+        std::cout << check_file << ": valid\n";
+        return 0;
+    }
+    spdlog::set_default_logger(spdlog::stderr_color_mt("farlaned"));
+    spdlog::set_level(
+        spdlog::level::from_str(config->daemon.log_level == "warn" ? "warning" : config->daemon.log_level));
+    try {
+        return run(*config);
+    } catch (const std::exception& e) {
+        return fail({Status::io, e.what()});
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: requests of clients about the daemon as a whole. Hands on: work for the lane, and its
+// answers. Owns: the table of verbs. Verbs of one attachment: verbs_attachment.cpp.
+#include "daemon/verbs.hpp"
+
+#include <unistd.h>
+
+#include "daemon/arguments.hpp"
+#include "daemon/version.hpp"
+
+namespace farlane::daemon {
+namespace {
+
+constexpr lane::Duration kListTimeout = std::chrono::seconds(2);
+
+std::string joined(const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& n : names) text += (text.empty() ? "" : ", ") + n;
+    return text;
+}
+
+}  // namespace
+
+Verbs::Verbs(Engine& engine, ControlServer& server, const Identity& identity)
+    : engine_(engine), server_(server), identity_(identity) {}
+
+const std::map<std::string, Verbs::Verb>& Verbs::table() {
+    static const std::map<std::string, Verb> verbs = {
+        {"hello", &Verbs::hello},
+        {"ping", &Verbs::ping},
+        {"list", &Verbs::list},
+        {"show", &Verbs::show},
+        {"attach", &Verbs::attach},
+        {"detach", &Verbs::detach},
+        {"events", &Verbs::events},
+        {"stats", &Verbs::stats},
+        {"top", &Verbs::top},
+        {"doctor", &Verbs::doctor},
+        {"open_channel", &Verbs::open_channel},
+        {"register_buffer", &Verbs::register_buffer},
+        {"unregister_buffer", &Verbs::unregister_buffer},
+        {"map", &Verbs::map},
+        {"unmap", &Verbs::unmap},
+        {"enable_interrupts", &Verbs::enable_interrupts},
+        {"reset", &Verbs::reset},
+        {"acknowledge_reset", &Verbs::acknowledge_reset},
+        {"resume_attachment", &Verbs::resume_attachment},
+        {"resume_channel", &Verbs::resume_channel},
+        {"resume_done", &Verbs::resume_done},
+    };
+    return verbs;
+}
+
+const std::vector<std::string>& Verbs::names() {
+    static const std::vector<std::string> all = [] {
+        std::vector<std::string> v;
+        for (const auto& [name, verb] : table()) v.push_back(name);
+        return v;
+    }();
+    return all;
+}
+
+void Verbs::handle(Request request, const Answer& answer) {
+    const auto at = table().find(request.verb);
+    if (at == table().end()) {
+        const std::string near = nearest(request.verb, names());
+        return answer(refusal(Status::invalid, "unknown verb '" + request.verb + "'" +
+                                                   (near.empty() ? "" : "; did you mean '" + near + "'?") +
+                                                   "; valid: " + joined(names())));
+    }
+    try {
+        (this->*at->second)(request, answer);
+    } catch (const Error& e) {
+        answer(refusal(e.status(), e.what()));
+    }
+}
+
+void Verbs::hello(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const auto protocol = args.optional_number("protocol");
+    args.finish();
+    if (protocol && *protocol != control::kProtocolVersion)
+        return answer(refusal(Status::version, "this farlaned speaks protocol " +
+                                                   std::to_string(control::kProtocolVersion) + ", not " +
+                                                   std::to_string(*protocol)));
+    const Config& c = engine_.config();
+    Reply reply;
+    reply.body = {{"protocol", control::kProtocolVersion},
+                  {"version", kVersion},
+                  {"name", c.daemon.name},
+                  {"instance", to_hex(identity_.instance)},
+                  {"incarnation", identity_.incarnation},
+                  {"pid", ::getpid()},
+                  {"role", role_name(r.client.role)},
+                  {"grace_ms", c.session.grace.count()},
+                  {"state_dir", c.daemon.state_dir},
+                  {"insecure", true}};
+    answer(std::move(reply));
+}
+
+void Verbs::ping(Request& r, const Answer& answer) {
+    Arguments(r.args).finish();
+    // By way of the lane: an answer says that it turns.
+    engine_.post([answer] { answer({}); });
+}
+
+void Verbs::list(Request& r, const Answer& answer) {
+    Arguments(r.args).finish();
+    engine_.post([this, answer] { engine_.holdings().list(kListTimeout, answer); });
+}
+
+void Verbs::show(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const std::string name = args.text("name");
+    const bool may_attach = args.flag("attach", true);
+    args.finish();
+    engine_.post([this, answer, name, may_attach, client = r.client] {
+        engine_.holdings().show(client, name, may_attach, answer);
+    });
+}
+
+void Verbs::attach(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const std::string name = args.text("name");
+    const bool persistent = args.flag("persistent", false);
+    args.finish();
+    engine_.post([this, answer, name, persistent, client = r.client] {
+        engine_.holdings().attach(client, name, persistent, answer);
+    });
+}
+
+void Verbs::detach(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const auto name = args.optional_text("name");
+    const auto id = args.optional_number("attachment", ~std::uint32_t{0});
+    const bool force = args.flag("force", false);
+    args.finish();
+    if (name.has_value() == id.has_value()) throw Error(Status::invalid, "either 'name' or 'attachment' is needed");
+    engine_.post([this, answer, name, id, force, client = r.client] {
+        if (id) return engine_.holdings().give_back(client, static_cast<std::uint32_t>(*id), answer);
+        engine_.holdings().detach(client, *name, force, answer);
+    });
+}
+
+void Verbs::events(Request& r, const Answer& answer) {
+    Arguments(r.args).finish();
+    server_.subscribe(r.client.id);
+    answer({Status::ok, "", {{"subscribed", true}}, {}});
+}
+
+Json Verbs::daemon_json() const {
+    const Config& c = engine_.config();
+    const auto uptime = std::chrono::steady_clock::now() - started_;
+    return {{"name", c.daemon.name},
+            {"instance", to_hex(identity_.instance)},
+            {"incarnation", identity_.incarnation},
+            {"pid", ::getpid()},
+            {"version", kVersion},
+            {"uptime_ms", std::chrono::duration_cast<std::chrono::milliseconds>(uptime).count()},
+            {"insecure", true},
+            {"clients", server_.client_count()},
+            {"requests", server_.counters().requests},
+            {"refused", server_.counters().refused},
+            {"malformed", server_.counters().malformed}};
+}
+
+void Verbs::stats(Request& r, const Answer& answer) {
+    Arguments(r.args).finish();
+    engine_.post([this, answer, daemon = daemon_json()] {
+        Reply reply;
+        reply.body = engine_.stats();
+        reply.body["daemon"] = daemon;
+        answer(std::move(reply));
+    });
+}
+
+void Verbs::top(Request& r, const Answer& answer) {
+    Arguments(r.args).finish();
+    engine_.post([this, answer] { answer({Status::ok, "", engine_.top(), {}}); });
+}
+
+void Verbs::doctor(Request& r, const Answer& answer) {
+    Arguments(r.args).finish();
+    engine_.post([this, answer, host = doctor_json(engine_.config(), identity_)] {
+        Reply reply;
+        reply.body = host;
+        reply.body["peers"] = engine_.peers();
+        const Json stats = engine_.stats();
+        reply.body["ports"] = stats.at("ports");
+        reply.body["exports"] = stats.at("exports").size();
+        reply.body["attachments"] = stats.at("attachments").size();
+        reply.body["checks"] = doctor_checks(reply.body);
+        answer(std::move(reply));
+    });
+}
+
+}  // namespace farlane::daemon

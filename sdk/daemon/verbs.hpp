@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: requests of clients. Hands on: work for the lane, and its answers. Owns: the table
+// of verbs. docs/control-socket.md.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+
+#include "daemon/control_server.hpp"
+#include "daemon/engine.hpp"
+
+namespace farlane::daemon {
+
+class Verbs {
+public:
+    Verbs(Engine& engine, ControlServer& server, const Identity& identity);
+    /// Control thread. `answer` is called once, by this or the lane's thread.
+    void handle(Request request, const Answer& answer);
+    [[nodiscard]] static const std::vector<std::string>& names();
+
+private:
+    using Verb = void (Verbs::*)(Request&, const Answer&);
+    [[nodiscard]] static const std::map<std::string, Verb>& table();
+
+    void hello(Request& r, const Answer& answer);
+    void ping(Request& r, const Answer& answer);
+    void list(Request& r, const Answer& answer);
+    void show(Request& r, const Answer& answer);
+    void attach(Request& r, const Answer& answer);
+    void detach(Request& r, const Answer& answer);
+    void events(Request& r, const Answer& answer);
+    void stats(Request& r, const Answer& answer);
+    void top(Request& r, const Answer& answer);
+    void doctor(Request& r, const Answer& answer);
+    // --- of one attachment
+    void open_channel(Request& r, const Answer& answer);
+    void register_buffer(Request& r, const Answer& answer);
+    void unregister_buffer(Request& r, const Answer& answer);
+    void map(Request& r, const Answer& answer);
+    void unmap(Request& r, const Answer& answer);
+    void enable_interrupts(Request& r, const Answer& answer);
+    void reset(Request& r, const Answer& answer);
+    void acknowledge_reset(Request& r, const Answer& answer);
+    void resume_attachment(Request& r, const Answer& answer);
+    void resume_channel(Request& r, const Answer& answer);
+    void resume_done(Request& r, const Answer& answer);
+
+    /// Runs `work` with the client's attachment `id` in the lane.
+    void with(const Client& client, std::uint32_t id, const Answer& answer,
+              std::function<void(Holding&, const Answer&)> work);
+    [[nodiscard]] Json daemon_json() const;
+
+    Engine& engine_;
+    ControlServer& server_;
+    Identity identity_;
+    std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+/// Host-side part of doctor: build, memory, limits. Any thread.
+[[nodiscard]] Json doctor_json(const Config& config, const Identity& identity);
+/// The rows that are meant to be printed, from the complete doctor object.
+[[nodiscard]] Json doctor_checks(const Json& doctor);
+
+}  // namespace farlane::daemon
