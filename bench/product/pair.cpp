@@ -86,10 +86,10 @@ void pin_to(int cpu) {
 }
 
 std::vector<double> measure_pair(const PairConfig& config, const std::function<std::vector<double>(Fabric&)>& measure) {
+    const pid_t target = fork();  // before the pipe, whose end it must not hold
+    if (target == 0) serve(config);
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
-    const pid_t target = fork();
-    if (target == 0) serve(config);
     const pid_t initiator = fork();
     if (initiator == 0) work(config, measure, ends[1]);
     close(ends[1]);

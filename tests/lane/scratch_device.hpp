@@ -27,6 +27,7 @@ public:
     static constexpr std::uint64_t kRelaxed = 0x48; // 1 = relaxed writes
     static constexpr std::uint64_t kCounter = 0x50; // each write must be the value before + 1
     static constexpr std::uint64_t kCounterErrors = 0x58;
+    static constexpr std::uint64_t kRepeat = 0x60;  // a transfer is done this often (0 = once)
     static constexpr std::uint64_t kMsixTable = 0x800;
     static constexpr std::uint64_t kIdentValue = 0x46524c414e450001;
     static constexpr std::size_t kBar0Bytes = 4096;
@@ -120,7 +121,7 @@ public:
 private:
     static constexpr unsigned kJobs = 64;
     struct Job {
-        std::uint64_t go = 0, iova = 0, length = 0, at = 0;
+        std::uint64_t go = 0, iova = 0, length = 0, at = 0, repeat = 1;
         std::uint64_t sent = 0;
     };
 
@@ -133,7 +134,7 @@ private:
     void start() noexcept {
         const auto r = [this](std::uint64_t at) { return registers_[at / 8]; };
         if (r(kGo) != 3 && (r(kMemory) >= kBar2Bytes || r(kLength) > kBar2Bytes - r(kMemory))) return;
-        if (last_ - first_ < kJobs) jobs_[last_++ % kJobs] = {r(kGo), r(kIova), r(kLength), r(kMemory)};
+        if (last_ - first_ < kJobs) jobs_[last_++ % kJobs] = {r(kGo), r(kIova), r(kLength), r(kMemory), std::max<std::uint64_t>(r(kRepeat), 1)};
     }
 
     // One job is started when all its parts are on their way; the interrupt follows the last release.
@@ -153,6 +154,7 @@ private:
             else
                 ++registers_[kRefused / 8];
             j.sent += n;
+            if (j.sent == j.length && --j.repeat != 0) j.sent = 0;
         }
         last_sent_ = true;
         port_->hurry();
