@@ -20,7 +20,10 @@ void SessionCore::delivered(const RecordRef& ref, Path& p, std::uint64_t number)
         case RefKind::completion:
             if (FunctionCore* f = function(ref)) f->acked(ref);
             break;
-        case RefKind::control: control_out.acked(static_cast<std::uint32_t>(ref.sequence)); break;
+        case RefKind::control:
+            control_out.acked(static_cast<std::uint32_t>(ref.sequence));
+            control_due = control_due || control_out.has_work();  // its window has moved
+            break;
         case RefKind::mtu_probe:
             p.mtu.arrived(static_cast<std::uint32_t>(ref.sequence));
             p.congestion.set_frame_bytes(p.mtu.frame_bytes());
