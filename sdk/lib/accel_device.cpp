@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: an attached device. Hands on: numbers, addresses and registers of the accelerator.
+// Owns: the list of accelerators this process uses.
+#include "lib/accel_device.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include <farlane/accel.hpp>
+
+namespace farlane::accel {
+
+bool is_accelerator(const FunctionInfo& info) noexcept {
+    return info.class_code == FL_ACCEL_CLASS_CODE;
+}
+
+namespace detail {
+namespace {
+
+constexpr auto kReadyTimeout = std::chrono::seconds(5);
+constexpr std::uint32_t kCommand = 4;  // PCIe 6.0, 7.5.1.1.3
+constexpr std::byte kMemoryAndBusMaster{0x06};
+
+/// Accelerators in use, so that several contexts of one process share numbers and addresses.
+struct Registry {
+    std::mutex mutex;
+    std::map<provider::DeviceProvider*, std::weak_ptr<SharedDevice>> devices;
+};
+Registry& registry() {
+    static Registry r;
+    return r;
+}
+
+std::uint32_t take_first(std::vector<bool>& taken, const char* what) {
+    const auto free = std::find(taken.begin(), taken.end(), false);
+    if (free == taken.end()) {
+        throw Error(Status::limit, "all " + std::to_string(taken.size()) + " " + what +
+                                       " of the accelerator are in use; close a context or a stream");
+    }
+    *free = true;
+    return static_cast<std::uint32_t>(free - taken.begin());
+}
+
+}  // namespace
+
+// --- addresses
+
+std::optional<std::uint64_t> AddressSpace::take(std::uint64_t bytes) {
+    const auto fits =
+        std::find_if(free_.begin(), free_.end(), [&](const auto& range) { return range.second >= bytes; });
+    if (fits == free_.end()) return std::nullopt;
+    const auto [address, size] = *fits;
+    free_.erase(fits);
+    if (size > bytes) free_[address + bytes] = size - bytes;
+    return address;
+}
+
+void AddressSpace::give_back(std::uint64_t address, std::uint64_t bytes) {
+    const auto after = free_.lower_bound(address);
+    if (after != free_.end() && after->first == address + bytes) {
+        bytes += after->second;
+        free_.erase(after);
+    }
+    const auto next = free_.lower_bound(address);
+    if (next != free_.begin()) {
+        const auto before = std::prev(next);
+        if (before->first + before->second == address) {
+            before->second += bytes;
+            return;
+        }
+    }
+    free_[address] = bytes;
+}
+
+std::uint64_t AddressSpace::largest() const {
+    std::uint64_t best = 0;
+    for (const auto& range : free_) best = std::max(best, range.second);
+    return best;
+}
+
+// --- life
+
+std::shared_ptr<SharedDevice> SharedDevice::of(Device& device) {
+    auto p = device.provider().shared_from_this();
+    Registry& r = registry();
+    const std::lock_guard lock(r.mutex);
+    auto& entry = r.devices[p.get()];
+    if (auto there = entry.lock(); there != nullptr && !there->stale()) return there;
+    auto made = std::make_shared<SharedDevice>(std::move(p));
+    entry = made;
+    std::erase_if(r.devices, [](const auto& d) { return d.second.expired(); });
+    return made;
+}
+
+SharedDevice::SharedDevice(std::shared_ptr<provider::DeviceProvider> p) : provider_(std::move(p)) {
+    if (!is_accelerator(provider_->info())) {
+        throw Error(Status::unsupported, "'" + provider_->info().name + "' is not an accelerator (class 12.00.00)");
+    }
+    std::byte command[2];
+    provider_->config_read(kCommand, command);
+    command[0] |= kMemoryAndBusMaster;
+    provider_->config_write(kCommand, command);
+    wait_ready();
+    check_identity();
+    memory_ = AddressSpace(registers_.memory_address.get(), registers_.memory_bytes.get());
+    queues_.resize(registers_.max_queues.get());
+    contexts_.resize(registers_.max_contexts.get());
+    const unsigned wanted = std::min<unsigned>(provider_->info().msix_vectors, registers_.max_contexts.get() + 1);
+    if (wanted < 2) return;
+    try {
+        provider_->enable_interrupts(wanted);
+        vectors_ = wanted;
+    } catch (const Error& e) {
+        // Without interrupts waits poll more slowly; anything else is a real failure.
+        if (e.status() != Status::limit && e.status() != Status::unsupported) throw;
+    }
+}
+
+void SharedDevice::wait_ready() {
+    const auto deadline = std::chrono::steady_clock::now() + kReadyTimeout;
+    while (true) {
+        provider_->bar_read(FL_ACCEL_BAR_REGISTERS, 0, std::as_writable_bytes(std::span(&registers_, 1)));
+        const bool ours = registers_.magic.get() == FL_ACCEL_MAGIC;
+        if (!ours || (registers_.status.get() & FL_ACCEL_STATUS_READY) != 0) return;
+        if (std::chrono::steady_clock::now() > deadline) {
+            throw Error(Status::timeout, "accelerator '" + provider_->info().name + "' is not ready after its reset");
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
+void SharedDevice::check_identity() const {
+    const std::string name = "'" + provider_->info().name + "'";
+    if (registers_.magic.get() != FL_ACCEL_MAGIC) {
+        throw Error(Status::unsupported, name + " has the class of an accelerator, but not Farlane's registers");
+    }
+    if (registers_.version.get() >> 16 != FL_ACCEL_VERSION >> 16) {
+        throw Error(Status::unsupported, name + " speaks version " + std::to_string(registers_.version.get() >> 16) +
+                                             " of the accelerator interface, this library speaks " +
+                                             std::to_string(FL_ACCEL_VERSION >> 16));
+    }
+    // What comes from the device is checked once, here.
+    const std::uint32_t queues = registers_.max_queues.get();
+    const std::uint32_t page = registers_.page_bytes.get();
+    const bool sane = queues >= 1 && queues <= FL_ACCEL_MAX_QUEUES && page == FL_ACCEL_PAGE_BYTES &&
+                      registers_.max_contexts.get() >= 1 && registers_.max_contexts.get() <= 65536 &&
+                      registers_.memory_address.get() % page == 0 && registers_.memory_address.get() != 0 &&
+                      registers_.memory_bytes.get() <= ~std::uint64_t{0} - registers_.memory_address.get();
+    if (!sane) throw Error(Status::protocol, name + " shows limits that can not be");
+}
+
+bool SharedDevice::stale() {
+    fl_le64 resets;
+    provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, resets),
+                        std::as_writable_bytes(std::span(&resets, 1)));
+    return resets.get() != registers_.resets.get();
+}
+
+// --- numbers and addresses
+
+std::uint32_t SharedDevice::take_context() {
+    const std::lock_guard lock(mutex_);
+    return take_first(contexts_, "contexts");
+}
+void SharedDevice::give_back_context(std::uint32_t context) noexcept {
+    const std::lock_guard lock(mutex_);
+    contexts_[context] = false;
+}
+std::uint32_t SharedDevice::take_queue() {
+    const std::lock_guard lock(mutex_);
+    return take_first(queues_, "queue pairs");
+}
+void SharedDevice::give_back_queue(std::uint32_t queue) noexcept {
+    const std::lock_guard lock(mutex_);
+    queues_[queue] = false;
+}
+std::optional<std::uint64_t> SharedDevice::take_memory(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    return memory_.take(bytes);
+}
+void SharedDevice::give_back_memory(std::uint64_t address, std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    memory_.give_back(address, bytes);
+}
+std::uint64_t SharedDevice::largest_free() const {
+    const std::lock_guard lock(mutex_);
+    return memory_.largest();
+}
+std::uint32_t SharedDevice::vector_of(std::uint32_t context) const noexcept {
+    return vectors_ < 2 ? FL_ACCEL_NO_VECTOR : 1 + context % (vectors_ - 1);
+}
+
+// --- registers and aperture
+
+std::uint32_t SharedDevice::read32(std::uint64_t offset) {
+    fl_le32 v;
+    provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offset, std::as_writable_bytes(std::span(&v, 1)));
+    return v.get();
+}
+void SharedDevice::write32(std::uint64_t offset, std::uint32_t value) {
+    const fl_le32 v(value);
+    provider_->bar_write(FL_ACCEL_BAR_REGISTERS, offset, std::as_bytes(std::span(&v, 1)), false);
+}
+void SharedDevice::write64(std::uint64_t offset, std::uint64_t value) {
+    const fl_le64 v(value);
+    provider_->bar_write(FL_ACCEL_BAR_REGISTERS, offset, std::as_bytes(std::span(&v, 1)), false);
+}
+fl_accel_queue_registers SharedDevice::read_queue(std::uint32_t queue) {
+    fl_accel_queue_registers r;
+    provider_->bar_read(FL_ACCEL_BAR_REGISTERS, FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queue} * FL_ACCEL_QUEUE_STRIDE,
+                        std::as_writable_bytes(std::span(&r, 1)));
+    return r;
+}
+std::optional<std::uint64_t> SharedDevice::aperture(std::uint64_t address, std::uint64_t bytes) const noexcept {
+    const std::uint64_t first = registers_.aperture_address.get();
+    const std::uint64_t size = registers_.aperture_bytes.get();
+    if (address < first || bytes > size || address - first > size - bytes) return std::nullopt;
+    return address - first;
+}
+
+}  // namespace detail
+}  // namespace farlane::accel

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: register accesses of the accelerator API. Hands on: accesses to the provider.
+// Owns: what the contexts of one device share in this process: addresses, queue pairs, numbers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <farlane/uapi/accel.h>
+#include <farlane/device.hpp>
+
+#include "lib/provider.hpp"
+
+namespace farlane::accel::detail {
+
+/// Device addresses: first fit over free ranges, in whole pages. Not for several threads.
+class AddressSpace {
+public:
+    AddressSpace(std::uint64_t address, std::uint64_t bytes) { free_[address] = bytes; }
+    [[nodiscard]] std::optional<std::uint64_t> take(std::uint64_t bytes);
+    void give_back(std::uint64_t address, std::uint64_t bytes);
+    [[nodiscard]] std::uint64_t largest() const;
+
+private:
+    std::map<std::uint64_t, std::uint64_t> free_;  ///< address -> bytes, no two adjacent
+};
+
+/// One attached accelerator.
+class SharedDevice {
+public:
+    /// The one of this provider, made when there is none. Enables the device. Errors as Context.
+    [[nodiscard]] static std::shared_ptr<SharedDevice> of(Device& device);
+
+    explicit SharedDevice(std::shared_ptr<provider::DeviceProvider> p);
+    [[nodiscard]] const fl_accel_registers& registers() const noexcept { return registers_; }
+    [[nodiscard]] provider::DeviceProvider& provider() const noexcept { return *provider_; }
+
+    // --- numbers and addresses; any thread
+    [[nodiscard]] std::uint32_t take_context();
+    void give_back_context(std::uint32_t context) noexcept;
+    [[nodiscard]] std::uint32_t take_queue();
+    void give_back_queue(std::uint32_t queue) noexcept;
+    [[nodiscard]] std::optional<std::uint64_t> take_memory(std::uint64_t bytes);
+    void give_back_memory(std::uint64_t address, std::uint64_t bytes);
+    [[nodiscard]] std::uint64_t largest_free() const;
+    /// Vector of a context, FL_ACCEL_NO_VECTOR when the device or provider has none for it.
+    [[nodiscard]] std::uint32_t vector_of(std::uint32_t context) const noexcept;
+
+    // --- registers and aperture
+    [[nodiscard]] std::uint32_t read32(std::uint64_t offset);
+    void write32(std::uint64_t offset, std::uint32_t value);
+    void write64(std::uint64_t offset, std::uint64_t value);
+    [[nodiscard]] fl_accel_queue_registers read_queue(std::uint32_t queue);
+    /// Offset in BAR2 of [address, +bytes), or nothing when the aperture does not show it.
+    [[nodiscard]] std::optional<std::uint64_t> aperture(std::uint64_t address, std::uint64_t bytes) const noexcept;
+    void push(std::uint64_t bar_offset, std::span<const std::byte> data, bool relaxed) {
+        provider_->bar_write(FL_ACCEL_BAR_APERTURE, bar_offset, data, relaxed);
+    }
+    void push_from(std::uint64_t bar_offset, const DmaBuffer& buffer, std::size_t offset, std::size_t bytes) {
+        provider_->bar_write_from(FL_ACCEL_BAR_APERTURE, bar_offset, buffer.provider(), offset, bytes);
+    }
+    /// True when the device was reset since this object was made: nothing it knows holds any more.
+    [[nodiscard]] bool stale();
+
+private:
+    void check_identity() const;
+    void wait_ready();
+
+    std::shared_ptr<provider::DeviceProvider> provider_;
+    fl_accel_registers registers_{};
+    std::uint32_t vectors_ = 0;  ///< enabled
+    mutable std::mutex mutex_;
+    AddressSpace memory_{0, 0};
+    std::vector<bool> queues_, contexts_;  ///< taken
+};
+
+}  // namespace farlane::accel::detail

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: commands of a stream. Hands on: slots and doorbells; what completions say.
+// Owns: one enabled queue pair. docs/accelerator.md, "Queue pairs".
+#include "lib/accel_queue.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "lib/accel_state.hpp"
+
+namespace farlane::accel::detail {
+namespace {
+
+constexpr auto kDisableTimeout = std::chrono::seconds(5);
+
+/// One entry, which the data plane may be writing at this moment: the device writes the phase
+/// last, and the acquire fence keeps the rest behind it. The race is the point, so the thread
+/// sanitizer is told to look away.
+__attribute__((no_sanitize("thread"))) bool load_completion(const std::byte* from, std::uint16_t phase,
+                                                            fl_accel_completion& to) noexcept {
+    const auto* p = reinterpret_cast<const volatile std::uint16_t*>(from + offsetof(fl_accel_completion, phase));
+    if (wire::swap_if_big_endian(static_cast<std::uint16_t>(*p)) != phase) return false;
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const auto* words = reinterpret_cast<const volatile std::uint64_t*>(from);
+    std::array<std::uint64_t, sizeof to / 8> copy;
+    for (std::size_t i = 0; i < copy.size(); ++i) copy[i] = words[i];
+    std::memcpy(static_cast<void*>(&to), copy.data(), sizeof to);
+    return true;
+}
+
+std::string hex(std::uint64_t v) {
+    constexpr const char* kDigits = "0123456789abcdef";
+    std::string text;
+    do {
+        text.insert(text.begin(), kDigits[v & 15]);
+        v >>= 4;
+    } while (v != 0);
+    return "0x" + text;
+}
+
+}  // namespace
+
+const char* opcode_name(unsigned opcode) noexcept {
+    static constexpr const char* kNames[] = {"?",      "NOP",          "FENCE",       "ALLOC",         "FREE",
+                                             "COPY",   "FILL",         "MODULE_LOAD", "MODULE_UNLOAD", "KERNEL_BIND",
+                                             "LAUNCH", "EVENT_RECORD", "EVENT_WAIT",  "TIMESTAMP",     "QUERY"};
+    return opcode < std::size(kNames) ? kNames[opcode] : kNames[0];
+}
+
+const char* reason_text(unsigned reason) noexcept {
+    switch (reason) {
+#define FARLANE_ACCEL_TEXT(NAME, name, code, status, text) \
+    case code: return text;
+        FL_ACCEL_REASON_TABLE(FARLANE_ACCEL_TEXT)
+#undef FARLANE_ACCEL_TEXT
+        default: return "unknown reason";
+    }
+}
+
+// --- life
+
+Queue::Queue(std::shared_ptr<SharedDevice> device, std::uint32_t context, std::uint32_t slots)
+    : device_(std::move(device)), number_(device_->take_queue()), entries_(slots) {
+    try {
+        program(context);
+    } catch (...) {
+        close();
+        throw;
+    }
+}
+
+Queue::~Queue() {
+    close();
+}
+
+void Queue::program(std::uint32_t context) {
+    auto& p = device_->provider();
+    const std::size_t bytes = std::size_t{entries_} * FL_ACCEL_COMPLETION_BYTES;
+    cq_ = p.domain().allocate(bytes);
+    cq_mapping_ = p.domain().map(cq_, 0, bytes, DmaDirection::from_device);
+    pending_.resize(entries_);
+    using R = fl_accel_queue_registers;
+    const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{number_} * FL_ACCEL_QUEUE_STRIDE;
+    device_->write64(at + offsetof(R, cq_iova), cq_mapping_.iova());
+    device_->write32(at + offsetof(R, sq_entries), entries_);
+    device_->write32(at + offsetof(R, cq_entries), entries_);
+    device_->write32(at + offsetof(R, context), context);
+    device_->write32(at + offsetof(R, pasid), 0);
+    device_->write32(at + offsetof(R, vector), device_->vector_of(context));
+    device_->write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
+    open_ = true;
+    const auto r = device_->read_queue(number_);
+    if (r.state.get() != FL_ACCEL_QUEUE_ENABLED) {
+        throw Error(Status::protocol,
+                    "accelerator refuses queue pair " + std::to_string(number_) + ": " + reason_text(r.reason.get()));
+    }
+    const auto offset = device_->aperture(r.sq_address.get(), std::uint64_t{entries_} * FL_ACCEL_COMMAND_BYTES);
+    if (!offset) throw Error(Status::protocol, "the submission queue is not in the aperture");
+    sq_offset_ = *offset;
+}
+
+void Queue::close() noexcept {
+    if (number_ == ~0U) return;
+    try {
+        if (open_) {
+            const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{number_} * FL_ACCEL_QUEUE_STRIDE;
+            device_->write32(at + offsetof(fl_accel_queue_registers, control), 0);
+            const auto deadline = std::chrono::steady_clock::now() + kDisableTimeout;
+            while (device_->read_queue(number_).state.get() != FL_ACCEL_QUEUE_DISABLED) {
+                if (std::chrono::steady_clock::now() > deadline) break;
+                std::this_thread::yield();
+            }
+        }
+        cq_mapping_.unmap();
+    } catch (const Error&) {
+        // Lost or reset: the device has let go of it already.
+    }
+    open_ = false;
+    while (completed_ < submitted_) {  // a FREE that did not run went with the context
+        const Sink sink = std::move(pending_[++completed_ % entries_].sink);
+        if (sink.free_bytes != 0) device_->give_back_memory(sink.free_address, sink.free_bytes);
+    }
+    device_->give_back_queue(number_);
+    number_ = ~0U;
+}
+
+// --- submission
+
+bool Queue::has_room(std::uint32_t slots) const noexcept {
+    return sq_tail_ - sq_head_ + slots <= entries_ && submitted_ - completed_ < entries_;
+}
+
+Ticket Queue::submit(fl_accel_command& command, std::span<const std::byte> payload, const char* what,
+                     std::uint64_t object, Sink sink) {
+    const Ticket ticket = submitted_ + 1;
+    const auto slots =
+        static_cast<std::uint32_t>(1 + (payload.size() + FL_ACCEL_COMMAND_BYTES - 1) / FL_ACCEL_COMMAND_BYTES);
+    command.head.slots = static_cast<__u8>(slots);
+    command.head.command_id.set(command_id(ticket));
+    std::array<std::byte, (1 + 2) * FL_ACCEL_COMMAND_BYTES> slot_bytes{};
+    if (payload.size() > slot_bytes.size() - FL_ACCEL_COMMAND_BYTES) {
+        throw Error(Status::limit, "argument block of " + std::to_string(payload.size()) + " bytes is too long");
+    }
+    std::memcpy(slot_bytes.data(), &command, sizeof command);
+    if (!payload.empty()) std::memcpy(slot_bytes.data() + FL_ACCEL_COMMAND_BYTES, payload.data(), payload.size());
+    // Slots of one command are written at once where the ring does not end between them.
+    const std::uint32_t first = sq_tail_ & (entries_ - 1);
+    const std::uint32_t before_end = std::min(slots, entries_ - first);
+    const auto all = std::span<const std::byte>(slot_bytes).first(std::size_t{slots} * FL_ACCEL_COMMAND_BYTES);
+    const std::size_t cut = std::size_t{before_end} * FL_ACCEL_COMMAND_BYTES;
+    device_->push(sq_offset_ + std::uint64_t{first} * FL_ACCEL_COMMAND_BYTES, all.first(cut), true);
+    if (cut < all.size()) device_->push(sq_offset_, all.subspan(cut), true);
+
+    pending_[ticket % entries_] = Pending{command.head.opcode, what, object, std::move(sink)};
+    submitted_ = ticket;
+    dirty = true;
+    sq_tail_ += slots;
+    cq_head_told_ = cq_head_;
+    // Strict, so it comes behind the slots and whatever was pushed before.
+    device_->write64(doorbell(0), std::uint64_t{cq_head_} << 32 | sq_tail_);
+    return ticket;
+}
+
+void Queue::arm() {
+    device_->write32(doorbell(offsetof(fl_accel_doorbell, cq_arm)), cq_head_);
+}
+
+// --- completions
+
+bool Queue::reap() {
+    bool any = false;
+    fl_accel_completion c;
+    while (true) {
+        const std::size_t slot = cq_head_ & (entries_ - 1);
+        const std::uint16_t phase = (cq_head_ / entries_) % 2 == 0 ? FL_ACCEL_PHASE : 0;
+        if (!load_completion(cq_.data() + slot * sizeof c, phase, c)) break;
+        ++cq_head_;
+        any = true;
+        take(c);
+    }
+    // The device stops when it believes the queue full: tell it in time. New commands tell it too.
+    if (cq_head_ - cq_head_told_ >= entries_ / 2) {
+        cq_head_told_ = cq_head_;
+        device_->write32(doorbell(offsetof(fl_accel_doorbell, cq_head)), cq_head_);
+    }
+    return any;
+}
+
+/// Hostile: a device that answers what was not asked stops the stream, nothing else.
+void Queue::take(const fl_accel_completion& c) {
+    if (c.command_id.get() == FL_ACCEL_NO_COMMAND && c.opcode.get() == 0) return stopped(c);
+    const bool expected = completed_ < submitted_ && c.command_id.get() == command_id(completed_ + 1);
+    const bool head_ok = sq_tail_ - c.sq_head.get() <= sq_tail_ - sq_head_;
+    if (!expected || !head_ok) {
+        stopped_ = CommandFailure{Status::protocol, "the accelerator completed a command that was not submitted"};
+        return;
+    }
+    Pending& p = pending_[(completed_ + 1) % entries_];
+    sq_head_ = c.sq_head.get();
+    ++completed_;
+    if (c.status.get() != FL_STATUS_SC) {
+        note_failure(c, p);
+    } else if (p.sink.event != nullptr) {
+        p.sink.event->result = c.value.get();
+    }
+    if (p.sink.free_bytes != 0) device_->give_back_memory(p.sink.free_address, p.sink.free_bytes);
+    p.sink = {};
+}
+
+void Queue::note_failure(const fl_accel_completion& c, const Pending& p) {
+    // The memory of a FREE that failed was not allocated: the ALLOC has been reported already.
+    if (p.opcode == FL_ACCEL_OP_FREE) return;
+    if (failures_++ != 0) return;
+    std::string text = std::string(opcode_name(p.opcode)) + " " + p.what;
+    if (p.object != 0) text += (p.object > 0xffffffffU ? " at " : " ") + hex(p.object);
+    text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) +
+            ") failed: " + reason_text(c.reason.get());
+    if (c.reason.get() == FL_ACCEL_REASON_POISONED) {
+        text += " (command id " + std::to_string(c.detail.get()) + ")";
+    } else if (c.detail.get() != 0) {
+        text += " (detail " + std::to_string(c.detail.get()) + ")";
+    }
+    first_failure_ = CommandFailure{status_from_code(c.status.get()), std::move(text)};
+}
+
+void Queue::stopped(const fl_accel_completion& c) {
+    stopped_ = CommandFailure{
+        status_from_code(c.status.get()),
+        "the accelerator stopped queue pair " + std::to_string(number_) + ": " + reason_text(c.reason.get())};
+}
+
+std::optional<CommandFailure> Queue::take_failure() {
+    if (failures_ == 0) return std::nullopt;
+    auto first = std::move(first_failure_);
+    if (failures_ > 1) first->text += "; " + std::to_string(failures_ - 1) + " more failed after it";
+    failures_ = 0;
+    first_failure_.reset();
+    return first;
+}
+
+void Queue::check_stopped() const {
+    if (stopped_) throw Error(stopped_->status, stopped_->text);
+}
+
+void Queue::check_enabled() {
+    const auto r = device_->read_queue(number_);
+    if (r.state.get() == FL_ACCEL_QUEUE_ENABLED || r.state.get() == 0xffffffffU) return;  // all-ones: no answer
+    if (r.state.get() == FL_ACCEL_QUEUE_ERROR) {
+        throw Error(Status::protocol, "the accelerator stopped queue pair " + std::to_string(number_) + ": " +
+                                          reason_text(r.reason.get()));
+    }
+    throw Error(Status::device_reset, "the accelerator was reset; open a new context");
+}
+
+}  // namespace farlane::accel::detail

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the life of a context, waits. Hands on: commands of queues.
+// Owns: the queues of the context (accel_state.hpp).
+#include "lib/accel_state.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <string>
+
+namespace farlane::accel::detail {
+namespace {
+
+constexpr std::uint32_t kModule = 1;
+constexpr unsigned kSpinsPerLook = 16;  // at the clock
+constexpr auto kSleep = std::chrono::milliseconds(100);
+constexpr auto kSleepWithoutInterrupt = std::chrono::microseconds(500);
+
+struct KernelName {
+    BuiltinKernel kernel;
+    const char* name;
+};
+constexpr KernelName kKernels[] = {
+    {BuiltinKernel::fill, FL_ACCEL_KERNEL_FILL},
+    {BuiltinKernel::copy, FL_ACCEL_KERNEL_COPY},
+    {BuiltinKernel::axpy_f32, FL_ACCEL_KERNEL_AXPY_F32},
+    {BuiltinKernel::gemm_f32, FL_ACCEL_KERNEL_GEMM_F32},
+    {BuiltinKernel::reduce_f32, FL_ACCEL_KERNEL_REDUCE_F32},
+    {BuiltinKernel::conv2d_f32, FL_ACCEL_KERNEL_CONV2D_F32},
+    {BuiltinKernel::conv2d_rgba8, FL_ACCEL_KERNEL_CONV2D_RGBA8},
+    {BuiltinKernel::sha256, FL_ACCEL_KERNEL_SHA256},
+};
+
+std::uint32_t checked_slots(std::uint32_t slots, const fl_accel_registers& r) {
+    const std::uint32_t limit = std::min({r.max_sq_entries.get(), r.max_cq_entries.get(), FL_ACCEL_MAX_ENTRIES});
+    if (std::has_single_bit(slots) && slots >= FL_ACCEL_MIN_ENTRIES && slots <= limit) return slots;
+    throw Error(Status::invalid, "queue_slots = " + std::to_string(slots) + ": a power of two from " +
+                                     std::to_string(FL_ACCEL_MIN_ENTRIES) + " to " + std::to_string(limit));
+}
+
+fl_accel_command command_of(fl_accel_opcode opcode) {
+    fl_accel_command c{};
+    c.head.opcode = static_cast<__u8>(opcode);
+    return c;
+}
+
+}  // namespace
+
+// --- life
+
+ContextState::ContextState(Device& device, const ContextOptions& options)
+    : device_(SharedDevice::of(device)), options_(options) {
+    options_.queue_slots = checked_slots(options.queue_slots, device_->registers());
+    number_ = device_->take_context();
+    vector_ = device_->vector_of(number_);
+    open_ = true;
+    const std::uint32_t events = std::min<std::uint32_t>(device_->registers().max_events.get(), 65536);
+    event_values_.resize(events + 1);
+    for (std::uint32_t handle = events; handle > 0; --handle) free_events_.push_back(handle);
+}
+
+ContextState::~ContextState() {
+    close();
+}
+
+void ContextState::open() {
+    Queue& q = lease();
+    auto load = command_of(FL_ACCEL_OP_MODULE_LOAD);
+    load.u.module.module.set(kModule);
+    load.u.module.kind.set(FL_ACCEL_MODULE_BUILTIN);
+    submit(q, load, {}, "of the built-in module", kModule);
+    for (const auto& [kernel, name] : kKernels) {
+        const auto bytes = std::as_bytes(std::span(name, std::char_traits<char>::length(name)));
+        auto bind = command_of(FL_ACCEL_OP_KERNEL_BIND);
+        bind.u.bind.kernel.set(static_cast<std::uint32_t>(kernel));
+        bind.u.bind.module.set(kModule);
+        bind.u.bind.name_bytes.set(static_cast<std::uint32_t>(bytes.size()));
+        submit(q, bind, bytes, name, 0);
+    }
+    synchronize(q);
+    q.leased = false;
+}
+
+void ContextState::close() noexcept {
+    if (!open_) return;
+    open_ = false;
+    for (auto& q : queues_) q->close();
+    // The last pair took the context along, memory and all.
+    for (const Garbage& g : garbage_) device_->give_back_memory(g.address, g.reserved);
+    garbage_.clear();
+    if (staging_address_ != 0) device_->give_back_memory(staging_address_, kChunks * kChunkBytes);
+    staging_address_ = 0;
+    bounce_ = {};
+    device_->give_back_context(number_);
+}
+
+void ContextState::check_open() const {
+    if (!open_) throw Error(Status::canceled, "the accelerator context is closed");
+}
+
+// --- queues
+
+Queue& ContextState::lease() {
+    check_open();
+    for (auto& q : queues_) {
+        if (q->leased) continue;
+        q->leased = true;
+        return *q;
+    }
+    queues_.push_back(std::make_unique<Queue>(device_, number_, options_.queue_slots));
+    queues_.back()->leased = true;
+    return *queues_.back();
+}
+
+Ticket ContextState::submit(Queue& q, fl_accel_command& command, std::span<const std::byte> payload, const char* what,
+                            std::uint64_t object, Sink sink) {
+    check_open();
+    const auto slots = static_cast<std::uint32_t>(1 + (payload.size() + 63) / 64);
+    if (!q.has_room(slots)) wait(q, [&] { return q.has_room(slots); });
+    return q.submit(command, payload, what, object, std::move(sink));
+}
+
+void ContextState::reap_all() {
+    for (auto& q : queues_) q->reap();
+}
+
+/// Throws what failed in `q` since the last look, and lets the stream go on.
+void ContextState::throw_failure(Queue& q) {
+    auto failure = q.take_failure();
+    if (!failure) return;
+    auto fence = command_of(FL_ACCEL_OP_FENCE);
+    submit(q, fence, {}, "", 0);
+    throw Error(failure->status, failure->text);
+}
+
+void ContextState::synchronize(Queue& q) {
+    check_open();
+    if (q.dirty) {
+        auto fence = command_of(FL_ACCEL_OP_FENCE);
+        const Ticket t = submit(q, fence, {}, "", 0);
+        wait_for(Use{&q, t});
+        q.dirty = false;
+    }
+    // Also what makes host memory that the device wrote visible to this thread.
+    provider().check();
+    q.check_stopped();
+    if (auto failure = q.take_failure()) throw Error(failure->status, failure->text);
+}
+
+/// Every queue is waited for, whatever failed in those before.
+void ContextState::synchronize_all() {
+    check_open();
+    std::optional<Error> first;
+    for (auto& q : queues_) {
+        try {
+            synchronize(*q);
+        } catch (const Error& e) {
+            if (e.status() == Status::device_lost || e.status() == Status::device_reset) throw;
+            if (!first) first = e;
+        }
+    }
+    if (first) throw *first;
+}
+
+std::uint64_t ContextState::query(fl_accel_property property) {
+    Queue& q = *queues_.front();
+    auto c = command_of(FL_ACCEL_OP_QUERY);
+    c.u.query.property.set(property);
+    Sink sink;
+    sink.event = std::make_shared<EventState>();
+    const auto answer = sink.event;
+    wait_for(Use{&q, submit(q, c, {}, "of a property", property, std::move(sink))});
+    return answer->result;
+}
+
+// --- waiting
+
+ContextState::Waiter::Waiter(ContextState& state, Queue& q)
+    : state_(state), queue_(q), spin_until_(std::chrono::steady_clock::now() + state.options_.spin) {}
+
+void ContextState::Waiter::rest() {
+    queue_.check_stopped();
+    state_.provider().progress(std::chrono::microseconds(0));
+    if (++spins_ % kSpinsPerLook == 0 && std::chrono::steady_clock::now() >= spin_until_) sleep();
+}
+
+/// Arms first and looks at the queues once more: the device sends the interrupt at once for what
+/// was posted before (docs/accelerator.md, "Interrupts").
+void ContextState::Waiter::sleep() {
+    spins_ = kSpinsPerLook - 1;  // look at the clock every time from now on
+    auto& provider = state_.provider();
+    if (state_.vector_ == FL_ACCEL_NO_VECTOR) {
+        provider.progress(kSleepWithoutInterrupt);
+        provider.check();
+        return;
+    }
+    if (!armed_) {
+        for (auto& q : state_.queues_) {
+            if (!q->idle()) q->arm();
+        }
+        armed_ = true;
+        return;
+    }
+    armed_ = false;
+    if (provider.wait_interrupt(state_.vector_, kSleep)) return;
+    provider.check();
+    queue_.check_enabled();
+}
+
+// --- events
+
+EventState::~EventState() {
+    if (context != nullptr) context->release(*this);
+}
+
+std::shared_ptr<EventState> ContextState::create_event() {
+    check_open();
+    reap_all();
+    std::erase_if(retired_events_, [&](const RetiredEvent& r) {
+        if (!r.record.queue->done(r.record.ticket)) return false;
+        free_events_.push_back(r.handle);
+        return true;
+    });
+    if (free_events_.empty()) {
+        throw Error(Status::limit,
+                    "all " + std::to_string(event_values_.size() - 1) + " events of the context are in use");
+    }
+    auto event = std::make_shared<EventState>();
+    event->context = shared_from_this();
+    event->handle = free_events_.back();
+    event->value = 0;
+    free_events_.pop_back();
+    return event;
+}
+
+/// The handle is given to somebody else only when its last record has run: an older wait must not
+/// see a newer record.
+void ContextState::release(EventState& event) noexcept {
+    if (event.record.queue == nullptr || !open_) {
+        free_events_.push_back(event.handle);
+    } else {
+        retired_events_.push_back({event.handle, event.record});
+    }
+}
+
+}  // namespace farlane::accel::detail
