@@ -3,27 +3,13 @@
  * Receives: a fabric with a scratch device. Hands on: complaints. Owns: what it opens.
  * Written in C: that it compiles is a part of the test.
  */
-#include "capi/capi_calls.h"
-
 #include <farlane/farlane.h>
 
 #include <errno.h>
 #include <string.h>
 
-#define CHECK(condition)                                          \
-	do {                                                      \
-		if (!(condition))                                 \
-			complain(__FILE__, __LINE__, #condition); \
-	} while (0)
-#define CHECK_STATUS(call, expected)                                                        \
-	do {                                                                                \
-		int status_ = (call);                                                       \
-		if (status_ != (expected)) {                                                \
-			complain(__FILE__, __LINE__, #call);                                \
-			complain(__FILE__, __LINE__, fl_status_name(status_));              \
-			complain(__FILE__, __LINE__, fl_last_error());                      \
-		}                                                                           \
-	} while (0)
+#include "capi/capi_calls.h"
+#include "capi/capi_check.h"
 
 static fl_fabric *open_fabric(const char *port, capi_complain complain)
 {

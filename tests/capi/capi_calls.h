@@ -26,6 +26,8 @@ void capi_open_errors(capi_complain complain);
 void capi_list_and_attach(const char *port, const struct scratch_layout *s, capi_complain complain);
 void capi_registers(const char *port, const struct scratch_layout *s, capi_complain complain);
 void capi_dma(const char *port, const struct scratch_layout *s, capi_complain complain);
+void capi_accel_arguments(capi_complain complain);
+void capi_accel_work(const char *port, capi_complain complain);
 
 #ifdef __cplusplus
 }
