@@ -25,10 +25,14 @@ Program farlaned() {
                      .text = "configuration, TOML",
                      .standard = "/etc/farlane/farlaned.toml",
                      .completes = Completes::file},
-                    {.name = "--check", .text = "check the configuration, print what is wrong, and end"},
-                    {.name = "--print-config", .text = "print a configuration with every key at its default, and end"}},
-        .examples = {{"farlaned --print-config > farlaned.toml", "a file to start from"},
-                     {"farlaned --config farlaned.toml --check", "is it right?"},
+                    {.name = "--check",
+                     .value = "FILE",
+                     .text = "check a configuration, say what is wrong, and end",
+                     .completes = Completes::file},
+                    {.name = "--print-defaults",
+                     .text = "print a configuration with every key at its default, and end"}},
+        .examples = {{"farlaned --print-defaults > farlaned.toml", "a file to start from"},
+                     {"farlaned --check farlaned.toml", "is it right?"},
                      {"farlaned --config farlaned.toml", "run"}},
     };
     p.section = 8;
