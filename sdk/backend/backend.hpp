@@ -67,6 +67,8 @@ public:
 
     // --- BARs; the target has checked that [offset, +size) is inside the BAR and that memory
     //     decoding is on
+    /// pending: the firmware hangs and will never answer; the target gives no answer either, so that
+    /// the initiator's completion timeout decides.
     virtual Status bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> out) noexcept = 0;
     virtual Status bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in,
                              std::uint8_t enables) noexcept = 0;

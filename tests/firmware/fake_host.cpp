@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -52,8 +53,9 @@ void FakeHost::detach() {
     reads_.clear();
 }
 
-void FakeHost::lose_device() {
+void FakeHost::lose_device(bool some) {
     device_ = nullptr;
+    if (some) (void)execute(random_() % (writes_.size() + 1));
     writes_.clear();
     reads_.clear();
     // The origin goes on where the host stands
@@ -241,12 +243,8 @@ void FakeHost::place(Write& w) {
     std::memcpy(to, source.data(), w.bytes);
 }
 
-void FakeHost::execute_writes() {
-    if (faults.place_relaxed_early)
-        for (Write& w : writes_)
-            if (w.relaxed && chance(50)) place(w);
-    const std::size_t all = writes_.size();
-    std::size_t n = faults.slow_percent != 0 && all != 0 ? random_() % (all + 1) : all;
+// Cookies of those whose release the device wants to hear of.
+std::vector<std::uint64_t> FakeHost::execute(std::size_t n) {
     std::vector<std::uint64_t> notify;
     for (; n != 0; --n) {
         Write& w = writes_.front();
@@ -258,6 +256,15 @@ void FakeHost::execute_writes() {
         if (w.notify) notify.push_back(w.cookie);
         writes_.pop_front();
     }
+    return notify;
+}
+
+void FakeHost::execute_writes() {
+    if (faults.place_relaxed_early)
+        for (Write& w : writes_)
+            if (w.relaxed && chance(50)) place(w);
+    const std::size_t all = writes_.size();
+    const auto notify = execute(faults.slow_percent != 0 && all != 0 ? random_() % (all + 1) : all);
     if (!chance(faults.lag_percent)) told_released_ = released_;
     for (const std::uint64_t cookie : notify)
         if (device_ != nullptr && guarded([&] { device_->released(cookie); })) return;
@@ -277,6 +284,14 @@ void FakeHost::answer_reads() {
         const Status s = there ? read_status : Status::unsupported_request;
         if (device_ == nullptr || guarded([&] { device_->read_done(r.cookie, s); })) return;
     }
+}
+
+// A device that has nothing to do will not have later either, unless a thread of its storage is at work.
+void FakeHost::progress() {
+    idle_ = step() ? 0 : idle_ + 1;
+    if (idle_ < 1000) return;
+    if (idle_ > 6000) throw Error(Status::timeout, "nothing moves any more");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 bool FakeHost::step() {

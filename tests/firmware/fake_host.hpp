@@ -40,8 +40,9 @@ public:
     /// The device that is attached; it is enabled as a host does (memory decoding, bus mastering, MSI-X).
     void attach(backend::Device& device, bool enable = true);
     void detach();
-    /// The device's process is killed: what the host has not released is lost. Memory and mappings stay.
-    void lose_device();
+    /// The device's process is killed: of what was on its way to the host some arrives yet (`some`: a random part),
+    /// the rest is lost. Memory and mappings stay. The memory of the device must still be there.
+    void lose_device(bool some = false);
     /// A new life of the device. What Device::restored() says.
     [[nodiscard]] bool restore(backend::Device& device);
     [[nodiscard]] backend::Device* device() noexcept { return device_; }
@@ -60,7 +61,7 @@ public:
     void config_write(std::uint32_t offset, std::uint32_t value, unsigned bytes);
     void enable_interrupts(unsigned count) override;
     void wait_interrupt(unsigned vector, std::chrono::milliseconds timeout) override;
-    void progress() override { (void)step(); }
+    void progress() override;
     /// One turn: some of what is on its way arrives, the device works if it wants to. False = nothing is left.
     bool step();
     /// Turns until nothing is left; fails the test when that does not happen.
@@ -124,6 +125,7 @@ private:
     [[nodiscard]] bool mapped(std::uint64_t iova, std::size_t bytes) const noexcept;
     void place(Write& w);
     void execute_writes();
+    [[nodiscard]] std::vector<std::uint64_t> execute(std::size_t n);
     void answer_reads();
     void bar_write(std::uint32_t offset, std::span<const std::byte> data);
 
@@ -138,6 +140,7 @@ private:
     std::uint64_t submitted_ = 0, released_ = 0, told_released_ = 0;
     std::jmp_buf here_{};
     bool inside_ = false;
+    unsigned idle_ = 0;
 };
 
 }  // namespace farlane::firmware::test

@@ -37,6 +37,21 @@ struct Rig {
         });
         return value;
     }
+    /// From now on `at` is called at every crash point of every life of the device. A kill there brings up the next
+    /// life, which must be able to go on.
+    void watch_points(std::function<void(const char*)> at) {
+        at_point = std::move(at);
+        function().faults().at = at_point;
+        host.on_killed = [this] { next_life(); };
+    }
+    void next_life() {
+        ++lives;
+        host.lose_device(lives % 2 == 0);
+        device.reset();
+        make();
+        function().faults().at = at_point;
+        ASSERT_TRUE(host.restore(*device)) << "state of the device is gone";
+    }
     /// kill -9 between two calls, and a new life. What restored() says.
     [[nodiscard]] bool kill_and_restore() {
         host.lose_device();
@@ -45,6 +60,8 @@ struct Rig {
         return host.restore(*device);
     }
 
+    std::function<void(const char*)> at_point;
+    unsigned lives = 1;
     std::unique_ptr<backend::Memory> memory;
     backend::DeviceConfig config;
     std::unique_ptr<backend::Device> device;

@@ -128,16 +128,26 @@ std::uint16_t Controller::format(std::uint32_t slot, const Sqe& entry) noexcept 
         if ((d >> 9 & 0x7) > 1) return kInvalidField;
         if (state_.lasting.formatting != 0) return kFormatInProgress;
         apply(slot);
-        publish(state_.lasting.formatting, (lbaf == 0 ? 9u : 12u) + 1);
-        faults().point("format begun");
-    } else if (state_.lasting.formatting == 0) {
-        return kOk;  // done before a kill
+    } else if (state_.lasting.formatted_by == command(slot).serial) {  // before a kill
+        formatted(slot, kOk);
+        return kLater;
     }
+    publish(state_.lasting.formatting, (lbaf == 0 ? 9u : 12u) + 1);
+    faults().point("format begun");
     Run& r = run(slot);
     r.cursor = 0;
     r.end = media_->size_bytes();
     zeroing_.push(runs_, slot);
     return kLater;
+}
+
+// The event comes first: a command that has its result is not looked at again.
+void Controller::formatted(std::uint32_t slot, std::uint16_t status) noexcept {
+    publish(state_.lasting.formatting, std::uint32_t{0});
+    publish(state_.session.namespace_changed, std::uint32_t{1});
+    event(kEventNotice, 0x00, 0x04);
+    faults().point("format: event recorded");
+    finish(slot, status);
 }
 
 }  // namespace farlane::firmware::nvme

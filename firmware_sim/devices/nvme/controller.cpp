@@ -77,7 +77,8 @@ void Controller::dma_ordered(std::uint64_t tag, Status status) noexcept {
 void Controller::dma_done(std::uint64_t tag, Status status) noexcept {
     const auto index = static_cast<std::uint32_t>(tag);
     const Block b = staging_[index];
-    const bool current = b.epoch == epoch_ && running();
+    // A reset cancels first and changes the epoch then
+    const bool current = b.epoch == epoch_ && running() && status != Status::canceled;
     if (current && b.use == Block::Use::from_host && status != Status::ok && run(b.owner).status == kOk)
         run(b.owner).status = kDataTransferError;
     if (--staging_[index].pending != 0) return;

@@ -123,6 +123,7 @@ private:
     [[nodiscard]] std::uint16_t delete_sq(std::uint32_t slot, const Sqe& sqe) noexcept;
     [[nodiscard]] std::uint16_t abort(std::uint32_t slot, const Sqe& sqe) noexcept;
     [[nodiscard]] std::uint16_t format(std::uint32_t slot, const Sqe& sqe) noexcept;
+    void formatted(std::uint32_t slot, std::uint16_t status) noexcept;
     [[nodiscard]] std::uint16_t check_queue(const Sqe& sqe) const noexcept;
     bool run_deletions() noexcept;
     [[nodiscard]] std::uint32_t deletable() const noexcept;

@@ -119,15 +119,12 @@ bool Controller::run_zeroing() noexcept {
         zeroing_.push(runs_, slot);
         return true;
     }
-    Lasting& l = state_.lasting;
     if (command(slot).sqid == 0) {
         faults().point("format: erased");
-        if (status == kOk) publish(l.lba_shift, l.formatting - 1);
-        publish(l.formatting, std::uint32_t{0});
+        if (status == kOk) publish(state_.lasting.lba_shift, state_.lasting.formatting - 1);
+        publish(state_.lasting.formatted_by, command(slot).serial);
         faults().point("format: done");
-        publish(state_.session.namespace_changed, std::uint32_t{1});
-        finish(slot, status);
-        event(kEventNotice, 0x00, 0x04);
+        formatted(slot, status);
         return true;
     }
     if (status == kOk)

@@ -44,7 +44,9 @@ bool plausible_command(const Command& c, const Session& s, const Limits& limits)
     if (c.state != static_cast<std::uint32_t>(CommandState::posted)) return true;
     const CompletionQueue& cq = s.cq[c.cqid];
     if (cq.serial == 0 || cq.serial != c.cq_serial) return true;
-    return c.cqe_position <= cq.posted && cq.posted - c.cqe_position <= cq.size;
+    // Ahead of the tail only when a recovery was cut short after it had moved the tail back
+    const std::uint64_t apart = c.cqe_position <= cq.posted ? cq.posted - c.cqe_position : c.cqe_position - cq.posted;
+    return apart <= cq.size;
 }
 
 }  // namespace

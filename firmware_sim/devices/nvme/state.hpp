@@ -105,7 +105,8 @@ struct Lasting {
     std::array<std::uint8_t, 16> uuid;
     std::uint64_t namespace_bytes;
     std::uint32_t lba_shift;
-    std::uint32_t formatting;  // shift of the format under way + 1; 0 = none
+    std::uint32_t formatting;    // shift of the format under way + 1; 0 = none
+    std::uint64_t formatted_by;  // serial of the last Format NVM that was carried out
     std::uint64_t next_serial;
     std::uint64_t bytes_read, bytes_written, reads, writes;  // Get Log Page 02h
     std::uint64_t power_cycles, media_errors, errors;

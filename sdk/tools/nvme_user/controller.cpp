@@ -127,7 +127,8 @@ void Controller::shutdown() {
     if (!enabled_) return;
     access_.write32(kCc, (access_.read32(kCc) & ~(3u << 14)) | 1u << 14);
     const Deadline deadline(options_.timeout);
-    while ((access_.read32(kCsts) >> 2 & 3) != 2) {
+    for (std::uint32_t csts = access_.read32(kCsts); (csts >> 2 & 3) != 2; csts = access_.read32(kCsts)) {
+        if (csts == 0xffffffff) throw Error(Status::device_lost, "nvme: the controller does not answer");
         if (deadline.over()) throw Error(Status::timeout, "nvme: shutdown does not end");
         access_.progress();
     }
