@@ -39,7 +39,7 @@ DpdkPort::DpdkPort(DeviceSpec spec, std::uint32_t frame_bytes, std::string url) 
     info_.max_frame_bytes = frame_bytes;
     info_.point_to_point = spec_.traits->point_to_point;
     info_.reliable_mtu = spec_.traits->point_to_point;
-    info_.has_interrupt = spec_.traits->interrupts;
+    info_.has_interrupt = spec_.traits->interrupt != Interrupt::none;
     // broadcast, own address (later), EtherType, and the subtype "FL"
     std::memset(header_.data(), 0xff, 6);
     const unsigned char type[4] = {FL_ETHERTYPE >> 8, FL_ETHERTYPE & 0xff, 'F', 'L'};
@@ -112,13 +112,22 @@ Result<bool> DpdkPort::make_device(const std::string& socket) {
         info_.local = text;
     }
     (void)::rte_eth_dev_callback_register(id_, RTE_ETH_EVENT_INTR_LSC, &on_link_event, this);
-    if (!info_.has_interrupt) return true;
+    if (spec_.traits->interrupt != Interrupt::driver) return true;
     const int fd = ::rte_eth_dev_rx_intr_ctl_q_get_fd(id_, 0);
-    // Nobody reads this descriptor, so it stays readable: only its edges count.
-    epoll_event event{EPOLLIN | EPOLLET, {.fd = fd}};
-    if (fd < 0 || ::epoll_ctl(wait_fd_, EPOLL_CTL_ADD, fd, &event) != 0)
-        return {Status::io, spec_.name + " gives no descriptor for its interrupt"};
+    if (fd < 0 || !watch(fd)) return {Status::io, spec_.name + " gives no descriptor for its interrupt"};
     return true;
+}
+
+// Nobody reads this descriptor, so it stays readable: only its edges count.
+bool DpdkPort::watch(int fd) {
+    epoll_event event{EPOLLIN | EPOLLET, {.fd = fd}};
+    return ::epoll_ctl(wait_fd_, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void DpdkPort::take_interrupt(Fd fd) {
+    if (interrupt_fd_.get() >= 0) (void)::epoll_ctl(wait_fd_, EPOLL_CTL_DEL, interrupt_fd_.get(), nullptr);
+    interrupt_fd_ = std::move(fd);
+    (void)watch(interrupt_fd_.get());
 }
 
 void DpdkPort::drop_device() {

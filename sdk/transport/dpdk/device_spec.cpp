@@ -11,16 +11,16 @@ namespace {
 
 constexpr std::uint32_t kJumbo = 9600;
 constexpr DriverTraits kDrivers[] = {
-    {"net_vhost", "net_vhost", "iface", kJumbo, true, true},
-    {"net_virtio_user", "net_virtio", "path", kJumbo, true, true},
-    {"net_memif", "net_memif", "socket", kJumbo, true, false},
-    {"net_ring", "net_ring", "", kJumbo, true, false},
+    {"net_vhost", "net_vhost", "iface", kJumbo, true, Interrupt::driver},
+    {"net_virtio_user", "net_virtio", "path", kJumbo, true, Interrupt::socket},
+    {"net_memif", "net_memif", "socket", kJumbo, true, Interrupt::none},
+    {"net_ring", "net_ring", "", kJumbo, true, Interrupt::none},
     // its MTU is the interface's; the key mtu says when that is larger than Ethernet's 1500
-    {"net_af_packet", "net_af_packet", "iface", 1480, false, false},
-    {"net_af_xdp", "net_af_xdp", "iface", 1480, false, false},
-    {"net_tap", "net_tap", "", 1480, false, false},
+    {"net_af_packet", "net_af_packet", "iface", 1480, false, Interrupt::none},
+    {"net_af_xdp", "net_af_xdp", "iface", 1480, false, Interrupt::none},
+    {"net_tap", "net_tap", "", 1480, false, Interrupt::none},
 };
-constexpr DriverTraits kPci = {"", "bus_pci", "", 1480, false, false};
+constexpr DriverTraits kPci = {"", "bus_pci", "", 1480, false, Interrupt::none};
 
 // "0000:03:00.0", or without the domain
 bool is_pci_address(const std::string& name) {

@@ -20,13 +20,21 @@ enum class Meeting : std::uint8_t {
     memif_server,  ///< memif socket, the device stays
 };
 
+/// Where the descriptor for interrupts comes from.
+enum class Interrupt : std::uint8_t {
+    none,
+    driver,  ///< rte_eth_dev_rx_intr_ctl_q_get_fd
+    socket,  ///< the vhost-user message that gives it to the peer. Asking the driver instead makes
+             ///< DPDK 22.11 watch the socket on a thread of its own, which races with removal
+};
+
 struct DriverTraits {
     const char* prefix;             ///< of the device name
     const char* library;            ///< librte_<library>.so
     const char* required;           ///< argument that must be there, "" = none
     std::uint32_t max_frame_bytes;  ///< with our header in front it fits the device
     bool point_to_point;
-    bool interrupts;
+    Interrupt interrupt;
 };
 
 using Arguments = std::vector<std::pair<std::string, std::string>>;

@@ -56,6 +56,8 @@ private:
     void drop_device() override;
     void admit_lane(bool admit) override;
     [[nodiscard]] bool device_link_up() override;
+    void take_interrupt(Fd fd) override;
+    [[nodiscard]] bool watch(int fd);
     static int on_link_event(std::uint16_t, rte_eth_event_type, void* port, void*);
     void link_changed() noexcept;
 
@@ -85,6 +87,7 @@ private:
     std::atomic<bool> link_up_{false};
     std::atomic<bool> armed_{false};
     int wait_fd_ = -1, wake_fd_ = -1;
+    Fd interrupt_fd_;  // of a virtio_user device, as its peer knows it
     std::unique_ptr<EthDevice> device_;
     std::unique_ptr<Peer> peer_;
 };

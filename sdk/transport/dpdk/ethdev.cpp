@@ -25,10 +25,10 @@ std::mutex plug_mutex;
 
 Result<std::unique_ptr<EthDevice>> EthDevice::make(const DeviceSpec& spec, const Arguments& arguments,
                                                    rte_mempool* pool, std::uint32_t frame_bytes) {
+    std::unique_ptr<EthDevice> device(new EthDevice);  // before the lock: removing it takes the lock too
     const std::lock_guard lock(plug_mutex);
     const ThreadState keep;
     const Quiet hush;
-    std::unique_ptr<EthDevice> device(new EthDevice);
     device->name_ = spec.name;
     device->bus_ = spec.pci ? "pci" : "vdev";
     if (::rte_eth_dev_get_port_by_name(spec.name.c_str(), &device->id_) == 0)
@@ -38,7 +38,7 @@ Result<std::unique_ptr<EthDevice>> EthDevice::make(const DeviceSpec& spec, const
     device->plugged_ = true;
     if (::rte_eth_dev_get_port_by_name(spec.name.c_str(), &device->id_) != 0)
         return {Status::io, spec.name + " is no network device: " + take_log()};
-    device->interrupts_ = spec.traits->interrupts;
+    device->interrupts_ = spec.traits->interrupt == Interrupt::driver;
     if (const int error = device->start(pool, frame_bytes); error != 0)
         return {Status::io, "DPDK cannot start " + spec.name + " (" + std::strerror(-error) + "): " + take_log()};
     return device;

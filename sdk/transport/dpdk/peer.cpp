@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -16,20 +17,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "transport/dpdk/control_message.hpp"
 #include "transport/dpdk/eal.hpp"
-#include "transport/dpdk/unix_socket.hpp"
 
 namespace farlane::transport::dpdk {
 namespace {
 
 constexpr int kRetryMs = 100;    // how often an absent peer is looked for
 constexpr int kFailedMs = 1000;  // pause after a device that could not be made
+constexpr int kStuckMs = 2000;   // a peer that does not answer for so long is taken for dead
 constexpr int kLinkPollMs = 2;   // how often a driver is asked whether it has finished
 constexpr int kLinkDownTries = 1000;
 
 }  // namespace
 
-// Everything but `stop` and what the maker writes belongs to the control thread.
+// Everything but `stop` and what the worker writes belongs to the control thread.
 struct Peer::State {
     State(const DeviceSpec& s, DeviceOwner& o) : spec(s), owner(o) {}
     ~State();
@@ -42,26 +44,40 @@ struct Peer::State {
     Fd stop;
 
 private:
+    /// What the worker does to the device; it talks to the peer through the control thread.
+    enum class Work : std::uint8_t { none, making, dropping };
+
+    void handle(const std::array<pollfd, 6>& events);
     void look_for_peer();
     void bring_up(Fd connection);
-    void start_maker();
-    void maker_done();
+    void start(Work next);
+    void work_done();
     void check_link();
-    void forward(Fd& from, Fd& to);
-    void end();
-    void join_maker();
+    void from_driver();
+    void pay_owed();
+    void from_peer();
+    void peer_gone();
+    void retire();
+    void keep_lane_out();
     void wait_for_link_down();
+    [[nodiscard]] bool idle() const { return peer.get() < 0 && driver.get() < 0 && work == Work::none && !stopping; }
+    [[nodiscard]] bool finished() const { return stopping && work == Work::none && (!device || device_stays()); }
     [[nodiscard]] bool is_memif() const { return spec.meeting != Meeting::virtio_user; }
     [[nodiscard]] bool device_stays() const { return spec.meeting == Meeting::memif_server; }
     [[nodiscard]] int socket_type() const { return is_memif() ? SOCK_SEQPACKET : SOCK_STREAM; }
+    [[nodiscard]] Framing framing() const { return is_memif() ? Framing::packets : Framing::vhost_user; }
     [[nodiscard]] std::string driver_path() const { return directory + "/driver"; }
     [[nodiscard]] int timeout_ms() const;
 
     std::string directory;  // of the private socket
-    Fd public_listener, private_listener, peer, driver, made;
-    std::thread maker;
+    Fd public_listener, private_listener, peer, driver, done;
+    std::thread worker;
+    Work work = Work::none;
     bool device = false;    // the driver's half is there
     bool admitted = false;  // the lane may use it
+    bool stopping = false;
+    std::optional<Question> owed;  // an answer that the driver waits for
+    int pause_ms = 0;              // before a peer is looked for again
     std::string failure, reported;
 };
 
@@ -79,7 +95,7 @@ Result<bool> Peer::State::prepare() {
         return {Status::io, std::string("no directory for the driver's socket in /tmp: ") + std::strerror(errno)};
     directory = pattern;
     stop = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    made = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    done = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (spec.listens) {
         if (auto clear = clear_socket(spec.socket); !clear) return clear;
         auto listener = listen_unix(spec.socket, socket_type());
@@ -93,123 +109,177 @@ Result<bool> Peer::State::prepare() {
 }
 
 int Peer::State::timeout_ms() const {
-    if (peer.get() < 0) return spec.listens ? -1 : kRetryMs;
-    const bool link_to_come = is_memif() && device && !admitted && driver.get() >= 0;
-    return link_to_come ? kLinkPollMs : -1;
+    if (work == Work::dropping && peer.get() >= 0) return kStuckMs;
+    if (is_memif() && device && !admitted && driver.get() >= 0) return kLinkPollMs;
+    if (!idle()) return -1;
+    if (pause_ms > 0) return pause_ms;
+    return spec.listens ? -1 : kRetryMs;
 }
 
 void Peer::State::run() {
-    for (;;) {
-        if (peer.get() < 0 && !spec.listens) look_for_peer();
-        // what the peer says can wait until there is a driver to hear it; its end can not
-        const short from_peer = driver.get() >= 0 ? POLLIN : POLLRDHUP;
-        std::array<pollfd, 6> wait = {{{stop.get(), POLLIN, 0},
-                                       {made.get(), POLLIN, 0},
-                                       {driver.get(), POLLIN, 0},
-                                       {peer.get(), from_peer, 0},
-                                       {private_listener.get(), POLLIN, 0},
-                                       {public_listener.get(), POLLIN, 0}}};
-        if (::poll(wait.data(), wait.size(), timeout_ms()) < 0 && errno != EINTR) break;
-        const auto happened = [&wait](std::size_t i) { return wait[i].revents != 0; };
-        if (happened(0)) break;
-        if (happened(1)) maker_done();
-        if (happened(2)) forward(driver, peer);
-        if (happened(3) && peer.get() >= 0) driver.get() >= 0 ? forward(peer, driver) : end();
-        if (happened(4) && private_listener.get() >= 0) {
-            driver = accept_unix(private_listener);
-            private_listener = Fd();
-        }
-        if (happened(5)) bring_up(accept_unix(public_listener));
+    while (!finished()) {
+        if (idle() && !spec.listens && pause_ms == 0) look_for_peer();
+        // What the peer says can wait until there is a driver to hear it; its end can not.
+        const short peer_events = driver.get() >= 0 ? POLLIN : POLLRDHUP;
+        std::array<pollfd, 6> events = {{{stopping ? -1 : stop.get(), POLLIN, 0},
+                                         {done.get(), POLLIN, 0},
+                                         {driver.get(), POLLIN, 0},
+                                         {peer.get(), peer_events, 0},
+                                         {private_listener.get(), POLLIN, 0},
+                                         {idle() && pause_ms == 0 ? public_listener.get() : -1, POLLIN, 0}}};
+        const int n = ::poll(events.data(), events.size(), timeout_ms());
+        if (n < 0 && errno != EINTR) break;
+        // A peer that does not answer the driver's goodbye is answered for.
+        if (n == 0 && work == Work::dropping) peer_gone();
+        if (n == 0) pause_ms = 0;
+        if (n > 0) handle(events);
         check_link();
     }
-    end();
+}
+
+void Peer::State::handle(const std::array<pollfd, 6>& events) {
+    const auto happened = [&events](std::size_t i, const Fd& fd) {
+        return events[i].revents != 0 && events[i].fd == fd.get() && fd.get() >= 0;
+    };
+    if (happened(0, stop)) {
+        stopping = true;
+        retire();
+    }
+    if (happened(1, done)) work_done();
+    if (happened(2, driver)) from_driver();
+    if (happened(3, peer)) driver.get() >= 0 ? from_peer() : peer_gone();
+    if (happened(4, private_listener)) {
+        driver = accept_unix(private_listener);
+        private_listener = Fd();
+    }
+    if (happened(5, public_listener) && idle()) bring_up(accept_unix(public_listener));
 }
 
 void Peer::State::look_for_peer() {
-    if (Fd connection = connect_unix(spec.socket, socket_type()); connection.get() >= 0)
-        bring_up(std::move(connection));
+    bring_up(connect_unix(spec.socket, socket_type()));
 }
 
 void Peer::State::bring_up(Fd connection) {
-    // a second peer at the same socket; the one before has been noticed as gone by now if it is
-    if (connection.get() < 0 || peer.get() >= 0) return;
+    if (connection.get() < 0) return;
     peer = std::move(connection);
     if (device_stays()) {
         driver = connect_unix(driver_path(), socket_type());
-        if (driver.get() < 0) end();
+        if (driver.get() < 0) peer = Fd();
         return;
     }
     ::unlink(driver_path().c_str());
     auto listener = listen_unix(driver_path(), socket_type());
-    if (!listener) return end();
+    if (!listener) {
+        peer = Fd();
+        return;
+    }
     private_listener = std::move(*listener);
-    start_maker();
+    start(Work::making);
 }
 
-// Making the device talks to the peer through this thread, so another one has to make it.
-void Peer::State::start_maker() {
+void Peer::State::start(Work next) {
+    work = next;
     const ThreadState keep;
-    maker = std::thread([this] {
-        auto result = owner.make_device(driver_path());
-        failure = result ? "" : result.failure().detail;
+    worker = std::thread([this, next] {
+        failure.clear();
+        if (next == Work::dropping) {
+            owner.drop_device();
+        } else if (auto made = owner.make_device(driver_path()); !made) {
+            failure = made.failure().detail;
+            owner.drop_device();
+        }
         const std::uint64_t one = 1;
-        (void)!::write(made.get(), &one, sizeof one);
+        (void)!::write(done.get(), &one, sizeof one);
     });
 }
 
-void Peer::State::join_maker() {
-    if (!maker.joinable()) return;
-    maker.join();
+void Peer::State::work_done() {
+    worker.join();
     std::uint64_t count = 0;
-    (void)!::read(made.get(), &count, sizeof count);
-    device = failure.empty();
-}
-
-void Peer::State::maker_done() {
-    join_maker();
-    if (device && !is_memif()) {
-        admitted = true;
-        owner.admit_lane(true);
+    (void)!::read(done.get(), &count, sizeof count);
+    device = work == Work::making && failure.empty();
+    work = Work::none;
+    if (!device) {
+        // the driver is gone, and so is what it was connected to
+        driver = Fd();
+        private_listener = Fd();
+        peer = Fd();
+        if (failure.empty()) return;
+        if (failure != reported) std::fprintf(stderr, "farlane: %s\n", failure.c_str());
+        reported = failure;
+        pause_ms = kFailedMs;
+        return;
     }
-    if (device) return;
-    if (failure != reported) std::fprintf(stderr, "farlane: %s\n", failure.c_str());
-    reported = failure;
-    end();
-    pollfd stopped{stop.get(), POLLIN, 0};
-    (void)::poll(&stopped, 1, kFailedMs);
+    if (peer.get() < 0 || stopping) return retire();
+    if (is_memif()) return;
+    admitted = true;
+    owner.admit_lane(true);
 }
 
 // memif connects in the background: the lane comes in when the driver says that it has.
 void Peer::State::check_link() {
-    if (!is_memif() || admitted || !device || driver.get() < 0 || maker.joinable()) return;
+    if (!is_memif() || admitted || !device || driver.get() < 0 || work != Work::none || stopping) return;
     if (!owner.device_link_up()) return;
     admitted = true;
     owner.admit_lane(true);
 }
 
-void Peer::State::forward(Fd& from, Fd& to) {
-    // After the connection is made, whatever a memif peer says ends it, and the driver unmaps the
-    // rings when it hears of it: the lane has to be out by then.
-    if (&from == &peer && is_memif() && admitted) {
-        owner.admit_lane(false);
-        admitted = false;
+void Peer::State::from_driver() {
+    ControlMessage m;
+    const Received got = m.receive(driver, framing());
+    if (got == Received::nothing) return;
+    if (got == Received::end) {
+        driver = Fd();
+        return;
     }
-    if (!forward_message(from, to, is_memif() ? Framing::packets : Framing::vhost_user)) end();
+    if (!is_memif()) {
+        Question question;
+        if (m.asks(question)) owed = question;
+        if (Fd fd = m.receive_interrupt(); fd.get() >= 0) owner.take_interrupt(std::move(fd));
+    }
+    if (peer.get() >= 0 && m.send(peer)) return;
+    if (peer.get() >= 0) return peer_gone();
+    pay_owed();
 }
 
-void Peer::State::end() {
+// Without a peer somebody has to answer the driver: it would wait for ever, and closing its socket
+// is worse, DPDK 22.11 does not survive that when the device is about to be removed.
+void Peer::State::pay_owed() {
+    if (owed && driver.get() >= 0) answer(driver, *owed);
+    owed.reset();
+}
+
+void Peer::State::from_peer() {
+    // After the connection is made, whatever a memif peer says ends it, and the driver unmaps the
+    // rings when it hears of it: the lane has to be out by then.
+    if (is_memif()) keep_lane_out();
+    ControlMessage m;
+    const Received got = m.receive(peer, framing());
+    if (got == Received::nothing) return;
+    if (got == Received::end || !m.send(driver)) return peer_gone();
+    owed.reset();
+}
+
+void Peer::State::peer_gone() {
+    peer = Fd();
+    pay_owed();
+    retire();
+}
+
+void Peer::State::keep_lane_out() {
     if (admitted) owner.admit_lane(false);
     admitted = false;
-    const bool was_connected = driver.get() >= 0;
-    private_listener = Fd();
-    driver = Fd();
-    peer = Fd();
-    join_maker();  // it fails soon, its sockets are closed
-    if (was_connected && is_memif() && device) wait_for_link_down();
-    if (device && !device_stays()) {
-        owner.drop_device();
-        device = false;
+}
+
+// Takes the device away from the lane and, unless it stays, removes it.
+void Peer::State::retire() {
+    keep_lane_out();
+    if (is_memif() && driver.get() >= 0) {
+        driver = Fd();
+        peer = Fd();
+        if (device) wait_for_link_down();
     }
+    if (work == Work::none && device && !device_stays()) start(Work::dropping);
 }
 
 // The driver sees the end on a thread of DPDK; until it has, it must not be told of a new peer.

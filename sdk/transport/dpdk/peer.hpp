@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "transport/dpdk/device_spec.hpp"
+#include "transport/dpdk/unix_socket.hpp"
 
 namespace farlane::transport::dpdk {
 
@@ -21,6 +22,8 @@ public:
     /// Lets the lane use the device, or keeps it out (returns when it is out).
     virtual void admit_lane(bool admit) = 0;
     [[nodiscard]] virtual bool device_link_up() = 0;
+    /// The descriptor that the peer writes when it has frames (virtio_user). Closed when dropped.
+    virtual void take_interrupt(Fd fd) = 0;
 
 protected:
     ~DeviceOwner() = default;
@@ -44,9 +47,5 @@ private:
     std::unique_ptr<State> state_;
     std::thread thread_;
 };
-
-/// Removes a socket file that nobody listens on, left by a process that was killed. A failure
-/// names the file: somebody listens.
-[[nodiscard]] Result<bool> clear_socket(const std::string& path);
 
 }  // namespace farlane::transport::dpdk

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: paths and messages. Hands on: unix sockets, and messages with their descriptors.
+// Receives: paths. Hands on: unix sockets.
 // Owns: file descriptors.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -38,10 +37,8 @@ private:
 [[nodiscard]] Fd connect_unix(const std::string& path, int type);
 [[nodiscard]] Fd accept_unix(const Fd& listener);
 
-/// How messages are told apart: by the socket (SOCK_SEQPACKET), or by their header.
-enum class Framing : std::uint8_t { packets, vhost_user };
-
-/// Passes one message on, with the descriptors in it. False: one of the two is gone.
-[[nodiscard]] bool forward_message(const Fd& from, const Fd& to, Framing framing);
+/// Removes a socket file that nobody listens on, left by a process that was killed. A failure
+/// names the file: somebody listens, or it is no socket.
+[[nodiscard]] Result<bool> clear_socket(const std::string& path);
 
 }  // namespace farlane::transport::dpdk

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: control messages of a driver or its peer. Hands on: them, with their descriptors, or
+// answers in place of a peer that is gone. Owns: descriptors on their way.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <sys/socket.h>
+
+#include "transport/dpdk/unix_socket.hpp"
+
+namespace farlane::transport::dpdk {
+
+/// How messages are told apart: by the socket (SOCK_SEQPACKET), or by their header.
+enum class Framing : std::uint8_t { packets, vhost_user };
+
+enum class Received : std::uint8_t { message, nothing, end };
+
+/// What a vhost-user driver waits for when it has sent a message.
+struct Question {
+    std::uint32_t request = 0;
+    std::uint32_t index = 0;  // of the ring, where it has one
+};
+
+/// One message with the descriptors in it, which are closed with it. vhost-user's are below
+/// 1 KiB and bring up to 8 descriptors; memif's are smaller.
+class ControlMessage {
+public:
+    ControlMessage();
+    ~ControlMessage();
+    ControlMessage(const ControlMessage&) = delete;
+    ControlMessage& operator=(const ControlMessage&) = delete;
+
+    /// Does not wait, except for the rest of a message that has begun.
+    [[nodiscard]] Received receive(const Fd& from, Framing framing);
+    /// False: the receiver is gone.
+    [[nodiscard]] bool send(const Fd& to);
+
+    // vhost-user only
+    /// True when its sender waits for an answer.
+    [[nodiscard]] bool asks(Question& question) const;
+    /// The descriptor by which the peer announces frames, when this message sets it; else invalid.
+    [[nodiscard]] Fd receive_interrupt() const;
+
+private:
+    [[nodiscard]] bool read_rest(const Fd& from);
+    [[nodiscard]] std::uint32_t word(std::size_t offset) const;
+    [[nodiscard]] int first_descriptor() const;
+
+    static constexpr std::size_t kMaxBytes = 4096, kMaxDescriptors = 16;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(kMaxDescriptors * sizeof(int))> control_{};
+    std::array<char, kMaxBytes> data_{};
+    std::size_t bytes_ = 0;
+    iovec part_{};
+    msghdr header_{};
+};
+
+/// Answers in place of a peer that is gone: success, and no features.
+void answer(const Fd& driver, const Question& question);
+
+}  // namespace farlane::transport::dpdk

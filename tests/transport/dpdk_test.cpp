@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: pairs of DPDK ports, one end here, one in a process that can be killed.
+// Hands on: verdicts. Owns: sockets in a directory of its own.
+#include <csignal>
+#include <ctime>
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <gmock/gmock.h>
+
+#include "peer_process.hpp"
+#include "port_test_util.hpp"
+
+namespace farlane::transport::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Which end is here and which in the other process; %s is the socket.
+struct Pair {
+    const char* name;
+    const char* here;
+    const char* there;
+};
+constexpr Pair kPairs[] = {
+    {"vhost_here", "dpdk:net_vhost%n,iface=%s", "dpdk:net_virtio_user0,path=%s"},
+    {"virtio_here", "dpdk:net_virtio_user%n,path=%s", "dpdk:net_vhost0,iface=%s"},
+    {"vhost_client_here", "dpdk:net_vhost%n,iface=%s,client=1", "dpdk:net_virtio_user0,path=%s,server=1"},
+    {"virtio_server_here", "dpdk:net_virtio_user%n,path=%s,server=1", "dpdk:net_vhost0,iface=%s,client=1"},
+    {"memif_server_here", "dpdk:net_memif%n,socket=%s,role=server", "dpdk:net_memif0,socket=%s,role=client"},
+    {"memif_client_here", "dpdk:net_memif%n,socket=%s,role=client", "dpdk:net_memif0,socket=%s,role=server"},
+};
+
+class Dpdk : public ::testing::TestWithParam<Pair> {
+protected:
+    // DPDK names of one process are different, so each test takes the next number.
+    std::string url(const char* form) {
+        static int number = 0;
+        std::string text = form;
+        if (const auto at = text.find("%n"); at != std::string::npos) text.replace(at, 2, std::to_string(number++));
+        text.replace(text.find("%s"), 2, directory_ / "s");
+        return text;
+    }
+    // Round trip of one frame, tried again while the link comes up: what a peer that was killed
+    // had not read is lost.
+    static bool round_trip(Port& port, std::uint32_t n, std::uint32_t size) {
+        return eventually([&] {
+            if (!port.link_up()) return false;
+            (void)send_frame(port, n, size);
+            for (int i = 0; i < 2000; ++i) {
+                for (const Received& r : take(port))
+                    if (r.number == n && r.size == size) return true;
+                ::usleep(i < 100 ? 0 : 100);
+            }
+            return false;
+        });
+    }
+    TempDir directory_;
+};
+
+TEST_P(Dpdk, EverySizeComesBackInOrder) {
+    auto port = must_open(url(GetParam().here));
+    EXPECT_EQ(port->info().max_frame_bytes, 9600u);
+    EXPECT_TRUE(port->info().point_to_point && port->info().reliable_mtu);
+    EXPECT_FALSE(port->resolve("1.2.3.4:5").ok());
+    PeerProcess peer(url(GetParam().there));
+    ASSERT_TRUE(round_trip(*port, 1, 64));
+    const std::uint64_t before = port->counters().rx_frames;
+    std::uint32_t n = 1000;
+    std::vector<Received> got;
+    for (std::uint32_t size = kHeadBytes; size <= 9600; size += size < 100 ? 1 : 97, ++n) {
+        ASSERT_TRUE(eventually([&] { return send_frame(*port, n, size); }));
+        if (n % 8 == 7)
+            for (const Received& r : take_all(*port, n - 999 - got.size())) got.push_back(r);
+    }
+    for (const Received& r : take_all(*port, n - 1000 - got.size())) got.push_back(r);
+    ASSERT_EQ(got.size(), n - 1000);
+    for (std::size_t i = 0; i < got.size(); ++i) ASSERT_EQ(got[i].number, static_cast<std::int64_t>(1000 + i));
+    EXPECT_EQ(got.back().size, 9600 - (9600 - 100) % 97);
+    EXPECT_EQ(port->counters().rx_frames - before, got.size());
+    EXPECT_EQ(port->counters().rx_dropped, 0u);
+}
+
+TEST_P(Dpdk, OpensAndClosesWithoutAPeer) {
+    auto port = must_open(url(GetParam().here));
+    EXPECT_FALSE(port->link_up());
+    std::array<RxFrame, 4> rx;
+    EXPECT_EQ(port->rx_burst(rx), 0u);
+    // nobody is there: frames are dropped and counted, buffers do not run out
+    for (std::uint32_t n = 0; n < 3000; ++n) ASSERT_TRUE(send_frame(*port, n, 64));
+    EXPECT_EQ(port->counters().tx_dropped, 3000u);
+    port.reset();
+    port = must_open(url(GetParam().here));  // the socket's path is free again
+}
+
+TEST_P(Dpdk, GoesOnAfterThePeerWasKilled) {
+    auto port = must_open(url(GetParam().here));
+    for (std::uint32_t life = 0; life < 3; ++life) {
+        PeerProcess peer(url(GetParam().there));
+        ASSERT_TRUE(round_trip(*port, life, 64)) << "life " << life;
+        // killed with frames on their way in both directions, this end polling all the time
+        for (std::uint32_t n = 0; n < 100; ++n) (void)send_frame(*port, n, 4000);
+        (void)take(*port);
+        ::kill(peer.pid(), SIGKILL);
+        for (int i = 0; i < 2000; ++i) {
+            (void)send_frame(*port, 7, 1000);
+            (void)take(*port);
+        }
+        peer.kill();
+        ASSERT_TRUE(eventually([&] {
+            (void)take(*port);
+            return !port->link_up();
+        }));
+    }
+}
+
+TEST_P(Dpdk, GoesOnAfterThisEndWasKilled) {
+    PeerProcess far(url(GetParam().there));  // it lives; "this end" is a process of its own here
+    for (int life = 0; life < 2; ++life) {
+        PeerProcess near(url(GetParam().here));
+        near.kill();
+    }
+    auto port = must_open(url(GetParam().here));
+    EXPECT_TRUE(round_trip(*port, 5, 1500));
+    EXPECT_TRUE(far.stop());
+}
+
+TEST_P(Dpdk, SurvivesACleanExitOfThePeer) {
+    auto port = must_open(url(GetParam().here));
+    for (int life = 0; life < 2; ++life) {
+        PeerProcess peer(url(GetParam().there));
+        ASSERT_TRUE(round_trip(*port, 1, 200));
+        std::thread stopper([&] { EXPECT_TRUE(peer.stop()); });
+        const bool down = eventually([&] {
+            (void)send_frame(*port, 7, 1000);
+            (void)take(*port);
+            return !port->link_up();
+        });
+        stopper.join();
+        ASSERT_TRUE(down);
+    }
+}
+
+TEST_P(Dpdk, BackPressureEndsWhenThePeerReads) {
+    auto port = must_open(url(GetParam().here));
+    PeerProcess peer(url(GetParam().there));
+    ASSERT_TRUE(round_trip(*port, 1, 64));
+    ::kill(peer.pid(), SIGSTOP);
+    std::uint32_t n = 0;
+    while (send_frame(*port, n, 1000)) ASSERT_LT(++n, 10000u);
+    EXPECT_GT(n, 100u);
+    EXPECT_NE(port->next_event_ns(), INT64_MAX);  // frames are kept: the lane comes back by itself
+    EXPECT_FALSE(send_frame(*port, n, 1000));
+    ::kill(peer.pid(), SIGCONT);
+    EXPECT_TRUE(eventually([&] {
+        (void)take(*port);
+        return send_frame(*port, n, 1000);
+    }));
+    EXPECT_EQ(port->counters().tx_dropped, 0u);
+}
+
+bool readable(int fd, int wait_ms) {
+    pollfd p{fd, POLLIN, 0};
+    return ::poll(&p, 1, wait_ms) == 1;
+}
+
+TEST_P(Dpdk, InterruptWakesASleepingLane) {
+    auto port = must_open(url(GetParam().here));
+    const bool memif = std::string(GetParam().here).find("memif") != std::string::npos;
+    EXPECT_EQ(port->info().has_interrupt, !memif);
+    if (memif) {
+        EXPECT_EQ(port->wait_fd(), -1);
+        EXPECT_FALSE(port->arm());
+        return;
+    }
+    // asleep before there is a peer: its coming wakes
+    ASSERT_TRUE(port->arm());
+    PeerProcess peer(url(GetParam().there));
+    ASSERT_TRUE(readable(port->wait_fd(), 20000));
+    port->disarm();
+    ASSERT_TRUE(round_trip(*port, 1, 64));
+    for (std::uint32_t n = 10; n < 30; ++n) {
+        while (!port->arm()) (void)take(*port);
+        // stale wake-ups are allowed, endless ones are not
+        ASSERT_TRUE(eventually([&] {
+            if (!readable(port->wait_fd(), 0)) return true;
+            port->disarm();
+            (void)take(*port);
+            (void)port->arm();
+            return false;
+        }));
+        ASSERT_TRUE(send_frame(*port, n, 64));
+        ASSERT_TRUE(readable(port->wait_fd(), 20000)) << "frame " << n;
+        port->disarm();
+        const auto got = take_all(*port, 1);
+        ASSERT_EQ(got.size(), 1u);
+        EXPECT_EQ(got[0].number, n);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Pairs, Dpdk, ::testing::ValuesIn(kPairs), [](const auto& p) { return p.param.name; });
+
+TEST(DpdkStrings, BadOnesSayWhatIsValid) {
+    const struct {
+        const char* text;
+        const char* says;
+    } table[] = {
+        {"dpdk:", "not a device; valid: net_vhostN,iface=..."},
+        {"dpdk:eth0", "\"eth0\" is not a device"},
+        {"dpdk:net_vhost", "\"net_vhost\" is not a device"},
+        {"dpdk:net_vhost0/x,iface=/tmp/a", "is not a device"},
+        {"dpdk:net_vhost0", "net_vhost0 needs \"iface=\""},
+        {"dpdk:net_vhost0,iface=", "net_vhost0 needs \"iface=\""},
+        {"dpdk:net_virtio_user0,pat=/tmp/x", "net_virtio_user0 needs \"path=\""},
+        {"dpdk:net_memif0,role=server", "net_memif0 needs \"socket=\""},
+        {"dpdk:net_vhost0,,iface=/tmp/x", "empty argument"},
+        {"dpdk:net_ring0?mtu=9601", "64 to 9600"},
+        {"dpdk:net_ring0?speed=9", "no key \"speed\" here; valid: mtu=BYTES, eal=TEXT"},
+        {"dpdk:net_af_packet0,iface=nosuchif0", "no network interface \"nosuchif0\""},
+        {"dpdk:net_vhost0,iface=/nonexistent-dir/s", "DPDK"},
+        {"dpdk:net_vhost0,iface=/tmp/x,colour=red", "DPDK refuses net_vhost0"},
+        {"dpdk:net_memif0,socket=/nonexistent-dir/s,role=server", "cannot listen on /nonexistent-dir/s"},
+    };
+    for (const auto& row : table) {
+        auto port = open_port(row.text);
+        ASSERT_FALSE(port.ok()) << row.text;
+        EXPECT_THAT(port.failure().detail, HasSubstr(row.says));
+        EXPECT_THAT(port.failure().detail, HasSubstr(row.text));
+    }
+    const std::string long_path = "/tmp/" + std::string(120, 'a');
+    EXPECT_THAT(open_port("dpdk:net_vhost0,iface=" + long_path).failure().detail, HasSubstr("longer than the 100"));
+}
+
+TEST(DpdkStrings, OneDeviceNameOnce) {
+    auto one = must_open("dpdk:net_ring90");
+    auto two = open_port("dpdk:net_ring90");
+    ASSERT_FALSE(two.ok());
+    EXPECT_EQ(two.status(), Status::busy);
+}
+
+TEST(DpdkSockets, OldOnesAreRemovedOthersAreNot) {
+    TempDir directory;
+    const std::string path = directory / "s";
+    {
+        PeerProcess killed("dpdk:net_vhost0,iface=" + path);  // leaves its socket behind
+    }
+    struct stat info {};
+    ASSERT_EQ(::stat(path.c_str(), &info), 0);
+    auto port = must_open("dpdk:net_vhost91,iface=" + path);
+    auto second = open_port("dpdk:net_vhost92,iface=" + path);
+    ASSERT_FALSE(second.ok());
+    EXPECT_EQ(second.status(), Status::busy);
+    port.reset();
+    std::fclose(std::fopen(path.c_str(), "w"));
+    EXPECT_THAT(open_port("dpdk:net_vhost93,iface=" + path).failure().detail, HasSubstr("is not a socket"));
+}
+
+// A process that speaks nonsense at the socket of a virtio_user or memif port.
+TEST(DpdkSockets, NonsenseFromThePeerIsSurvived) {
+    TempDir directory;
+    const std::string path = directory / "s";
+    auto port = must_open("dpdk:net_virtio_user93,path=" + path + ",server=1");
+    for (int i = 0; i < 3; ++i) {
+        const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_un at{};
+        at.sun_family = AF_UNIX;
+        path.copy(at.sun_path, sizeof at.sun_path - 1);
+        ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+        const std::string junk(static_cast<std::size_t>(8 + i * 500), static_cast<char>(0xfe + i));
+        ASSERT_EQ(::send(fd, junk.data(), junk.size(), MSG_NOSIGNAL), static_cast<ssize_t>(junk.size()));
+        ::close(fd);
+        for (int j = 0; j < 100; ++j) (void)take(*port);
+        EXPECT_FALSE(port->link_up());
+    }
+    PeerProcess peer("dpdk:net_vhost0,iface=" + path + ",client=1");
+    EXPECT_TRUE(eventually([&] { return port->link_up(); }));
+}
+
+TEST(DpdkRing, HandsFramesBack) {
+    auto port = must_open("dpdk:net_ring94");
+    EXPECT_EQ(port->info().kind, "dpdk:ring");
+    for (std::uint32_t n = 0; n < 1000; ++n) {
+        ASSERT_TRUE(send_frame(*port, n, 60 + n * 9));
+        const auto got = take(*port);
+        ASSERT_EQ(got.size(), 1u);
+        EXPECT_EQ(got[0].number, n);
+        EXPECT_EQ(got[0].size, 60 + n * 9);
+    }
+}
+
+TEST(DpdkRing, FaultsWrapIt) {
+    auto port = must_open("fault+dpdk:net_ring95?loss=100%");
+    EXPECT_EQ(port->info().kind, "fault+dpdk:ring");
+    for (std::uint32_t n = 0; n < 100; ++n) ASSERT_TRUE(send_frame(*port, n, 100));
+    EXPECT_TRUE(take(*port).empty());
+    EXPECT_EQ(port->counters().faults_lost, 100u);
+}
+
+// What the application set up for its thread is still so: DPDK starts threads and pins by itself.
+TEST(DpdkEal, LeavesTheCallingThreadAlone) {
+    cpu_set_t before, after;
+    sched_getaffinity(0, sizeof before, &before);
+    sigset_t mask_before, mask_after;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask_before);
+    struct sigaction term_before {
+    }, term_after{};
+    ::sigaction(SIGTERM, nullptr, &term_before);
+    auto port = must_open("dpdk:net_ring96");
+    port.reset();
+    sched_getaffinity(0, sizeof after, &after);
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask_after);
+    ::sigaction(SIGTERM, nullptr, &term_after);
+    EXPECT_TRUE(CPU_EQUAL(&before, &after));
+    for (int signal = 1; signal < 32; ++signal)
+        EXPECT_EQ(sigismember(&mask_before, signal), sigismember(&mask_after, signal)) << signal;
+    EXPECT_EQ(term_before.sa_handler, term_after.sa_handler);
+}
+
+TEST(DpdkKinds, IsListed) {
+    EXPECT_THAT(port_kinds(), ::testing::Contains("dpdk"));
+}
+
+}  // namespace
+}  // namespace farlane::transport::test
