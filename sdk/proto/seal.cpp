@@ -7,11 +7,42 @@
 
 #include <cstring>
 
+#if defined(__SSE4_2__)
+#include <nmmintrin.h>
+#endif
+
 #include <farlane/uapi/frame.h>
 
 namespace farlane::proto {
 
+namespace {
+
+#if defined(__SSE4_2__)
+// Below this, ISA-L's wide loads wait for the narrow stores that have just filled the frame, and
+// its folding costs more than it saves.
+constexpr std::size_t kShortBytes = 256;
+
+std::uint32_t crc32c_short(const std::byte* at, std::size_t bytes) noexcept {
+    std::uint64_t crc = 0xffffffffu;
+    for (; bytes >= 8; at += 8, bytes -= 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, at, sizeof word);
+        crc = _mm_crc32_u64(crc, word);
+    }
+    for (; bytes > 0; ++at, --bytes)
+        crc = _mm_crc32_u8(static_cast<std::uint32_t>(crc), std::to_integer<unsigned char>(*at));
+    return ~static_cast<std::uint32_t>(crc);
+}
+#else
+constexpr std::size_t kShortBytes = 0;
+
+std::uint32_t crc32c_short(const std::byte*, std::size_t) noexcept { return 0; }  // never called
+#endif
+
+}  // namespace
+
 std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept {
+    if (bytes.size() < kShortBytes) return crc32c_short(bytes.data(), bytes.size());
     // ISA-L neither inverts its start value nor its result, and takes a non-const pointer it
     // only reads through.
     auto* data = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));

@@ -28,7 +28,8 @@ TEST(Hello, OpensBothSides) {
     World w(1);
     ASSERT_TRUE(w.connect());
     using S = SessionState;
-    EXPECT_EQ(w.sides[0].owner.states, (std::vector<std::pair<S, Status>>{{S::hello, Status::ok}, {S::open, Status::ok}}));
+    EXPECT_EQ(w.sides[0].owner.states,
+              (std::vector<std::pair<S, Status>>{{S::hello, Status::ok}, {S::open, Status::ok}}));
     EXPECT_EQ(w.sides[1].owner.states, (std::vector<std::pair<S, Status>>{{S::open, Status::ok}}));
     EXPECT_EQ(w.initiator().peer().name, "target");
     EXPECT_EQ(w.target().peer().name, "initiator");
@@ -239,7 +240,9 @@ struct Captured {
 
 TEST(Frames, BadOnesAreCountedByReason) {
     Captured c(12);
-    EXPECT_EQ(c.dropped(Drop::frame_short, [](auto& f) { f.resize(27); }, false), 1u);
+    EXPECT_EQ(c.dropped(
+                  Drop::frame_short, [](auto& f) { f.resize(27); }, false),
+              1u);
     EXPECT_EQ(c.dropped(Drop::frame_version, [](auto& f) { f[0] = std::byte{9}; }), 1u);
     EXPECT_EQ(c.dropped(Drop::frame_flags, [](auto& f) { f[1] = std::byte{0x80}; }), 1u);
     EXPECT_EQ(c.dropped(Drop::frame_flags, [](auto& f) { f[1] = std::byte{FL_FRAME_KEY_PHASE}; }), 1u)
@@ -247,8 +250,13 @@ TEST(Frames, BadOnesAreCountedByReason) {
     EXPECT_EQ(c.dropped(Drop::frame_length, [](auto& f) { f[2] ^= std::byte{0x40}; }), 1u);
     EXPECT_EQ(c.dropped(Drop::frame_session, [](auto& f) { f[4] ^= std::byte{1}; }), 1u);
     EXPECT_EQ(c.dropped(Drop::frame_path, [](auto& f) { f[16] = std::byte{3}; }), 1u);
-    EXPECT_EQ(c.dropped(Drop::frame_path, [](auto&) {}, true, 4), 1u) << "not the path it came on";
-    EXPECT_EQ(c.dropped(Drop::frame_crc, [](auto& f) { f[40] ^= std::byte{1}; }, false), 1u);
+    EXPECT_EQ(c.dropped(
+                  Drop::frame_path, [](auto&) {}, true, 4),
+              1u)
+        << "not the path it came on";
+    EXPECT_EQ(c.dropped(
+                  Drop::frame_crc, [](auto& f) { f[40] ^= std::byte{1}; }, false),
+              1u);
     EXPECT_EQ(c.dropped(Drop::record_family, [](auto& f) { f[24] = std::byte{77}; }), 1u);
     EXPECT_TRUE(c.w.sides[1].owner.lists.empty());
     EXPECT_EQ(c.dropped(Drop::packet_duplicate, [](auto&) {}), 0u);
@@ -322,9 +330,9 @@ TEST(ControlTable, EveryPair) {
 
 TEST(ControlTable, StateEdges) {
     using S = SessionState;
-    const std::set<std::pair<S, S>> edges{{S::idle, S::hello},    {S::hello, S::open},    {S::open, S::silent},
-                                          {S::silent, S::open},   {S::idle, S::closed},   {S::hello, S::closed},
-                                          {S::open, S::closed},   {S::silent, S::closed}};
+    const std::set<std::pair<S, S>> edges{{S::idle, S::hello},  {S::hello, S::open},   {S::open, S::silent},
+                                          {S::silent, S::open}, {S::idle, S::closed},  {S::hello, S::closed},
+                                          {S::open, S::closed}, {S::silent, S::closed}};
     for (const S from : {S::idle, S::hello, S::open, S::silent, S::closed})
         for (const S to : {S::idle, S::hello, S::open, S::silent, S::closed})
             EXPECT_EQ(may_enter(from, to), edges.contains({from, to}));
@@ -362,7 +370,8 @@ TEST(ControlTable, ImpossibleRecordsCloseTheSession) {
 TEST(Control, ReliableAndInOrderOverABadLink) {
     for (std::uint64_t seed = 1; seed <= 30; ++seed) {
         World w(seed);
-        w.wires[0].faults = {.loss = 0.3, .duplicate = 0.1, .reorder = 0.3, .corrupt = 0.05, .delay = 1ms, .jitter = 2ms};
+        w.wires[0].faults = {
+            .loss = 0.3, .duplicate = 0.1, .reorder = 0.3, .corrupt = 0.05, .delay = 1ms, .jitter = 2ms};
         ASSERT_TRUE(w.connect());
         for (std::uint32_t i = 1; i <= 200; ++i) w.initiator().send_list(i);
         for (unsigned i = 0; i < 100; ++i) w.target().send_list_reply(1, i, 100, description("fn"));
@@ -434,7 +443,8 @@ TEST(Control, AttachReplyGivesCredits) {
     Time sent{};
     w.sides[0].owner.on_attach_reply_do = [&](Session& s, const AttachReply&) {
         EXPECT_EQ(s.bind(a.start(), {}, w.now), Status::ok);
-        EXPECT_EQ(a.function->submit(write_tlp(0, 8), std::as_bytes(std::span(&value, 1)), 0, false, w.now), Status::ok);
+        EXPECT_EQ(a.function->submit(write_tlp(0, 8), std::as_bytes(std::span(&value, 1)), 0, false, w.now),
+                  Status::ok);
         sent = w.now;
     };
     ASSERT_TRUE(w.connect());
