@@ -20,6 +20,7 @@ MACHINE_PATHS = re.compile(r"(?<![\w.$}])/(?:" + "|".join(["wo" + "rk", "ho" + "
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"]) + r")\b")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 VERB = re.compile(r'^\s*return \{\s*\.name = "([a-z]+)"', re.MULTILINE)
+TEST = re.compile(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", re.MULTILINE)
 STATUS_ROW = re.compile(r"^\s*X\((\w+), (\w+), (\d+), (\w+), (\d+), ", re.MULTILINE)
 
 
@@ -135,12 +136,27 @@ def check_docs(root, names):
             yield f"docs/decisions/README.md: does not list {name}"
 
 
+def check_shown_by(root, names):
+    """Tests that docs/failures.md names exist."""
+    failures = "docs/failures.md"
+    if failures not in names:
+        return
+    known = set()
+    for name in names:
+        if name.startswith("tests/") and name.endswith(".cpp"):
+            known.update(f"{suite}.{test}" for suite, test in TEST.findall(read(root, name)))
+    for test in re.findall(r"`([A-Za-z]+\.[A-Za-z0-9]+)`", read(root, failures)):
+        if test not in known:
+            yield f"{failures}: there is no test {test}"
+
+
 def check_tree(root):
     names = tree_files(root)
     for name in names:
         for check in (check_spdx, check_head, check_length, check_words, check_links):
             yield from check(root, name)
     yield from check_docs(root, names)
+    yield from check_shown_by(root, names)
 
 
 def main():

@@ -66,6 +66,11 @@ class Tree(unittest.TestCase):
     def test_decisions_are_listed(self):
         self.only({"docs/decisions/0001-x.md": "# x\n", "docs/decisions/README.md": "# none\n"}, "does not list")
 
+    def test_failures_name_tests_that_exist(self):
+        tests = {"tests/a/a_test.cpp": HEAD + "TEST_F(Suite, happens) {}\n"}
+        self.assertEqual(self.breaches({**tests, "docs/failures.md": "`Suite.happens`\n"}), [])
+        self.only({**tests, "docs/failures.md": "`Suite.doesNot`\n"}, "no test Suite.doesNot")
+
 
 if __name__ == "__main__":
     unittest.main()
