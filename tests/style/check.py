@@ -62,10 +62,15 @@ def check_spdx(root, name):
 
 
 def check_head(root, name):
-    """What a file receives, hands on and owns; contract headers say what they are instead."""
+    """What a file receives, hands on and owns; contract headers and tests say what they are about."""
     if pathlib.PurePath(name).suffix not in CODE or name.startswith(CONTRACT_FOLDER):
         return
-    head = "\n".join(read(root, name).splitlines()[:16])
+    lines = read(root, name).splitlines()
+    head = "\n".join(lines[:16])
+    if name.startswith("tests/"):
+        if len(lines) < 2 or not lines[1].startswith(("//", "/*")):
+            yield f"{name}: the second line does not begin to say what it is about"
+        return
     for word in ("Receives:", "Hands on:", "Owns"):
         if word not in head:
             yield f"{name}: the head does not say '{word}'"

@@ -36,6 +36,7 @@ class Tree(unittest.TestCase):
 
     def test_head(self):
         self.only({"sdk/a.hpp": HEAD.replace("Hands on", "Gives")}, "Hands on:")
+        self.only({"tests/a.cpp": "// SPDX-License-Identifier: Apache-2.0\n#include <x>\n"}, "what it is about")
 
     def test_length(self):
         self.only({"sdk/a.cpp": HEAD + "\n" * 798}, "801 lines")
