@@ -81,7 +81,7 @@ void Lane::set_path(SessionSlot& slot, proto::PathId path, PortId port, const tr
 
 proto::Session& Lane::connect(PortId port, const transport::Address& to, proto::SessionConfig config,
                               proto::SessionHandler& handler) {
-    now_ = clock();
+    tick();
     auto& slot = new_slot(config);
     slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>());
     set_path(slot, slot.session->add_path(path_config(port), now_), port, &to);
@@ -167,14 +167,14 @@ void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
 bool Lane::receive(PortId id) noexcept {
     auto& port = *ports_[id].port;
     port.flush();
-    std::array<transport::RxFrame, kBurst> frames;
-    const auto n = port.rx_burst(frames);
+    const auto n = port.rx_burst(rx_);
     if (n == 0) return false;
+    if (turns_since_look_ != 0) tick();
     for (std::size_t i = 0; i < n; ++i) {
-        if (i + 1 < n) __builtin_prefetch(frames[i + 1].data);
-        dispatch(id, frames[i]);
+        if (i + 1 < n) __builtin_prefetch(rx_[i + 1].data);
+        dispatch(id, rx_[i]);
     }
-    port.rx_release({frames.data(), n});
+    port.rx_release({rx_.data(), n});
     return true;
 }
 
@@ -209,24 +209,24 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
 }
 
 bool Lane::transmit(SessionSlot& slot) noexcept {
-    std::array<transport::TxFrame, kBurst> batch;
+    slot.blocked = false;
+    if (!slot.session->wants_to_send(now_)) return false;
     std::size_t n = 0;
     PortId batch_port = 0;
     bool sent = false;
-    slot.blocked = false;
-    while (n < kBurst && slot.session->wants_to_send(now_)) {
+    do {
         PortId port = 0;
-        transport::TxFrame frame;
-        if (!build_one(slot, frame, port)) break;
+        if (!build_one(slot, tx_[n], port)) break;
         if (n > 0 && port != batch_port) {
-            ports_[batch_port].port->tx_send({batch.data(), n});
+            ports_[batch_port].port->tx_send({tx_.data(), n});
+            tx_[0] = tx_[n];
             n = 0;
         }
-        batch[n++] = frame;
+        ++n;
         batch_port = port;
         sent = true;
-    }
-    if (n > 0) ports_[batch_port].port->tx_send({batch.data(), n});
+    } while (n < kBurst && slot.session->wants_to_send(now_));
+    if (n > 0) ports_[batch_port].port->tx_send({tx_.data(), n});
     return sent;
 }
 
@@ -249,7 +249,7 @@ bool Lane::run_posted() noexcept {
 }
 
 bool Lane::turn() noexcept {
-    now_ = clock();
+    if (++turns_since_look_ >= kTurnsPerLook) tick();
     bool busy = run_posted();
     for (PortId id = 0; id < ports_.size(); ++id) busy |= receive(id);
     for (std::size_t i = 0; i < tasks_.size(); ++i) busy |= tasks_[i]->turn(now_);

@@ -4,6 +4,7 @@
 // docs/architecture.md, "Lane".
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -96,7 +97,13 @@ public:
     void drop(proto::Session& session) noexcept;
 
     // --- running
-    [[nodiscard]] Time now() const noexcept { return now_; }  ///< of this turn
+    /// Time of this turn: exact when frames have come, else at most kTurnsPerLook turns old.
+    [[nodiscard]] Time now() const noexcept { return now_; }
+    /// Looks at the clock: for whoever hands work to a lane that may not have turned for long.
+    void tick() noexcept {
+        now_ = clock();
+        turns_since_look_ = 0;
+    }
     [[nodiscard]] static Time clock() noexcept;               ///< CLOCK_MONOTONIC
     /// One turn. True = something was done.
     bool turn() noexcept;
@@ -121,6 +128,7 @@ public:
 
 private:
     static constexpr std::size_t kBurst = 32;
+    static constexpr unsigned kTurnsPerLook = 8;  // the clock costs as much as half an empty turn
     struct PortSlot {
         std::unique_ptr<transport::Port> port;
         Acceptor* acceptor = nullptr;
@@ -158,6 +166,10 @@ private:
     LaneConfig config_;
     LaneCounters counters_;
     Time now_{};
+    unsigned turns_since_look_ = 0;
+    // Of the burst at hand; here, so that no turn has to clear them.
+    std::array<transport::RxFrame, kBurst> rx_;
+    std::array<transport::TxFrame, kBurst> tx_;
     std::vector<PortSlot> ports_;
     std::vector<std::unique_ptr<SessionSlot>> slots_;
     std::vector<Task*> tasks_;

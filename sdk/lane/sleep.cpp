@@ -107,6 +107,7 @@ void Lane::wait(Duration at_most) noexcept {
 
 void Lane::after_sleep() noexcept {
     sleeping_.store(false, std::memory_order_seq_cst);
+    tick();
     ++counters_.sleeps;
     for (auto& p : ports_)
         if (p.armed) {

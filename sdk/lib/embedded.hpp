@@ -31,7 +31,9 @@ public:
     // --- for EmbeddedDevice
     /// Held while the lane is touched; costs nothing with Progress::caller.
     [[nodiscard]] std::unique_lock<std::mutex> lock() {
-        return threaded_ ? std::unique_lock(mutex_) : std::unique_lock<std::mutex>();
+        auto held = threaded_ ? std::unique_lock(mutex_) : std::unique_lock<std::mutex>();
+        lane_.tick();  // the application may have done something else for long
+        return held;
     }
     /// Turns the lane until `done()` (called with the lock held) or the deadline. True = done.
     template <class Done>

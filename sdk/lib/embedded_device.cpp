@@ -212,6 +212,7 @@ void EmbeddedDevice::enable_interrupts(unsigned count) {
         const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (fd < 0) throw Error(Status::limit, std::string("eventfd: ") + std::strerror(errno));
         eventfds_.push_back(fd);
+        raised_.push_back(false);
     }
     live().allow_interrupts(count);
 }
@@ -226,8 +227,10 @@ bool EmbeddedDevice::wait_interrupt(unsigned vector, std::chrono::milliseconds t
     const int fd = interrupt_fd(vector);
     if (fabric_->threaded()) return wait_eventfd(fd, timeout);
     auto held = fabric_->lock();
-    return fabric_->turn_until(held, lane::Lane::clock() + timeout,
-                               [fd] { return wait_eventfd(fd, std::chrono::milliseconds(0)); });
+    if (wait_eventfd(fd, std::chrono::milliseconds(0))) return true;
+    raised_[vector] = false;
+    if (!fabric_->turn_until(held, lane::Lane::clock() + timeout, [&] { return raised_[vector]; })) return false;
+    return wait_eventfd(fd, std::chrono::milliseconds(0));
 }
 
 std::shared_ptr<Buffer> EmbeddedDevice::allocate(std::size_t bytes) { return SharedPages::make(bytes); }
@@ -306,7 +309,10 @@ void EmbeddedDevice::on_released(std::uint64_t cookie) noexcept {
 
 void EmbeddedDevice::on_interrupt(std::uint32_t vector) noexcept {
     const std::uint64_t one = 1;
-    if (vector < eventfds_.size()) (void)!write(eventfds_[vector], &one, sizeof one);
+    if (vector < eventfds_.size()) {
+        (void)!write(eventfds_[vector], &one, sizeof one);
+        raised_[vector] = true;
+    }
     ++happened_;
 }
 

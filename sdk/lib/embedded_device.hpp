@@ -68,6 +68,7 @@ private:
     FunctionInfo info_;
     Domain domain_{*this};
     std::vector<int> eventfds_;
+    std::vector<bool> raised_;  ///< since wait_interrupt looked
     std::vector<std::byte> staging_;
     std::vector<std::uint32_t> free_slots_;
     struct Source {
