@@ -122,7 +122,8 @@ std::optional<std::size_t> Options::choice(std::string_view key, const std::vect
 
 Result<bool> Options::check() {
     for (const auto& [name, value] : config_.options) {
-        const bool asked = std::any_of(known_.begin(), known_.end(), [&option = name](const auto& k) { return k.first == option; });
+        const bool asked =
+            std::any_of(known_.begin(), known_.end(), [&option = name](const auto& k) { return k.first == option; });
         if (asked) continue;
         std::string valid;
         for (const auto& [key, hint] : known_) valid += (valid.empty() ? "" : ", ") + key + "=<" + hint + ">";

@@ -6,7 +6,7 @@
 #include "devices/accel/cpu/kernels_x86.hpp"
 #include "devices/accel/cpu/loops.hpp"
 
-#define FARLANE_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")))
+#define FARLANE_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 
 namespace farlane::firmware::accel {
 namespace {
