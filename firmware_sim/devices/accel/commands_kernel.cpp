@@ -30,7 +30,9 @@ Step Processor::begin_module_load(QueuePair& q) noexcept {
     } else if (c.image_address.get() != 0) {
         return fail(q, FL_ACCEL_REASON_BAD_IMAGE, kOperands + offsetof(fl_accel_module, image_address));
     }
-    const auto outcome = executor_.load(static_cast<fl_accel_module_kind>(c.kind.get()), image);
+    const std::uint32_t kind = c.kind.get();
+    if (kind < FL_ACCEL_MODULE_BUILTIN || kind > FL_ACCEL_MODULE_CUBIN) return fail(q, FL_ACCEL_REASON_BAD_KIND, kind);
+    const auto outcome = executor_.load(static_cast<fl_accel_module_kind>(kind), image);
     if (!outcome.ok()) return fail(q, outcome.reason, outcome.detail);
     module = {true, static_cast<std::uint32_t>(outcome.value)};
     return succeed(q, 0);
