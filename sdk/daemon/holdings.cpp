@@ -323,13 +323,14 @@ void Holdings::list(lane::Duration timeout, const Answer& answer) {
     });
 }
 
-void Holdings::show_config(const Pointer& h, const Answer& answer, bool detach_after) {
-    h->read_space([this, h, answer, detach_after](Status status, const std::shared_ptr<ConfigSpace>& space) {
-        Json body = {{"function", control::function_to_json(h->info())},
+void Holdings::show_config(const Pointer& h, const Json& listed, const Answer& answer) {
+    h->read_space([this, h, answer, listed](Status status, const std::shared_ptr<ConfigSpace>& space) {
+        const bool detach_after = !listed.is_null();  // attached for this look only
+        Json body = {{"function", detach_after ? listed : control::function_to_json(h->info())},
                      {"config", nullptr},
                      {"config_status", status_name(status)},
                      {"config_detail", status == Status::ok ? "" : std::string(status_text(status))}};
-        body["function"]["attachment"] = detach_after ? Json(nullptr) : h->json();
+        if (!detach_after) body["function"]["attachment"] = h->json();
         if (status == Status::ok) {
             static constexpr char kDigits[] = "0123456789abcdef";
             std::string hex;
@@ -347,7 +348,7 @@ void Holdings::show_config(const Pointer& h, const Answer& answer, bool detach_a
 
 void Holdings::show(const Client& client, const std::string& name, bool may_attach, const Answer& answer) {
     if (Holding* h = named(name); h != nullptr && h->attachment() != nullptr)
-        return show_config(shared(*h), answer, false);
+        return show_config(shared(*h), nullptr, answer);
     const std::string leaf = name.substr(name.find('/') == std::string::npos ? 0 : name.find('/') + 1);
     list(std::chrono::seconds(2), [this, client, name, leaf, may_attach, answer](Reply all) {
         if (all.status != Status::ok) return answer(std::move(all));
@@ -368,7 +369,7 @@ void Holdings::show(const Client& client, const std::string& name, bool may_atta
             return answer({Status::ok, "", std::move(body), {}});
         }
         ++waiting_attaches_;
-        initiator_.attach(name, [this, client, name, answer, body](Result<lane::Attachment*> result) mutable {
+        initiator_.attach(name, [this, client, name, answer, body, found](Result<lane::Attachment*> result) mutable {
             attaching_.erase(name);
             --waiting_attaches_;
             auto file = result.ok() ? StateFile::create(directory_, free_id())
@@ -383,7 +384,7 @@ void Holdings::show(const Client& client, const std::string& name, bool may_atta
             h->start(**result, client, false);
             h->take_user(client);
             holdings_.push_back(h);
-            show_config(h, answer, true);
+            show_config(h, found, answer);
         });
     });
 }

@@ -55,7 +55,8 @@ private:
     void drop(Holding& h, std::function<void(Status)> done);
     void erase(const Holding& h);
     void resume_alone(Holding& h);
-    void show_config(const Pointer& h, const Answer& answer, bool detach_after);
+    /// `listed`: the function as listed before it was attached for this look, or null.
+    void show_config(const Pointer& h, const Json& listed, const Answer& answer);
     [[nodiscard]] std::uint32_t free_id() const;
 
     HoldingHost& host_;

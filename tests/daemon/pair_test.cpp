@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: two farlaned processes over udp on loopback. Hands on: proof of list, attach, holders,
+// detach, events, BAR access, DMA and interrupts through the daemon provider. Owns: processes.
+#include <algorithm>
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include <farlane/accel.hpp>
+#include <farlane/fabric.hpp>
+
+#include "daemon/process.hpp"
+
+namespace farlane::test {
+namespace {
+
+constexpr const char* kBoth =
+    "[[export]]\nname = \"accel0\"\ndevice = \"accel\"\nmemory = \"64M\"\nthreads = 1\n"
+    "[[export]]\nname = \"nvme0\"\ndevice = \"nvme\"\nsize = \"1M\"\n";
+
+Fabric open(const Daemon& d) {
+    FabricOptions o;
+    o.socket = d.socket();
+    return Fabric::open(o);
+}
+
+Status refused(control::ControlClient& c, const std::string& verb, const control::Json& args,
+               control::Json* extra = nullptr) {
+    try {
+        (void)c.call(verb, args);
+        return Status::ok;
+    } catch (const control::CallError& e) {
+        if (extra != nullptr) *extra = e.extra();
+        return e.status();
+    }
+}
+
+struct PairTest : testing::Test {
+    Pair pair{kBoth};
+    PairTest() { pair.wait_for_functions(2); }
+};
+
+TEST_F(PairTest, ListAndShow) {
+    auto c = pair.initiator.client();
+    const auto shown = c.call("show", {{"name", "accel0"}});
+    EXPECT_EQ(shown.at("config_status"), "ok");
+    ASSERT_EQ(shown.at("config").get<std::string>().size(), 8192U);
+    EXPECT_EQ(shown.at("function").at("state"), "free") << "attached for the look only";
+    const auto vendor = shown.at("function").at("vendor_id").get<unsigned>();
+    char expected[5];
+    std::snprintf(expected, sizeof expected, "%02x%02x", vendor & 0xff, vendor >> 8);
+    EXPECT_EQ(shown.at("config").get<std::string>().substr(0, 4), expected);
+    const auto box = c.call("show", {{"name", "box/nvme0"}, {"attach", false}});
+    EXPECT_TRUE(box.at("config").is_null());
+    control::Json extra;
+    EXPECT_EQ(refused(c, "show", {{"name", "nothing"}}, &extra), Status::not_found);
+    EXPECT_NE(extra.at("message").get<std::string>().find("accel0"), std::string::npos) << "lists what there is";
+    EXPECT_EQ(open(pair.initiator).list().size(), 2U);
+}
+
+TEST_F(PairTest, PersistentAttachmentIsAdoptedAndGivenBack) {
+    auto c = pair.initiator.client();
+    EXPECT_EQ(c.call("attach", {{"name", "nvme0"}, {"persistent", true}}).at("adopted"), false);
+    EXPECT_EQ(c.call("show", {{"name", "nvme0"}}).at("config_status"), "ok");
+    {
+        Fabric fabric = open(pair.initiator);
+        Device device = fabric.attach("nvme0");
+        device.enable();
+        EXPECT_NE(device.read32(0, 8), 0xffffffffU) << "version register";
+        control::Json extra;
+        EXPECT_EQ(refused(c, "detach", {{"name", "nvme0"}}, &extra), Status::busy);
+        ASSERT_EQ(extra.at("holders").size(), 1U);
+        EXPECT_EQ(extra.at("holders")[0].at("pid"), ::getpid());
+        EXPECT_EQ(refused(c, "attach", {{"name", "nvme0"}}), Status::busy);
+        EXPECT_EQ(c.call("show", {{"name", "nvme0"}}).at("config_status"), "ok") << "beside the application";
+    }
+    const auto list = c.call("list").at("functions");
+    const auto nvme = std::ranges::find_if(list, [](const auto& f) { return f.at("name") == "nvme0"; });
+    EXPECT_TRUE(nvme->at("attachment").at("holders").empty());
+    EXPECT_EQ(c.call("attach", {{"name", "nvme0"}}).at("adopted"), true);
+    EXPECT_EQ(refused(c, "detach", {{"name", "nvme0"}, {"force", true}}), Status::ok);
+    EXPECT_EQ(refused(c, "detach", {{"name", "nvme0"}}), Status::not_found);
+}
+
+TEST_F(PairTest, ForcedDetachIsSurpriseRemoval) {
+    Fabric fabric = open(pair.initiator);
+    Device device = fabric.attach("accel0");
+    device.enable();
+    device.write32(2, 0, 7);
+    EXPECT_EQ(device.read32(2, 0), 7U);
+    auto c = pair.initiator.client();
+    EXPECT_EQ(refused(c, "detach", {{"name", "accel0"}, {"force", true}}), Status::ok);
+    try {
+        for (int i = 0; i < 10000; ++i) (void)device.read32(2, 0);
+        FAIL() << "the device is gone";
+    } catch (const Error& e) {
+        EXPECT_EQ(e.status(), Status::device_lost) << e.what();
+    }
+    EXPECT_THROW(device.write32(2, 0, 1), Error);
+    device = Device();
+    device = fabric.attach("accel0");  // and it can be attached again
+    device.enable();
+    EXPECT_NE(device.config_read32(0), 0xffffffffU);
+}
+
+TEST_F(PairTest, EventsArrive) {
+    auto c = pair.initiator.client();
+    c.subscribe();
+    (void)c.call("attach", {{"name", "nvme0"}});
+    bool seen = false;
+    while (const auto e = c.next_event(10s))
+        if ((seen = e->at("kind") == "attached" && e->at("function") == "nvme0")) break;
+    EXPECT_TRUE(seen);
+}
+
+TEST_F(PairTest, BulkAccessAndBounds) {
+    Fabric fabric = open(pair.initiator);
+    Device device = fabric.attach("accel0");
+    device.enable();
+    std::vector<std::byte> data(300'000), back(data.size());
+    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7 + i / 4096);
+    device.write(2, 4097, data);
+    device.read(2, 4097, back);
+    EXPECT_EQ(back, data);
+    DmaBuffer buffer = device.domain().allocate(data.size());
+    std::ranges::copy(data, buffer.data());
+    device.write_from(2, 1 << 20, buffer, 0, data.size());
+    device.flush();
+    std::ranges::fill(back, std::byte{0});
+    device.read(2, 1 << 20, back);
+    EXPECT_EQ(back, data);
+    EXPECT_THROW(device.write32(2, 64 << 20, 1), Error);
+    EXPECT_THROW((void)device.read64(7, 0), Error);
+    EXPECT_THROW((void)device.domain().map(buffer, 1, buffer.size(), DmaDirection::to_device), Error);
+    const auto stats = pair.initiator.client().call("stats");
+    EXPECT_EQ(stats.at("attachments")[0].at("channel").at("malformed"), 0);
+}
+
+// Everything at once: commands, DMA both ways, completion queue in host memory, interrupts.
+TEST_F(PairTest, AcceleratorWorks) {
+    Fabric fabric = open(pair.initiator);
+    Device device = fabric.attach("accel0");
+    {
+        accel::Context context(device);
+        constexpr std::size_t kCount = 50'000;
+        std::vector<float> x(kCount), y(kCount, 1.0F), out(kCount);
+        std::iota(x.begin(), x.end(), 0.0F);
+        auto dx = context.allocate<float>(kCount);
+        auto dy = context.allocate<float>(kCount);
+        context.stream().upload(dx, std::span<const float>(x));
+        context.stream().upload(dy, std::span<const float>(y));
+        context.stream().launch(accel::Axpy{2.0F, accel::View<const float>(dx.view()), dy.view()});
+        context.stream().download(dy, std::span<float>(out));
+        for (std::size_t i = 0; i < kCount; ++i) ASSERT_EQ(out[i], 2.0F * x[i] + 1.0F) << i;
+    }
+    const auto stats = pair.initiator.client().call("stats").at("attachments")[0];
+    EXPECT_GT(stats.at("dma_writes").get<std::uint64_t>(), 0U);
+    EXPECT_EQ(stats.at("dma_refused"), 0);
+    device.detach();
+}
+
+TEST_F(PairTest, DoctorAndTop) {
+    auto c = pair.initiator.client();
+    const auto doctor = c.call("doctor");
+    EXPECT_EQ(doctor.at("peers")[0].at("state"), "open");
+    for (const auto& row : doctor.at("checks")) EXPECT_NE(row.at("status"), "fail") << row.dump();
+    (void)c.call("attach", {{"name", "nvme0"}, {"persistent", true}});
+    EXPECT_EQ(c.call("top").at("rows").size(), 1U);
+    EXPECT_EQ(pair.target.client().call("top").at("rows").size(), 2U);
+    const auto sessions = c.call("stats").at("sessions");
+    ASSERT_EQ(sessions.size(), 1U);
+    EXPECT_EQ(sessions[0].at("drops").at("frame_crc"), 0);
+    (void)c.call("detach", {{"name", "nvme0"}});
+}
+
+TEST_F(PairTest, DeadTargetIsNamed) {
+    pair.target.process().kill();
+    Pair lonely("");
+    lonely.target.process().kill();
+    auto c = lonely.initiator.client();
+    control::Json extra;
+    EXPECT_EQ(refused(c, "list", control::Json::object(), &extra), Status::unreachable);
+    EXPECT_NE(extra.at("message").get<std::string>().find(std::to_string(lonely.port)), std::string::npos);
+}
+
+}  // namespace
+}  // namespace farlane::test
