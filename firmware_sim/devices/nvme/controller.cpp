@@ -27,6 +27,7 @@ Controller::Controller(const ControllerIdentity& identity, State& state, std::un
       runs_(kCommands),
       scratch_(kScratches) {
     for (std::uint32_t i = kCommands; i-- > 0;) slots_.give(i);
+    at_work_.reserve(kCommands);
 }
 
 // Nothing is stored into `state_`: the end of this object is the same to it as a kill.

@@ -180,8 +180,9 @@ private:
     SlotPool slots_;
     StagingPool staging_;
     PostedRing posted_;
-    std::vector<Scratch> scratch_;    // assembled data of commands that need it whole
-    std::uint64_t scratch_used_ = 0;  // bit per element
+    std::vector<std::uint32_t> at_work_;  // of recovery
+    std::vector<Scratch> scratch_;        // assembled data of commands that need it whole
+    std::uint64_t scratch_used_ = 0;      // bit per element
     SlotList stalled_, delayed_, flushing_, zeroing_, events_, deletions_;
     std::array<SlotList, kMaxQueues> ready_;  // executed, by completion queue
     std::uint64_t ready_queues_ = 0;          // which of them are not empty

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <vector>
 
 #include "devices/nvme/controller.hpp"
 
@@ -113,8 +112,8 @@ void Controller::adopt_queues(std::uint64_t released) noexcept {
 
 void Controller::adopt_commands(std::uint64_t released) noexcept {
     Session& s = state_.session;
-    std::vector<std::uint32_t> at_work;
-    at_work.reserve(kCommands);
+    std::vector<std::uint32_t>& at_work = at_work_;
+    at_work.clear();
     for (std::uint32_t slot = kCommands; slot-- > 0;) {
         Command& c = s.commands[slot];
         const SubmissionQueue& q = s.sq[c.sqid < kMaxQueues ? c.sqid : 0];
