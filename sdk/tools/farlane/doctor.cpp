@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include <farlane/uapi/frame.h>
@@ -35,11 +36,12 @@ Check dpdk_check(const Json& report) {
         kinds += (kinds.empty() ? "" : " ") + k.get<std::string>();
         loaded = loaded || k.get<std::string>().rfind("dpdk", 0) == 0;
     }
-    if (loaded) return {"ports", Verdict::ok, kinds, ""};
+    if (loaded) return {"port kinds", Verdict::ok, kinds, ""};
     if (flag_of(build, "dpdk"))
-        return {"ports", Verdict::warn, kinds + ": built with DPDK, but the plug-in is not found",
+        return {"port kinds", Verdict::warn, kinds + ": built with DPDK, but the plug-in is not found",
                 "install libfarlane-port-dpdk.so beside the libraries"};
-    return {"ports", Verdict::warn, kinds + ": built without DPDK", "for the dpdk: ports build with -DFARLANE_DPDK=ON"};
+    return {"port kinds", Verdict::warn, kinds + ": built without DPDK",
+            "for the dpdk: ports build with -DFARLANE_DPDK=ON"};
 }
 
 /// Adds farlaned's own checks; the reason when it does not answer.
@@ -59,7 +61,7 @@ std::optional<Error> check_daemon(const Context& c, std::vector<Check>& checks) 
                                   text_of(row, "hint")});
         return std::nullopt;
     } catch (const Error& e) {
-        checks.push_back({"farlaned", Verdict::fail, e.what(),
+        checks.push_back({"farlaned", Verdict::fail, without_sentence(e.what(), e.status()),
                           "start it: systemctl start farlaned, or farlaned --config FILE; another socket: --socket"});
         return e;
     }
@@ -87,7 +89,12 @@ void print_checks(const Context& c, const std::vector<Check>& checks, bool fine)
 int run_doctor(const Context& c) {
     std::vector<Check> checks;
     const std::optional<Error> unreachable = check_daemon(c, checks);
-    for (Check& k : check_host({})) checks.push_back(std::move(k));
+    // What farlaned says of its own process counts more than what this one sees.
+    const auto known = [&checks](const std::string& name) {
+        return std::any_of(checks.begin(), checks.end(), [&name](const Check& k) { return k.name == name; });
+    };
+    for (Check& k : check_host({}))
+        if (!known(k.name)) checks.push_back(std::move(k));
     bool fine = true;
     for (const Check& k : checks) fine = fine && k.verdict != Verdict::fail;
     print_checks(c, checks, fine);

@@ -22,7 +22,8 @@ const Json& holders_of(const Json& extra) {
     return part_of(extra, "holders");
 }
 
-int report(std::ostream& err, bool json, Status status, const std::string& text, const Json& extra = Json::object()) {
+int report(std::ostream& err, bool json, Status status, const std::string& what, const Json& extra = Json::object()) {
+    const std::string text = without_sentence(what, status);
     const int code = status_exit_code(status) == 0 ? 1 : status_exit_code(status);
     if (json) {
         Json error{{"status", status_name(status)}, {"text", text}, {"exit_code", code}};
@@ -49,6 +50,12 @@ int run_verb(const Arguments& arguments, std::ostream& out, bool json) {
 }
 
 }  // namespace
+
+std::string without_sentence(std::string text, Status status) {
+    const std::string tail = ": " + std::string(status_text(status));
+    if (text.size() > tail.size() && text.ends_with(tail)) text.resize(text.size() - tail.size());
+    return text;
+}
 
 Json Context::call(const std::string& verb, Json args) const {
     control::ControlClient client = connect();
