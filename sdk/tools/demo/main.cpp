@@ -53,7 +53,8 @@ void show_functions(Fabric& fabric, Report& report) {
         line += " " + f.name + " (" + f.model + (f.target.empty() ? "" : ", at " + f.target) + ")";
         list.push_back({{"name", f.name}, {"model", f.model}, {"target", f.target}});
     }
-    report.result(list.empty() ? line + " none" : line, "functions", std::move(list));
+    if (list.empty()) line += " none";
+    report.result(line, "functions", std::move(list));
 }
 
 Picture input_picture(const Settings& s) {
