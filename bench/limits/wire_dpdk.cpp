@@ -21,7 +21,7 @@ std::string device(const std::string& medium, int end, const std::string& socket
         return "net_memif0,bsize=10240,rsize=8,socket-abstract=no,socket=" + socket +
                (end == 0 ? ",role=server" : ",role=client");
     if (end == 0) return "net_vhost0,queues=1,iface=" + socket;
-    return "net_virtio_user0,queues=1,queue_size=256,path=" + socket;
+    return "net_virtio_user0,queues=1,queue_size=256,packed_vq=1,path=" + socket;
 }
 
 void start_eal(const std::string& vdev) {

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "port_test_util.hpp"
+#include "veth.hpp"
 
 extern char** environ;
 
@@ -91,6 +92,31 @@ bool PeerProcess::stop() {
     return gone && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+int run_again(const std::vector<std::string>& arguments, std::string& output) {
+    int out[2];
+    if (::pipe(out) != 0) throw std::runtime_error("pipe");
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::dup2(out[1], STDOUT_FILENO);
+        ::dup2(out[1], STDERR_FILENO);
+        ::close(out[0]);
+        ::close(out[1]);
+        std::vector<char*> argv = {const_cast<char*>("transport-test")};
+        for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
+        argv.push_back(nullptr);
+        ::execve("/proc/self/exe", argv.data(), environ);
+        ::_exit(127);
+    }
+    ::close(out[1]);
+    char text[512];
+    for (ssize_t n = 0; (n = ::read(out[0], text, sizeof text)) > 0;) output.append(text, static_cast<std::size_t>(n));
+    ::close(out[0]);
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 int run_peer(const std::vector<std::string>& arguments) {
     const int commands = std::stoi(arguments.at(2)), reply = std::stoi(arguments.at(3));
     auto port = open_port(arguments.at(1));
@@ -108,6 +134,7 @@ int run_peer(const std::vector<std::string>& arguments) {
 int main(int argc, char** argv) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     if (!arguments.empty() && arguments[0] == "--port-peer") return farlane::transport::test::run_peer(arguments);
+    if (!arguments.empty() && arguments[0] == "--veth") return farlane::transport::test::run_veth(arguments.at(1));
     ::testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();
 }

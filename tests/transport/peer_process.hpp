@@ -32,6 +32,10 @@ private:
     int commands_ = -1;
 };
 
+/// Runs this program again with `arguments`; its exit code, and what it printed. For tests that
+/// need a process of their own, such as one in another network namespace.
+[[nodiscard]] int run_again(const std::vector<std::string>& arguments, std::string& output);
+
 /// The child's main. Its arguments: --port-peer URL COMMAND_FD REPLY_FD.
 [[nodiscard]] int run_peer(const std::vector<std::string>& arguments);
 

@@ -22,8 +22,9 @@ namespace {
 
 // A receive ring, a transmit ring, what the lane may hold of each, and the lane's cache.
 constexpr unsigned kPoolBuffers = 1535, kPoolCache = 256;
-constexpr unsigned kPrivateBytes = 64;     // the sender's address
-constexpr std::uint32_t kSlackBytes = 64;  // virtio's own header and the alignment of odd devices
+constexpr unsigned kXdpPoolBuffers = 8191;  // its rings are of 2,048 and filled at once
+constexpr unsigned kPrivateBytes = 64;      // the sender's address
+constexpr std::uint32_t kSlackBytes = 64;   // virtio's own header and the alignment of odd devices
 static_assert(sizeof(Address) <= kPrivateBytes);
 
 }  // namespace
@@ -78,8 +79,10 @@ Result<bool> DpdkPort::make_pool() {
     const std::string name = "farlane-" + std::to_string(number++);
     const std::uint32_t frame_bytes =
         info_.point_to_point ? static_cast<std::uint32_t>(kMaxFrameBytes) : info_.max_frame_bytes;
-    const std::uint32_t room = RTE_PKTMBUF_HEADROOM + kHeaderBytes + frame_bytes + kSlackBytes;
-    pool_ = ::rte_pktmbuf_pool_create(name.c_str(), kPoolBuffers, kPoolCache, kPrivateBytes,
+    const std::uint32_t room =
+        RTE_PKTMBUF_HEADROOM + std::max(kHeaderBytes + frame_bytes + kSlackBytes, spec_.buffer_bytes);
+    const bool af_xdp = info_.kind == "dpdk:af_xdp";
+    pool_ = ::rte_pktmbuf_pool_create(name.c_str(), af_xdp ? kXdpPoolBuffers : kPoolBuffers, kPoolCache, kPrivateBytes,
                                       static_cast<std::uint16_t>(std::max(room, 2048u)), 0);
     if (pool_ == nullptr)
         return {Status::no_memory,

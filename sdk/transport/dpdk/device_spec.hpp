@@ -47,9 +47,13 @@ struct DeviceSpec {
     Meeting meeting = Meeting::none;
     std::string socket;                      ///< path of the socket of vhost, virtio_user and memif
     bool listens = false;                    ///< this side makes the socket
+    std::uint32_t buffer_bytes = 0;          ///< what the driver wants a buffer to hold at least
     [[nodiscard]] std::string kind() const;  ///< "dpdk:vhost"
     [[nodiscard]] std::string text(const Arguments& with) const;
 };
+
+/// Completes the arguments of a driver whose rings depend on the size of frames.
+void fit_frames(DeviceSpec& spec, std::uint32_t frame_bytes);
 
 /// Parses "NAME[,ARG=VALUE...]". Failures list the drivers, or name the missing argument.
 [[nodiscard]] Result<DeviceSpec> parse_device(const std::string& body, const Query& query);

@@ -68,7 +68,11 @@ std::size_t DpdkPort::rx_burst(std::span<RxFrame> frames) noexcept {
                   early_.begin() + static_cast<std::ptrdiff_t>(early_count_), early_.begin());
         early_count_ -= n;
     } else {
-        n = receive(buffers.data(), most);
+        // vhost takes as many buffers from the pool as it is asked for before it looks whether there
+        // are frames: ask for few while there are few, so that a lone frame is seen sooner
+        const std::size_t ask = std::min<std::size_t>(most, rx_ask_);
+        n = receive(buffers.data(), ask);
+        rx_ask_ = n == ask ? std::min(kBurst, rx_ask_ * 4) : std::max(1u, rx_ask_ / 2);
     }
     std::size_t good = 0;
     for (std::size_t i = 0; i < n; ++i) good += accept(buffers[i], frames[good]);

@@ -82,6 +82,7 @@ private:
     std::uint32_t kept_head_ = 0, kept_count_ = 0, handed_out_ = 0;
     std::array<rte_mbuf*, kBurst> early_{};  // received by arm()
     std::size_t early_count_ = 0;
+    std::uint32_t rx_ask_ = 1;  // how many frames the next burst asks for
 
     Gate gate_;
     std::atomic<bool> link_up_{false};

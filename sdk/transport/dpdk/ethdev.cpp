@@ -50,10 +50,10 @@ int EthDevice::start(rte_mempool* pool, std::uint32_t frame_bytes) {
     rte_eth_conf conf{};
     conf.intr_conf.rxq = interrupts_ ? 1 : 0;
     const std::uint32_t mtu = frame_bytes + kHeaderBytes - kEthernetBytes;
-    // memif says a maximum of 1518 and carries what fits its buffers: there the MTU stays 0.
-    const bool memif = name_.starts_with("net_memif");
-    const bool states_mtu = !memif && info.max_mtu >= mtu;
-    conf.rxmode.mtu = memif ? 0 : states_mtu ? mtu : RTE_ETHER_MTU;
+    // memif and af_packet state a maximum of 1518 and carry what fits their buffers: not asked, they
+    // do not refuse.
+    const bool can_say = info.max_mtu >= mtu && info.max_rx_pktlen >= mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+    conf.rxmode.mtu = can_say ? mtu : 0;
     if (int rc = ::rte_eth_dev_configure(id_, 1, 1, &conf); rc != 0) return rc;
     std::uint16_t rx = kDescriptors, tx = kDescriptors;
     if (int rc = ::rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx, &tx); rc != 0) return rc;

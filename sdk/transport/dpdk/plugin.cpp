@@ -47,11 +47,13 @@ OpenedPort open(const PortUrl& url, Query& query) {
     if (mtu > most && !spec->pci)
         return query.fail(spec->name + " carries frames of up to " + std::to_string(most) + " bytes here",
                           Status::limit);
+    const std::uint32_t frame_bytes = mtu == 0 ? most : static_cast<std::uint32_t>(mtu);
+    fit_frames(*spec, frame_bytes);
     if (auto started = start_eal(eal, spec->pci ? spec->name : ""); !started)
         return query.fail(started.failure().detail, started.status());
     if (auto loaded = load_driver(spec->traits->library); !loaded)
         return query.fail(loaded.failure().detail, loaded.status());
-    auto port = DpdkPort::open(std::move(*spec), mtu == 0 ? most : static_cast<std::uint32_t>(mtu), url.text);
+    auto port = DpdkPort::open(std::move(*spec), frame_bytes, url.text);
     if (!port) return query.fail(port.failure().detail, port.status());
     return port;
 }
