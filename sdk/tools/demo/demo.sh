@@ -162,7 +162,11 @@ start_udp() {
 }
 
 # Why the daemons are not there, in one line.
-reason() { grep -hiE 'error|fail|cannot|can not' "$dir"/*.log 2>/dev/null | tail -n 1 || echo "no answer in time"; }
+reason() {
+    local line
+    line=$(grep -hE '^farlaned: |\[error\]' "$dir"/*.log 2>/dev/null | tail -n 1 || true)
+    echo "${line:-no answer in time}"
+}
 
 say "starting a target (accel0, nvme0) and an initiator"
 linked=no
@@ -173,7 +177,7 @@ if [ "$port" != udp ]; then
         why=$(reason)
         stop_daemons
         [ "$port" = auto ] || { echo "demo.sh: no link over DPDK: $why" >&2; exit 1; }
-        echo "DPDK is not usable here (${why:-no answer in time}); going on with UDP"
+        echo "DPDK is not usable here ($why); going on with UDP"
         mkdir -p "$dir/dpdk" && mv "$dir"/*.log "$dir/dpdk/"
         rm -rf "$dir"/*.state "$dir"/*.sock
     fi
