@@ -36,6 +36,8 @@ public:
     /// Session silent (`unbind` false) or gone; lost when `deadline` passes.
     void down(Time deadline, bool unbind, const std::string& why) noexcept;
     void up() noexcept;
+    /// A clean stop: the next life of this daemon takes the attachment up from its memory.
+    void leave() noexcept { left_ = true; }
     void lose(const std::string& why) noexcept;
 
     // Attachment
@@ -100,6 +102,7 @@ private:
     std::uint32_t vectors_ = 0;
     AttachmentState state_ = AttachmentState::attaching;
     Time deadline_ = kNever;
+    bool left_ = false;
     bool adopted_ = false;  ///< records that were not released are forgotten here
 };
 

@@ -42,7 +42,7 @@ Grip::Grip(Lane& lane, PeerId peer, std::string name, proto::FunctionMemory& mem
 Grip::~Grip() {
     sink_ = nullptr;
     if (session_ != nullptr && function_) session_->unbind(*function_, Status::ok, lane_.now());
-    if (state_ != AttachmentState::lost) memory_.in_use = 0;  // else it may be a later attachment's
+    if (state_ != AttachmentState::lost && !left_) memory_.in_use = 0;  // lost: it may be a later attachment's
 }
 
 Status Grip::start(proto::Session& s, const proto::AttachReply& r, const std::string& target) {

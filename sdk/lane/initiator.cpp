@@ -158,6 +158,7 @@ void Initiator::close(bool keep) noexcept {
     for (auto& g : grips_)
         if (!keep && g->session() != nullptr) g->session()->send_detach(0, g->handle(), Status::ok);
     if (!keep) grips_.clear();
+    for (auto& g : grips_) g->leave();
     for (auto& p : peers_) {
         if (p->session == nullptr) continue;
         auto& s = *p->session;
