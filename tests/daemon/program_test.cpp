@@ -113,7 +113,8 @@ TEST(Program, HangupAppliesExports) {
     auto c = d.client();
     const auto names = [&] {
         std::string all;
-        for (const auto& e : c.call("stats").at("exports")) all += e.at("name").get<std::string>() + " ";
+        const auto stats = c.call("stats");
+        for (const auto& e : stats.at("exports")) all += e.at("name").get<std::string>() + " ";
         return all;
     };
     const auto become = [&](const std::string& wanted) {
