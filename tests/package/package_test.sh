@@ -44,6 +44,11 @@ for file in bin/farlane bin/farlaned bin/fldump share/man/man1/farlane.1 share/m
     [ -s "$prefix/$file" ] || fail "$file is not installed"
 done
 
+step "the examples' configurations are valid"
+for config in target initiator; do
+    "$prefix/bin/farlaned" --check "$prefix/share/doc/farlane/examples/$config.toml"
+done
+
 step "find_package"
 cmake -S "$source/docs/examples/hello-fabric" -B "$dir/example" -DCMAKE_PREFIX_PATH="$prefix" \
     -DCMAKE_BUILD_TYPE=Release >"$dir/example.log" 2>&1
@@ -98,6 +103,12 @@ for name in target initiator; do
     pids+=($!)
 done
 wait_for "$dir/initiator.sock"
+
+step "the DPDK plug-in is found where it was installed"
+if [ -e "$build/lib/libfarlane-port-dpdk.so" ]; then
+    "$prefix/bin/farlane" --socket "$dir/target.sock" doctor -o json >"$dir/doctor.json" || true
+    grep -q '"detail": ".*dpdk' "$dir/doctor.json" || { cat "$dir/doctor.json"; fail "farlaned does not find its plug-in"; }
+fi
 
 step "examples over both providers"
 export LD_LIBRARY_PATH=$lib

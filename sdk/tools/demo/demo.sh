@@ -64,6 +64,9 @@ on_exit() {
     stop_daemons
     if [ "$finished" = yes ]; then
         rm -rf "$dir"
+    elif [ $code -eq 130 ] || [ $code -eq 143 ]; then
+        echo "demo.sh: stopped, and both daemons with it" >&2
+        rm -rf "$dir"
     else
         [ $code -ne 0 ] || code=1
         echo "demo.sh: did not finish; logs are in $dir" >&2
