@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include <farlane/status.hpp>
 #include <farlane/uapi/frame.h>
+#include <farlane/status.hpp>
 
 namespace farlane::backend {
 
@@ -74,7 +74,10 @@ public:
                              std::uint8_t enables) noexcept = 0;
     /// Host address of a BAR that is plain memory (an aperture): relaxed writes are copied
     /// there by the target, bar_write is not called for them. Empty = not plain memory.
-    [[nodiscard]] virtual std::span<std::byte> bar_memory(unsigned bar) noexcept { (void)bar; return {}; }
+    [[nodiscard]] virtual std::span<std::byte> bar_memory(unsigned bar) noexcept {
+        (void)bar;
+        return {};
+    }
 
     // --- life
     /// An initiator attached. `port` is valid until detached().
@@ -86,7 +89,11 @@ public:
     /// This device came back from memory that outlived the daemon (see Memory) and is attached as
     /// before; `released` = highest write sequence the host has released. False = its state is
     /// gone: the target reports device_reset.
-    virtual bool restored(HostPort& port, std::uint64_t released) noexcept { (void)port; (void)released; return false; }
+    virtual bool restored(HostPort& port, std::uint64_t released) noexcept {
+        (void)port;
+        (void)released;
+        return false;
+    }
 
     // --- work
     /// Called on every turn of the lane while work is pending. True = did something.
@@ -106,7 +113,8 @@ public:
     virtual ~Memory() = default;
     /// `bytes` of zeroed memory named `what`, or what an earlier life left under that name when it
     /// had the same size (`fresh` = false). Page-aligned; valid as long as this object.
-    [[nodiscard]] virtual Result<std::span<std::byte>> region(const std::string& what, std::size_t bytes, bool& fresh) = 0;
+    [[nodiscard]] virtual Result<std::span<std::byte>> region(const std::string& what, std::size_t bytes,
+                                                              bool& fresh) = 0;
 };
 
 /// Memory of this process only: nothing outlives it.
@@ -117,8 +125,8 @@ public:
 /// What a configuration says of a device: `kind` and its keys as text.
 struct DeviceConfig {
     std::string name;
-    std::string kind;                                            ///< "nvme", "accel"
-    std::vector<std::pair<std::string, std::string>> options;    ///< checked by the factory
+    std::string kind;                                          ///< "nvme", "accel"
+    std::vector<std::pair<std::string, std::string>> options;  ///< checked by the factory
 };
 
 /// Makes a device. Errors name the key and list what is valid.
