@@ -11,8 +11,8 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
-#include <CLI/CLI.hpp>
 
+#include "cli/parse.hpp"
 #include "daemon/event_loop.hpp"
 #include "daemon/lock_file.hpp"
 #include "daemon/notify.hpp"
@@ -24,7 +24,6 @@ using namespace farlane::daemon;
 
 namespace {
 
-constexpr const char* kDefaultConfig = "/etc/farlane/farlaned.toml";
 constexpr std::chrono::milliseconds kBellCheck{200};
 
 int fail(const Failure& f) {
@@ -153,23 +152,18 @@ int run(const Config& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("farlaned: carries PCIe transactions between this host and remote devices", "farlaned");
-    std::string config_file = kDefaultConfig, check_file;
-    bool print_defaults = false;
-    app.add_option("--config", config_file, "Configuration file (docs/configuration.md)")->capture_default_str();
-    app.add_option("--check", check_file, "Check a configuration file and end");
-    app.add_flag("--print-defaults", print_defaults, "Print a configuration file with every key and end");
-    app.set_version_flag("--version", std::string("farlaned ") + kVersion);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? 0 : status_exit_code(Status::invalid);
+    const cli::Parsed parsed = cli::parse(cli::farlaned_program(), argc, argv);
+    if (!parsed.arguments) {
+        if (parsed.exit_code != 0) return fail({Status::invalid, parsed.text});
+        std::cout << parsed.text;
+        return 0;
     }
-    if (print_defaults) {
+    const std::string check_file = parsed.arguments->get("--check");
+    if (parsed.arguments->has("--print-defaults")) {
         std::cout << default_config();
         return 0;
     }
-    auto config = read_config(check_file.empty() ? config_file : check_file);
+    auto config = read_config(check_file.empty() ? parsed.arguments->get("--config") : check_file);
     if (!config.ok()) return fail(config.failure());
     if (!check_file.empty()) {
         std::cout << check_file << ": valid\n";

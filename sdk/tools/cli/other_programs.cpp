@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: nothing. Hands on: the definitions of farlaned, fldump and farlane-demo.
-// Owns: nothing. tests/cli runs each program's --help and compares it with its definition.
+// Owns: nothing. Each of them parses its command line with it.
 #include "cli/program.hpp"
 
 namespace farlane::cli {
