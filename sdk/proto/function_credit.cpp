@@ -81,7 +81,7 @@ bool FunctionCore::write_credit(FrameFill& f) noexcept {
     untold_bytes = 0;
     credit_due = false;
     credit_deadline = kNever;
-    f.add({++credit_serial, memory.index, binding, RefKind::credit, GranuleRun{}});
+    f.add({RefKind::credit, ++credit_serial, memory.index, binding});
     return true;
 }
 

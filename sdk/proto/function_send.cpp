@@ -26,7 +26,7 @@ std::size_t part_bytes(const FrameFill& f, TlpType type, std::size_t bytes) noex
 }  // namespace
 
 void FunctionCore::note(FrameFill& f, RefKind kind, std::uint64_t sequence, GranuleRun run, bool resend) noexcept {
-    f.add({sequence, memory.index, binding, kind, run});
+    f.add({kind, sequence, memory.index, binding, run});
     const auto c = static_cast<unsigned>(kind);  // the first three kinds are the classes
     ++counters.sent[c];
     if (resend) ++counters.resent[c];
@@ -123,21 +123,21 @@ bool FunctionCore::fill(FrameFill& f) noexcept {
 }
 
 void FunctionCore::acked(const RecordRef& ref) noexcept {
-    switch (ref.kind) {
-        case RefKind::posted: posted_out.acked(ref.sequence, ref.run); break;
-        case RefKind::non_posted: requests_out.acked(ref.sequence); break;
-        case RefKind::completion: completions_out.acked(ref.sequence, ref.run); break;
+    switch (ref.kind()) {
+        case RefKind::posted: posted_out.acked(ref.sequence(), ref.run()); break;
+        case RefKind::non_posted: requests_out.acked(ref.sequence()); break;
+        case RefKind::completion: completions_out.acked(ref.sequence(), ref.run()); break;
         default: break;
     }
 }
 
 void FunctionCore::lost(const RecordRef& ref) noexcept {
-    switch (ref.kind) {
-        case RefKind::posted: posted_out.lost(ref.sequence, ref.run); break;
-        case RefKind::non_posted: requests_out.lost(ref.sequence); break;
-        case RefKind::completion: completions_out.lost(ref.sequence, ref.run); break;
+    switch (ref.kind()) {
+        case RefKind::posted: posted_out.lost(ref.sequence(), ref.run()); break;
+        case RefKind::non_posted: requests_out.lost(ref.sequence()); break;
+        case RefKind::completion: completions_out.lost(ref.sequence(), ref.run()); break;
         case RefKind::credit:
-            if (ref.sequence == credit_serial) {
+            if (ref.sequence() == credit_serial) {
                 credit_due = true;
                 session->list_credit(*this);
             }

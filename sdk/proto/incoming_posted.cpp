@@ -10,7 +10,7 @@ namespace farlane::proto {
 
 namespace {
 
-constexpr std::uint32_t kFirstSlots = 64;
+constexpr std::uint32_t kFirstPlaces = 64;
 
 bool same_record(const Tlp& a, const Tlp& b) noexcept {
     return a.type == b.type && a.attr == b.attr && a.byte_enables == b.byte_enables && a.bar == b.bar &&
@@ -23,7 +23,7 @@ PostedIn::PostedIn(std::uint64_t placed, std::uint32_t window, std::uint32_t reo
     : placed_(placed), window_(window), pool_(reorder_bytes) {}
 
 void PostedIn::grow_to(std::uint64_t distance) {
-    std::vector<Slot> more(std::max<std::size_t>(kFirstSlots, std::bit_ceil(distance)));
+    std::vector<Slot> more(std::max<std::size_t>(kFirstPlaces, std::bit_ceil(distance)));
     const std::uint64_t mask = more.size() - 1;
     for (Slot& s : ring_)
         if (s.sequence != 0) more[s.sequence & mask] = s;

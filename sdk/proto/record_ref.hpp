@@ -19,12 +19,29 @@ enum class RefKind : std::uint8_t {
     keepalive,   ///< nothing to resend
 };
 
-struct RecordRef {
-    std::uint64_t sequence = 0;
-    std::uint16_t function = 0;  ///< index in the session
-    std::uint16_t binding = 0;   ///< which binding of that index: older ones are void
-    RefKind kind = RefKind::keepalive;
-    GranuleRun run;
+/// Two words, so that it is stored and copied without waiting for parts of it.
+class RecordRef {
+public:
+    RecordRef() = default;
+    /// `function`: index in the session; `binding`: which binding of that index, older ones are void.
+    constexpr RecordRef(RefKind kind, std::uint64_t sequence, std::uint16_t function = 0, std::uint16_t binding = 0,
+                        GranuleRun run = {}) noexcept
+        : sequence_(sequence),
+          where_(std::uint64_t{function} | std::uint64_t{binding} << 16 |
+                 std::uint64_t{static_cast<std::uint8_t>(kind)} << 32 | std::uint64_t{run.first} << 40 |
+                 std::uint64_t{run.count} << 48) {}
+
+    [[nodiscard]] constexpr std::uint64_t sequence() const noexcept { return sequence_; }
+    [[nodiscard]] constexpr std::uint16_t function() const noexcept { return static_cast<std::uint16_t>(where_); }
+    [[nodiscard]] constexpr std::uint16_t binding() const noexcept { return static_cast<std::uint16_t>(where_ >> 16); }
+    [[nodiscard]] constexpr RefKind kind() const noexcept { return static_cast<RefKind>(where_ >> 32 & 0xff); }
+    [[nodiscard]] constexpr GranuleRun run() const noexcept {
+        return {static_cast<std::uint8_t>(where_ >> 40), static_cast<std::uint8_t>(where_ >> 48)};
+    }
+
+private:
+    std::uint64_t sequence_ = 0;
+    std::uint64_t where_ = std::uint64_t{static_cast<std::uint8_t>(RefKind::keepalive)} << 32;
 };
 static_assert(sizeof(RecordRef) == 16);
 

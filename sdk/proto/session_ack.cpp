@@ -14,18 +14,18 @@ constexpr unsigned kGoodProbesAfterLoss = 3;
 }  // namespace
 
 void SessionCore::delivered(const RecordRef& ref, Path& p, std::uint64_t number) noexcept {
-    switch (ref.kind) {
+    switch (ref.kind()) {
         case RefKind::posted:
         case RefKind::non_posted:
         case RefKind::completion:
             if (FunctionCore* f = function(ref)) f->acked(ref);
             break;
         case RefKind::control:
-            control_out.acked(static_cast<std::uint32_t>(ref.sequence));
+            control_out.acked(static_cast<std::uint32_t>(ref.sequence()));
             control_due = control_due || control_out.has_work();  // its window has moved
             break;
         case RefKind::mtu_probe:
-            p.mtu.arrived(static_cast<std::uint32_t>(ref.sequence));
+            p.mtu.arrived(static_cast<std::uint32_t>(ref.sequence()));
             p.congestion.set_frame_bytes(p.mtu.frame_bytes());
             break;
         case RefKind::keepalive:
@@ -108,7 +108,7 @@ void SessionCore::lost(Path& p, std::uint64_t number, const SentPacket& packet, 
     bool only_probe = true;
     for (unsigned i = 0; i < packet.ref_count; ++i) {
         const RecordRef& ref = p.sent.ref(packet, i);
-        only_probe = only_probe && ref.kind == RefKind::mtu_probe;
+        only_probe = only_probe && ref.kind() == RefKind::mtu_probe;
         resend(ref, p, now);
     }
     if (only_probe) return;
@@ -124,7 +124,7 @@ void SessionCore::lost(Path& p, std::uint64_t number, const SentPacket& packet, 
 
 // Queues what a packet carried once more, unless it has arrived in the meantime.
 void SessionCore::resend(const RecordRef& ref, Path& p, Time now) noexcept {
-    switch (ref.kind) {
+    switch (ref.kind()) {
         case RefKind::posted:
         case RefKind::non_posted:
         case RefKind::completion:
@@ -132,10 +132,10 @@ void SessionCore::resend(const RecordRef& ref, Path& p, Time now) noexcept {
             if (FunctionCore* f = function(ref)) f->lost(ref);
             break;
         case RefKind::control:
-            control_out.lost(static_cast<std::uint32_t>(ref.sequence));
+            control_out.lost(static_cast<std::uint32_t>(ref.sequence()));
             control_due = control_out.has_work();
             break;
-        case RefKind::mtu_probe: p.mtu.probe_lost(static_cast<std::uint32_t>(ref.sequence), now); break;
+        case RefKind::mtu_probe: p.mtu.probe_lost(static_cast<std::uint32_t>(ref.sequence()), now); break;
         case RefKind::keepalive: break;
     }
 }

@@ -112,11 +112,10 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
 }
 
 void SessionCore::write_ack(Path& p, Time now) noexcept {
-    std::array<AckRange, FL_ACK_MAX_RANGES> ranges;
     AckRecord a;
     a.path = p.id;
-    const unsigned count = p.received.report(a, ranges, now);
-    ack_written_ = fill_.writer.ack(a, {ranges.data(), count});
+    const unsigned count = p.received.report(a, ack_ranges_, now);
+    ack_written_ = fill_.writer.ack(a, {ack_ranges_.data(), count});
 }
 
 void SessionCore::write_credits(bool all) noexcept {
@@ -146,7 +145,7 @@ void SessionCore::write_control() noexcept {
         }
         if (!fill_.writer.raw(record)) return;
         control_out.sent(sequence);
-        fill_.add({sequence, 0, 0, RefKind::control, GranuleRun{}});
+        fill_.add({RefKind::control, sequence});
     }
 }
 
@@ -163,7 +162,7 @@ void SessionCore::write_functions() noexcept {
 
 bool SessionCore::write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept {
     if (fill_.refs_full() || !fill_.writer.control(type, 0, fl_control{})) return false;
-    fill_.add({sequence, 0, 0, kind, GranuleRun{}});
+    fill_.add({kind, sequence});
     return true;
 }
 

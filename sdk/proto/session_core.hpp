@@ -47,9 +47,9 @@ public:
         return nullptr;
     }
     [[nodiscard]] FunctionCore* function(const RecordRef& ref) const noexcept {
-        if (ref.function >= functions.size()) return nullptr;
-        FunctionCore* f = functions[ref.function];
-        return f != nullptr && f->binding == ref.binding ? f : nullptr;
+        if (ref.function() >= functions.size()) return nullptr;
+        FunctionCore* f = functions[ref.function()];
+        return f != nullptr && f->binding == ref.binding() ? f : nullptr;
     }
     Status bind(FunctionCore& f, const std::optional<Session::Resume>& resume, Time now) noexcept;
     void forget(FunctionCore& f) noexcept;
@@ -194,6 +194,7 @@ private:
 
     Record record_;  // filled again and again
     FrameFill fill_;
+    std::array<AckRange, FL_ACK_MAX_RANGES> ack_ranges_;
     bool ack_written_ = false;
 };
 

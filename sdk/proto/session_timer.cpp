@@ -89,7 +89,7 @@ void SessionCore::tail_probe(Path& p, Time now) noexcept {
         const SentPacket& packet = p.sent.at(n);
         if (p.sent.resolved(n) || packet.lost) continue;
         for (unsigned i = 0; i < packet.ref_count; ++i)
-            if (p.sent.ref(packet, i).kind == RefKind::non_posted) resend(p.sent.ref(packet, i), p, now);
+            if (p.sent.ref(packet, i).kind() == RefKind::non_posted) resend(p.sent.ref(packet, i), p, now);
     }
 }
 

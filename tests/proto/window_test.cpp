@@ -57,13 +57,13 @@ struct Sender {
     void send(Time now, unsigned refs = 1, bool waited = true) {
         ASSERT_TRUE(w.make_room(refs));
         std::vector<RecordRef> r(refs);
-        for (auto& x : r) x.sequence = w.next();
+        for (auto& x : r) x = RecordRef(RefKind::posted, w.next());
         w.sent(now, 100, r, waited);
     }
     void ack(std::uint64_t low, std::uint64_t high) {
         w.acknowledge(low, high, [&](std::uint64_t n, const SentPacket& p) {
             EXPECT_TRUE(acked.insert(n).second);
-            for (unsigned i = 0; i < p.ref_count; ++i) EXPECT_EQ(w.ref(p, i).sequence, n);
+            for (unsigned i = 0; i < p.ref_count; ++i) EXPECT_EQ(w.ref(p, i).sequence(), n);
         });
     }
     void lose_below(std::uint64_t n) {
