@@ -98,6 +98,7 @@ Step Processor::begin_launch(QueuePair& q) noexcept {
     }
     if (const auto stopped = admit(q)) return *stopped;
     q.active.outcome = {};
+    q.active.began_ns = now_ns();
     start_job(q);
     executor_.launch(job_of(q), request);
     return Step::run;

@@ -96,7 +96,7 @@ Step Processor::begin_record(QueuePair& q) noexcept {
     if (const auto culprit = q.poison.find(true, Object::everything, 0, 1)) return depends(q, *culprit);
     std::uint64_t& reached = context_of(q).events[handle].reached;
     reached = std::max(reached, value);
-    return succeed(q, static_cast<std::uint64_t>(now_ns()));
+    return succeed(q, now_ns());
 }
 
 Step Processor::begin_wait(QueuePair& q) noexcept {

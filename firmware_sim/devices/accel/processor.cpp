@@ -3,6 +3,8 @@
 // Owns: which pair may get on (processor.hpp).
 #include "devices/accel/processor.hpp"
 
+#include <chrono>
+
 namespace farlane::firmware::accel {
 namespace {
 
@@ -23,6 +25,11 @@ Processor::Processor(backend::Executor& executor, DmaEngine& dma, Interrupts& in
       queues_(layout.queues),
       contexts_(kMaxContexts) {
     for (std::uint32_t i = 0; i < layout.queues; ++i) queues_[i].number = i;
+}
+
+std::uint64_t Processor::now_ns() noexcept {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count());
 }
 
 // --- turns
@@ -69,7 +76,6 @@ bool Processor::turn(QueuePair& q) noexcept {
             fetch(q, bytes_at(sq_address(q.number), kSqBytes));
             return true;
         case Stage::begin:
-            a.began_ns = now_ns();
             switch (begin(q)) {
                 case Step::done: a.stage = Stage::finished; return true;
                 case Step::run: a.stage = Stage::running; return true;
@@ -124,7 +130,7 @@ Step Processor::begin(QueuePair& q) noexcept {
         case FL_ACCEL_OP_LAUNCH: return begin_launch(q);
         case FL_ACCEL_OP_EVENT_RECORD: return begin_record(q);
         case FL_ACCEL_OP_EVENT_WAIT: return begin_wait(q);
-        case FL_ACCEL_OP_TIMESTAMP: return succeed(q, static_cast<std::uint64_t>(now_ns()));
+        case FL_ACCEL_OP_TIMESTAMP: return succeed(q, now_ns());
         case FL_ACCEL_OP_QUERY: return begin_query(q);
     }
     return fail(q, FL_ACCEL_REASON_BAD_OPCODE, q.active.command.head.opcode);  // fetch() lets none through
@@ -164,7 +170,7 @@ void Processor::job_done(const backend::JobDone& done) noexcept {
     const bool launch = a.command.head.opcode == FL_ACCEL_OP_LAUNCH;
     a.outcome.reason = done.outcome.reason;
     a.outcome.detail = done.outcome.detail;
-    if (launch) a.outcome.value = static_cast<std::uint64_t>(now_ns() - a.began_ns);
+    if (launch) a.outcome.value = now_ns() - a.began_ns;
     if (!done.outcome.ok()) a.outcome.value = 0;
     if (a.command.head.opcode == FL_ACCEL_OP_FREE) map_.remove(a.command.u.alloc.address.get());
     a.stage = Stage::finished;

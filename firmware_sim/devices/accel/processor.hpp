@@ -158,7 +158,8 @@ private:
     [[nodiscard]] std::span<std::byte> bytes_at(std::uint64_t address, std::uint64_t bytes) const noexcept {
         return executor_.memory().subspan(address - layout_.base_address, bytes);
     }
-    [[nodiscard]] std::int64_t now_ns() const noexcept { return port_ == nullptr ? 0 : port_->now_ns(); }
+    /// Device time. Not the lane's, which stands still during a turn.
+    [[nodiscard]] static std::uint64_t now_ns() noexcept;
     void hurry() noexcept {
         if (port_ != nullptr) port_->hurry();
     }

@@ -36,7 +36,7 @@ struct Active {
     std::uint64_t given = 0;      ///< copies with the host: bytes given to the DMA engine
     std::uint32_t unordered = 0;  ///< of these, transfers that still wait for room
     std::uint32_t reads = 0;      ///< reads in flight
-    std::int64_t began_ns = 0;
+    std::uint64_t began_ns = 0;   ///< LAUNCH: device time
 };
 
 struct QueuePair {
