@@ -108,7 +108,8 @@ proto::Answer Export::on_request(proto::Function&, const proto::Tlp& tlp, std::s
     case proto::TlpType::config_write: status = config_request(tlp, payload, result); break;
     default: status = atomic(tlp, payload, result); break;
     }
-    return proto::Answer::done;
+    // Firmware that hangs gives no answer; the initiator's completion timeout ends the request.
+    return status == Status::pending ? proto::Answer::later : proto::Answer::done;
 }
 
 Status Export::fetch(proto::Function&, std::uint64_t, std::uint32_t, std::uint32_t, std::span<std::byte>) noexcept {
