@@ -24,6 +24,7 @@ help:
 	@echo '                  STAGES="style release fuzz asan tsan nodpdk" picks some of them'
 	@echo '  make test-long  the same with fuzz 60 s each and the long simulations'
 	@echo '  make bench      benchmarks beside the limits of this machine; JSON in bench/results'
+	@echo '                  BENCH_ARGS="--ports vhost --repeats 3" goes to the program'
 	@echo '  make check      static checks: format, cppcheck, shellcheck, style'
 	@echo '  make format     clang-format over all sources'
 	@echo '  make install    install into DESTDIR/PREFIX (PREFIX=$(PREFIX))'
@@ -52,7 +53,8 @@ test-long: setup
 	@bash tests/run.sh --long $(STAGES)
 
 bench: build
-	@bash bench/run.sh --bin $(RELEASE)/bin
+	@mkdir -p bench/results
+	@$(RELEASE)/bench/farlane_bench $(BENCH_ARGS)
 
 check: configure
 	@bash tests/style/static.sh $(RELEASE)
