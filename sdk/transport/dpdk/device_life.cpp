@@ -27,10 +27,15 @@ constexpr unsigned kPrivateBytes = 64;      // the sender's address
 constexpr std::uint32_t kSlackBytes = 64;   // virtio's own header and the alignment of odd devices
 static_assert(sizeof(Address) <= kPrivateBytes);
 
+bool is_link_up(std::uint16_t id) noexcept {
+    rte_eth_link link{};
+    return ::rte_eth_link_get_nowait(id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
 }  // namespace
 
-int DpdkPort::on_link_event(std::uint16_t, rte_eth_event_type, void* port, void*) {
-    static_cast<DpdkPort*>(port)->link_changed();
+int DpdkPort::on_link_event(std::uint16_t id, rte_eth_event_type, void* port, void*) {
+    static_cast<DpdkPort*>(port)->link_changed(id);
     return 0;
 }
 
@@ -150,13 +155,12 @@ void DpdkPort::admit_lane(bool admit) {
 }
 
 bool DpdkPort::device_link_up() {
-    rte_eth_link link{};
-    return ::rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+    return is_link_up(id_);
 }
 
 // On a thread of DPDK. A lane that armed without a peer has to arm again.
-void DpdkPort::link_changed() noexcept {
-    if (spec_.meeting == Meeting::none) link_up_.store(device_link_up());
+void DpdkPort::link_changed(std::uint16_t id) noexcept {
+    if (spec_.meeting == Meeting::none) link_up_.store(is_link_up(id));
     wake_lane();
 }
 

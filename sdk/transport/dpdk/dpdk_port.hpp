@@ -58,8 +58,8 @@ private:
     [[nodiscard]] bool device_link_up() override;
     void take_interrupt(Fd fd) override;
     [[nodiscard]] bool watch(int fd);
-    static int on_link_event(std::uint16_t, rte_eth_event_type, void* port, void*);
-    void link_changed() noexcept;
+    static int on_link_event(std::uint16_t id, rte_eth_event_type, void* port, void*);
+    void link_changed(std::uint16_t id) noexcept;
 
     void adopt_thread() noexcept;
     [[nodiscard]] bool accept(rte_mbuf* m, RxFrame& frame) noexcept;
