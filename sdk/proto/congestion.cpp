@@ -36,7 +36,7 @@ void Congestion::too_slow(const Rtt& rtt, Time now) noexcept {
 // Loss without delay may be a bad cable as well as a short queue: a little is forgiven, much
 // shrinks the window even when the delay says nothing.
 void Congestion::end_epoch(const Rtt& rtt, Time now) noexcept {
-    epoch_end_ = now + rtt.smoothed();
+    epoch_end_ = now + std::max<Duration>(rtt.smoothed(), std::chrono::microseconds(100));
     const std::uint64_t all = acked_bytes_ + lost_bytes_;
     if (lost_bytes_ * 2 > all) {
         shrink_to(window_ / 2);

@@ -103,7 +103,9 @@ Status FunctionCore::request(const Tlp& tlp, std::span<const std::byte> operand,
     requests_out.commit(slot, now);
     memory.next[FL_CLASS_NON_POSTED] = requests_out.next();
     ++counters.submitted[FL_CLASS_NON_POSTED];
-    if (first && session != nullptr) session->arm_functions(now + completion_timeout());
+    // The exact deadline is needed only when the timer might be too late for it.
+    if (first && session != nullptr && session->functions_timer > now + limits.completion_timeout)
+        session->arm_functions(now + completion_timeout());
     mark_ready();
     return Status::ok;
 }
@@ -182,7 +184,7 @@ bool Function::adopted() const noexcept {
 }
 
 void Function::hurry() noexcept {
-    if (state_->session != nullptr && !posted_drained()) state_->session->ask_release = true;
+    if (state_->session != nullptr && !posted_drained()) state_->session->due |= kDueKeepalive;
 }
 
 Time Function::next_timer() const noexcept {

@@ -62,7 +62,7 @@ void FunctionCore::progressed(Time now) noexcept {
     session->list_credit(*this);
     if (credit_is_due()) {
         credit_due = true;
-        session->credit_due = true;
+        session->due |= kDueCredit;
         return;
     }
     const bool posted = posted_in.placed() != told.released[kPosted];

@@ -50,7 +50,8 @@ std::size_t build_single(std::span<std::byte> out, std::uint32_t session, PathId
 }  // namespace
 
 void SessionCore::start_hello(Path& p) noexcept {
-    p.hello_due = cold_due = true;
+    p.hello_due = true;
+    due |= kDueHello;
 }
 
 // The answer goes out again for every hello that is repeated.
@@ -61,7 +62,8 @@ void SessionCore::accept_hello(const Hello& h, Path& p, Time now) noexcept {
     peer.keepalive = std::max<Duration>(peer.keepalive, std::chrono::milliseconds(1));
     p.mtu.peer_limit(h.max_frame_bytes);
     p.congestion.set_frame_bytes(p.mtu.frame_bytes());
-    p.hello_due = cold_due = true;
+    p.hello_due = true;
+    due |= kDueHello;
     arm(now);
     if (state != SessionState::idle) return;
     state = version != 0 ? SessionState::hello : SessionState::closed;
@@ -131,7 +133,8 @@ bool SessionCore::on_hello_ack(const fl_control_hello& h, Path& p, Time now) noe
     p.mtu.peer_limit(h.max_frame_bytes.get());
     p.congestion.set_frame_bytes(p.mtu.frame_bytes());
     path_is_up(p, now);
-    p.keepalive_due = true;  // the peer is open, and knows the path, with our first frame
+    p.keepalive_due = true;
+    due |= kDuePath;  // the peer is open, and knows the path, with our first frame
     if (first) enter(SessionState::open, Status::ok);
     return true;
 }

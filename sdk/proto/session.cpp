@@ -45,14 +45,13 @@ void SessionCore::enter(SessionState next, Status reason) noexcept {
 
 void SessionCore::close(Status reason, bool say_goodbye) noexcept {
     if (state == SessionState::closed) return;
-    goodbye_due = say_goodbye && peer_session != 0;
-    cold_due = goodbye_due;
-    control_due = credit_due = tell_all = ask_release = false;
+    due = say_goodbye && peer_session != 0 ? std::uint32_t{kDueGoodbye} : 0u;
     enter(SessionState::closed, reason);
 }
 
 Path& SessionCore::make_path(PathId id, const PathConfig& path_config, Time now) {
     paths.push_back(std::make_unique<Path>(id, path_config, config.packet_window, now));
+    single = paths.size() == 1 ? paths.front().get() : nullptr;
     arm(now);
     return *paths.back();
 }
@@ -85,10 +84,11 @@ void SessionCore::forget(FunctionCore& f) noexcept {
 
 void SessionCore::quarantine(FunctionCore& f) noexcept {
     quarantined.push_back(f);
-    ask_release = true;  // a keep-alive: whether the peer is there should be known soon
+    due |= kDueKeepalive;  // a keep-alive: whether the peer is there should be known soon
 }
 
 Duration SessionCore::smoothed_rtt() const noexcept {
+    if (single != nullptr) return single->usable() ? single->rtt.smoothed() : Duration{};
     Duration longest{};
     for (const auto& p : paths)
         if (p->usable()) longest = std::max(longest, p->rtt.smoothed());

@@ -14,75 +14,91 @@ constexpr unsigned kGoodProbesAfterLoss = 3;
 }  // namespace
 
 void SessionCore::delivered(const RecordRef& ref, Path& p, std::uint64_t number) noexcept {
+    if (ref.kind() > RefKind::completion) [[unlikely]]
+        return delivered_rare(ref, p, number);
+    if (FunctionCore* f = function(ref)) f->acked(ref);
+}
+
+void SessionCore::delivered_rare(const RecordRef& ref, Path& p, std::uint64_t number) noexcept {
     switch (ref.kind()) {
-        case RefKind::posted:
-        case RefKind::non_posted:
-        case RefKind::completion:
-            if (FunctionCore* f = function(ref)) f->acked(ref);
-            break;
         case RefKind::control:
             control_out.acked(static_cast<std::uint32_t>(ref.sequence()));
-            control_due = control_due || control_out.has_work();  // its window has moved
+            if (control_out.has_work()) due |= kDueControl;  // its window has moved
             break;
         case RefKind::mtu_probe:
             p.mtu.arrived(static_cast<std::uint32_t>(ref.sequence()));
             p.congestion.set_frame_bytes(p.mtu.frame_bytes());
+            due |= kDueMtu;
             break;
         case RefKind::keepalive:
             if (p.state != PathState::dead || number < p.dead_since_packet) break;
-            if (++p.good_probes >= p.good_probes_needed)
+            if (++p.good_probes >= p.good_probes_needed) {
                 p.state = PathState::up;
-            else
+                arm(p.last_heard);
+            } else {
                 p.keepalive_due = true;
+                due |= kDuePath;
+            }
             break;
-        case RefKind::credit: break;
+        default: break;
     }
 }
 
+void SessionCore::packet_acked(const AckRecord& a, Path& p, std::uint64_t number, const SentPacket& packet, Acked& sum,
+                               Time now) noexcept {
+    ++sum.packets;
+    if (packet.lost) [[unlikely]] {
+        // Late, not lost: from now on that much reordering is waited for.
+        const std::uint64_t distance = p.sent.largest_acked() - number + 1;
+        p.reorder_threshold =
+            static_cast<unsigned>(std::clamp<std::uint64_t>(distance, p.reorder_threshold, kMaxReorderThreshold));
+    } else {
+        sum.bytes += packet.bytes;
+    }
+    if (number == a.largest) {
+        const Duration all = now - packet.sent;
+        const Duration hold(a.hold_ns);
+        p.rtt.sample(all > hold ? all - hold : all, now);
+        sum.sampled = true;
+    }
+    if (packet.bytes > FL_FRAME_BASE_BYTES) {
+        p.mtu.large_arrived(packet.bytes);
+        p.largest_large_acked = std::max(p.largest_large_acked, number);
+    }
+    for (unsigned i = 0; i < packet.ref_count; ++i) delivered(p.sent.ref(packet, i), p, number);
+}
+
 void SessionCore::on_ack(const AckRecord& a, Time now) noexcept {
-    Path* found = path(a.path);
-    if (found == nullptr || a.largest >= found->sent.next()) [[unlikely]] {
+    Path* p = path(a.path);
+    if (p == nullptr || a.largest >= p->sent.next()) [[unlikely]] {
         counters.drop(Drop::ack_impossible);
         close(Status::protocol, true);
         return;
     }
-    Path& p = *found;
+    if (a.largest >= p->sent.oldest()) on_ranges(a, *p, now);
+}
+
+void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
     const std::uint64_t in_flight = p.sent.in_flight_bytes();
-    std::uint64_t acked_bytes = 0;
-    unsigned acked_packets = 0;
-    bool sampled = false;
-    a.for_each_run([&](std::uint64_t low, std::uint64_t high) {
-        if (high < p.sent.oldest()) return;
-        p.sent.acknowledge(low, high, [&](std::uint64_t number, const SentPacket& packet) {
-            ++acked_packets;
-            if (packet.lost) [[unlikely]] {
-                // Late, not lost: from now on that much reordering is waited for.
-                const std::uint64_t distance = p.sent.largest_acked() - number + 1;
-                p.reorder_threshold = static_cast<unsigned>(
-                    std::clamp<std::uint64_t>(distance, p.reorder_threshold, kMaxReorderThreshold));
-            } else {
-                acked_bytes += packet.bytes;
-            }
-            if (number == a.largest) {
-                const Duration all = now - packet.sent;
-                const Duration hold(a.hold_ns);
-                p.rtt.sample(all > hold ? all - hold : all, now);
-                sampled = true;
-            }
-            if (packet.bytes > FL_FRAME_BASE_BYTES) {
-                p.mtu.large_arrived(packet.bytes);
-                p.largest_large_acked = std::max(p.largest_large_acked, number);
-            }
-            for (unsigned i = 0; i < packet.ref_count; ++i) delivered(p.sent.ref(packet, i), p, number);
+    Acked sum;
+    const auto acked = [&](std::uint64_t number, const SentPacket& packet) {
+        packet_acked(a, p, number, packet, sum, now);
+    };
+    if (a.range_count == 0) [[likely]] {
+        p.sent.acknowledge(a.largest - a.first_length + 1, a.largest, acked);
+    } else {
+        a.for_each_run([&](std::uint64_t low, std::uint64_t high) {
+            if (high >= p.sent.oldest()) p.sent.acknowledge(low, high, acked);
         });
-    });
-    if (acked_packets == 0) return;
+    }
+    if (sum.packets == 0) return;
     p.last_progress = now;
     p.probes = 0;
-    p.window_acked += acked_packets;
-    p.congestion.acknowledged(acked_bytes, in_flight);
-    if (sampled) p.congestion.sampled(p.rtt, now);
-    detect_losses(p, now);
+    p.window_acked += sum.packets;
+    p.congestion.acknowledged(sum.bytes, in_flight);
+    if (sum.sampled) p.congestion.sampled(p.rtt, now);
+    if (p.sent.first_unresolved() < p.sent.largest_acked() || p.loss_deadline != kNever) [[unlikely]]
+        detect_losses(p, now);
     p.sent.retire(now - p.rtt.smoothed() * 3);
 }
 
@@ -133,7 +149,7 @@ void SessionCore::resend(const RecordRef& ref, Path& p, Time now) noexcept {
             break;
         case RefKind::control:
             control_out.lost(static_cast<std::uint32_t>(ref.sequence()));
-            control_due = control_out.has_work();
+            if (control_out.has_work()) due |= kDueControl;
             break;
         case RefKind::mtu_probe: p.mtu.probe_lost(static_cast<std::uint32_t>(ref.sequence()), now); break;
         case RefKind::keepalive: break;
@@ -168,6 +184,7 @@ void SessionCore::kill_path(Path& p, unsigned good_probes_needed, Time now) noex
     p.good_probes_needed = good_probes_needed;
     p.probes = p.probe_frames = 0;
     p.keepalive_due = true;
+    due |= kDuePath;
     p.sent.find_lost(
         p.sent.next(), [](std::uint64_t, const SentPacket&) { return true; },
         [&](std::uint64_t n, const SentPacket& packet) { lost(p, n, packet, now); });

@@ -14,24 +14,16 @@ constexpr unsigned kSmallProbes = 2;  // tail probes after which a probe is of t
 }  // namespace
 
 bool SessionCore::wants_to_send(Time now) const noexcept {
-    if (cold_due) return true;
-    if (!flows()) return false;
-    if (control_due || credit_due || tell_all || ask_release) return true;
-    for (const auto& p : paths) {
-        if (p->ack_now || p->keepalive_due || p->probe_frames != 0) return true;
-        if (!p->usable()) continue;
-        if (!ready.empty() && p->has_room(now)) return true;
-        if (p->mtu.due(now) != 0) return true;
-    }
-    return false;
+    if (due != 0) [[unlikely]]
+        return flows() || (due & kDueCold) != 0;
+    if (ready.empty() || !flows()) return false;
+    if (single != nullptr) return single->usable() && single->has_room(now);
+    return std::any_of(paths.begin(), paths.end(), [&](const auto& p) { return p->usable() && p->has_room(now); });
 }
 
 // The path with the most of its window free; equal ones in turn.
 Path* SessionCore::best_path(Time now, bool with_room) noexcept {
-    if (paths.size() == 1) {
-        Path& p = *paths.front();
-        return p.usable() && (!with_room || p.has_room(now)) ? &p : nullptr;
-    }
+    if (single != nullptr) return single->usable() && (!with_room || single->has_room(now)) ? single : nullptr;
     Path* best = nullptr;
     std::size_t best_index = 0;
     for (std::size_t i = 1; i <= paths.size(); ++i) {
@@ -49,18 +41,21 @@ Path* SessionCore::best_path(Time now, bool with_room) noexcept {
 }
 
 SessionCore::Choice SessionCore::choose(Time now) noexcept {
-    for (const auto& p : paths)
-        if (p->probe_frames != 0) return {p.get(), p->usable()};
-    for (const auto& p : paths)
-        if (p->ack_now || p->keepalive_due) return {p.get(), p->usable() && p->has_room(now)};
+    if ((due & kDuePath) != 0) {
+        for (const auto& p : paths)
+            if (p->probe_frames != 0) return {p.get(), p->usable()};
+        for (const auto& p : paths)
+            if (p->ack_now || p->keepalive_due) return {p.get(), p->usable() && p->has_room(now)};
+        due &= ~kDuePath;
+    }
     if (!ready.empty())
         if (Path* p = best_path(now, true)) return {p, true};
-    if (control_due || credit_due || tell_all || ask_release) return {best_path(now, false), false};
+    if ((due & kDueRecords) != 0) return {best_path(now, false), false};
     return {};
 }
 
 Session::Built SessionCore::build(std::span<std::byte> out, Time now) noexcept {
-    if (cold_due) [[unlikely]] {
+    if ((due & kDueCold) != 0) [[unlikely]] {
         const Session::Built built = build_cold(out, now);
         if (built.bytes != 0) return built;
     }
@@ -68,11 +63,11 @@ Session::Built SessionCore::build(std::span<std::byte> out, Time now) noexcept {
     // What looked ready may turn out not to be; fill_frame() notes that, so the next turn differs.
     for (unsigned turn = 0; turn < 4; ++turn) {
         const Choice c = choose(now);
-        if (c.path == nullptr) return build_mtu_probe(out, now);
+        if (c.path == nullptr) break;
         const Session::Built built = fill_frame(*c.path, c.data, out, now);
         if (built.bytes != 0) return built;
     }
-    return {};
+    return (due & kDueMtu) != 0 ? build_mtu_probe(out, now) : Session::Built{};
 }
 
 void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
@@ -131,8 +126,7 @@ void SessionCore::write_credits(bool all) noexcept {
         f = following;
     }
     if (rest) return;
-    credit_due = false;
-    tell_all = false;
+    due &= ~(kDueCredit | kDueAllCredits);
 }
 
 void SessionCore::write_control() noexcept {
@@ -140,13 +134,22 @@ void SessionCore::write_control() noexcept {
         std::uint32_t sequence = 0;
         const auto record = control_out.next(sequence);
         if (record.empty()) {
-            control_due = false;
+            due &= ~kDueControl;
             return;
         }
         if (!fill_.writer.raw(record)) return;
         control_out.sent(sequence);
         fill_.add({RefKind::control, sequence});
     }
+}
+
+void SessionCore::write_due(Path& p) noexcept {
+    if ((due & (kDueCredit | kDueAllCredits)) != 0) write_credits((due & kDueAllCredits) != 0);
+    if ((due & kDueControl) != 0) write_control();
+    if (!p.keepalive_due && (due & kDueKeepalive) == 0) return;
+    if (!write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0)) return;
+    p.keepalive_due = false;
+    due &= ~kDueKeepalive;
 }
 
 void SessionCore::write_functions() noexcept {
@@ -173,11 +176,8 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     begin(p, out.first(std::min(out.size(), size)), now);
     const bool ack_was_due = p.ack_now;
     if (p.unacknowledged != 0) write_ack(p, now);
-    if (credit_due || tell_all) write_credits(tell_all);
-    if (control_due) write_control();
-    if (p.keepalive_due || ask_release) {
-        if (write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0)) p.keepalive_due = ask_release = false;
-    }
+    if ((due & (kDueRecords | kDuePath)) != 0) [[unlikely]]
+        write_due(p);
     if (data) write_functions();
     if (probe) {
         --p.probe_frames;
@@ -202,13 +202,14 @@ Session::Built SessionCore::build_mtu_probe(std::span<std::byte> out, Time now) 
         if (fill_.writer.room() >= FL_RECORD_ALIGN_BYTES && !fill_.writer.pad(fill_.writer.room())) continue;
         return finish(*p, now);
     }
+    due &= ~kDueMtu;
     return {};
 }
 
 Session::Built SessionCore::build_cold(std::span<std::byte> out, Time now) noexcept {
     if (out.size() < FL_FRAME_BASE_BYTES) return {};
-    if (goodbye_due) {
-        goodbye_due = cold_due = false;
+    if ((due & kDueGoodbye) != 0) {
+        due &= ~kDueGoodbye;
         Path* p = best_path(now, false);
         if (p == nullptr) p = paths.front().get();
         begin(*p, out.first(FL_FRAME_BASE_BYTES), now);
@@ -222,7 +223,7 @@ Session::Built SessionCore::build_cold(std::span<std::byte> out, Time now) noexc
         const std::size_t bytes = build_hello(out, *p, now);
         if (bytes != 0) return {bytes, p->id};
     }
-    cold_due = false;
+    due &= ~kDueHello;
     return {};
 }
 

@@ -44,9 +44,12 @@ bool SessionCore::on_control(const ControlRecord& c, Path& p, Time now) noexcept
         case FL_CONTROL_HELLO_REJECT: return on_hello_reject(c.as<fl_control_status>(), p);
         case FL_CONTROL_KEEPALIVE:
             p.ack_now = true;
-            tell_all = !credits.empty();
+            due |= kDuePath | (credits.empty() ? 0u : kDueAllCredits);
             return true;
-        case FL_CONTROL_PROBE: p.ack_now = true; return true;
+        case FL_CONTROL_PROBE:
+            p.ack_now = true;
+            due |= kDuePath;
+            return true;
         case FL_CONTROL_BYE: close(status_from_code(c.as<fl_control_status>().status.get()), false); return true;
         default: return deliver_control(c);
     }

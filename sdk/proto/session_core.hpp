@@ -29,6 +29,21 @@ enum class Verdict : std::uint8_t {
 /// True when the state machine has this edge.
 [[nodiscard]] bool may_enter(SessionState from, SessionState to) noexcept;
 
+/// What a session has to send besides the records of its functions. A bit may be set although
+/// nothing comes of it; build() clears it then.
+enum Due : std::uint32_t {
+    kDueHello = 1,  ///< hello or hello_ack on some path
+    kDueGoodbye = 2,
+    kDueControl = 4,      ///< a record of the control stream
+    kDueCredit = 8,       ///< a function of `credits` is due
+    kDueAllCredits = 16,  ///< the peer asked: all of `credits`
+    kDueKeepalive = 32,   ///< a function wants to know what the peer has released
+    kDuePath = 64,        ///< acknowledgement, keep-alive or tail probe of some path
+    kDueMtu = 128,        ///< path MTU probe of some path
+};
+constexpr std::uint32_t kDueCold = kDueHello | kDueGoodbye;
+constexpr std::uint32_t kDueRecords = kDueControl | kDueCredit | kDueAllCredits | kDueKeepalive;
+
 class SessionCore {
 public:
     SessionCore(Session& self, const SessionConfig& config, SessionHandler& handler, std::unique_ptr<Seal> seal,
@@ -42,6 +57,7 @@ public:
     void close(Status why, bool say_goodbye) noexcept;
     Path& make_path(PathId id, const PathConfig& config, Time now);
     [[nodiscard]] Path* path(PathId id) const noexcept {
+        if (single != nullptr) return single->id == id ? single : nullptr;
         for (const auto& p : paths)
             if (p->id == id) return p.get();
         return nullptr;
@@ -58,7 +74,7 @@ public:
     // --- for functions
     void list_credit(FunctionCore& f) noexcept {
         credits.push_back(f);
-        if (f.credit_due) credit_due = true;
+        if (f.credit_due) due |= kDueCredit;
     }
     void quarantine(FunctionCore& f) noexcept;
     void arm(Time t) noexcept { timer = std::min(timer, t); }
@@ -87,6 +103,7 @@ public:
 
     // --- session_ack.cpp
     void on_ack(const AckRecord& a, Time now) noexcept;
+    void on_ranges(const AckRecord& a, Path& p, Time now) noexcept;
     void detect_losses(Path& p, Time now) noexcept;
     void lost(Path& p, std::uint64_t number, const SentPacket& packet, Time now) noexcept;
     void resend(const RecordRef& ref, Path& p, Time now) noexcept;
@@ -104,7 +121,7 @@ public:
     void send_control(std::uint8_t type, const T& body) {
         if (state == SessionState::closed) return;
         control_out.push(type, body);
-        control_due = true;
+        due |= kDueControl;
     }
 
     // --- handshake.cpp
@@ -130,6 +147,7 @@ public:
     SessionCounters counters;
 
     std::vector<std::unique_ptr<Path>> paths;
+    Path* single = nullptr;     ///< the only path
     std::size_t last_path = 0;  ///< ties are broken in turn
     Time last_heard{};
 
@@ -147,13 +165,8 @@ public:
     ControlReceiver control_in;
 
     // what is due
-    bool cold_due = false;  ///< hello, hello_ack or goodbye
-    bool goodbye_due = false;
-    bool control_due = false;
-    bool credit_due = false;   ///< a function of `credits` is due
-    bool tell_all = false;     ///< the peer asked: all of `credits`
-    bool ask_release = false;  ///< a function wants its memory back
-    Time timer = kNever;       ///< not later than the first of all deadlines
+    std::uint32_t due = 0;  ///< Due bits
+    Time timer = kNever;    ///< not later than the first of all deadlines
     Time functions_timer = kNever, credit_timer = kNever;
 
 private:
@@ -161,7 +174,7 @@ private:
     [[nodiscard]] bool open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept;
     [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, bool& asks_for_ack, Time now) noexcept;
     [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
-    void heard(Path& p, Time now) noexcept;
+    void heard_after_silence(Path& p, Time now) noexcept;
     // session_build.cpp
     struct Choice {
         Path* path = nullptr;
@@ -177,6 +190,7 @@ private:
     void write_ack(Path& p, Time now) noexcept;
     void write_credits(bool all) noexcept;
     void write_control() noexcept;
+    void write_due(Path& p) noexcept;
     void write_functions() noexcept;
     [[nodiscard]] bool write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept;
     // session_timer.cpp
@@ -186,7 +200,15 @@ private:
     void credit_timers(Time now) noexcept;
     void hello_timer(Path& p, Time now) noexcept;
     // session_ack.cpp
+    struct Acked {
+        std::uint64_t bytes = 0;
+        unsigned packets = 0;
+        bool sampled = false;
+    };
+    void packet_acked(const AckRecord& a, Path& p, std::uint64_t number, const SentPacket& packet, Acked& sum,
+                      Time now) noexcept;
     void delivered(const RecordRef& ref, Path& p, std::uint64_t number) noexcept;
+    void delivered_rare(const RecordRef& ref, Path& p, std::uint64_t number) noexcept;
     void judge_losses(Path& p, Time now) noexcept;
     // session_control.cpp
     bool deliver_control(const ControlRecord& c) noexcept;

@@ -26,29 +26,28 @@ void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time n
     if (!open_frame(frame, arrived_on, h, p)) return;
     ++counters.frames_in;
     counters.bytes_in += h.frame_bytes;
-    heard(*p, now);
+    last_heard = now;
+    if (state != SessionState::open || p->state != PathState::up || !quarantined.empty()) [[unlikely]]
+        heard_after_silence(*p, now);
     bool asks_for_ack = false;
     if (!take_records(records_of(frame, h), *p, asks_for_ack, now)) return;
     if (state == SessionState::closed) return;
     const bool in_order = p->received.take(h.packet_number, h.sent_ns, now);
     p->arrived(in_order, asks_for_ack, now);
-    if (p->ack_deadline != kNever) arm(p->ack_deadline);
+    if (p->ack_now) due |= kDuePath;
+    arm(p->ack_deadline);
 }
 
 // The accepting side is open from the first frame on: the peer has the HELLO_ACK. What ends
 // silence ends quarantine as well.
-void SessionCore::heard(Path& p, Time now) noexcept {
-    last_heard = now;
-    if (state != SessionState::open) [[unlikely]] {
-        if (state == SessionState::silent || !initiating) enter(SessionState::open, Status::ok);
+void SessionCore::heard_after_silence(Path& p, Time now) noexcept {
+    if (state == SessionState::silent || !initiating) enter(SessionState::open, Status::ok);
+    if (p.state == PathState::opening && !initiating) path_is_up(p, now);
+    while (!quarantined.empty()) {
+        FunctionCore& f = *quarantined.front();
+        quarantined.remove(f);
+        f.session_answers();
     }
-    if (p.state == PathState::opening && !initiating) [[unlikely]]
-        path_is_up(p, now);
-    while (!quarantined.empty()) [[unlikely]] {
-            FunctionCore& f = *quarantined.front();
-            quarantined.remove(f);
-            f.session_answers();
-        }
 }
 
 bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool& asks_for_ack, Time now) noexcept {

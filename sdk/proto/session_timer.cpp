@@ -35,6 +35,7 @@ void SessionCore::on_timer(Time now) noexcept {
         arm(silent_at);
     if (state == SessionState::closed) return;
     for (const auto& p : paths) path_timer(*p, now);
+    due |= kDuePath;  // of one or the other; build() looks
     credit_timers(now);
 }
 
@@ -65,7 +66,10 @@ void SessionCore::path_timer(Path& p, Time now) noexcept {
         arm(p.last_waiting + p.probe_interval());
     }
     if (p.congestion.next_send() > now && !ready.empty()) arm(p.congestion.next_send());
-    if (p.mtu.next_probe() > now) arm(p.mtu.next_probe());
+    if (p.mtu.due(now) != 0)
+        due |= kDueMtu;
+    else
+        arm(p.mtu.next_probe());
 }
 
 // Nothing came back for a while: repeats the oldest records, and the newest requests, whether
@@ -115,7 +119,7 @@ void SessionCore::credit_timers(Time now) noexcept {
     for (FunctionCore* f = credits.front(); f != nullptr; f = decltype(credits)::next(*f)) {
         if (f->credit_deadline <= now) {
             f->credit_due = true;
-            credit_due = true;
+            due |= kDueCredit;
         } else {
             arm_credit(f->credit_deadline);
         }
@@ -125,7 +129,8 @@ void SessionCore::credit_timers(Time now) noexcept {
 void SessionCore::hello_timer(Path& p, Time now) noexcept {
     if (!initiating || p.state != PathState::opening || p.hello_deadline == kNever) return;
     if (p.hello_deadline <= now) {
-        p.hello_due = cold_due = true;
+        p.hello_due = true;
+        due |= kDueHello;
         p.hello_deadline = kNever;  // set again when it is sent
     } else {
         arm(p.hello_deadline);
