@@ -64,12 +64,12 @@ protected:
     std::unique_ptr<test::TargetThread> target_;
 };
 
-// Writes random blocks, remembers them, and reads all of it back.
-void verify(nvme_user::Controller& c, unsigned rounds, std::uint64_t seed) {
+// Writes random blocks, remembers them in `model`, and reads all of it back.
+void verify(nvme_user::Controller& c, unsigned rounds, std::uint64_t seed, std::vector<std::byte>& model) {
     const auto block = c.space().block_bytes;
     const std::size_t blocks = 512;
     auto data = c.allocate(block * 64);
-    std::vector<std::byte> model(block * blocks);
+    model.resize(block * blocks);
     std::mt19937_64 random(seed);
     c.read(0, c.allocate(block), 0, block);
     for (unsigned i = 0; i < rounds; ++i) {
@@ -95,7 +95,8 @@ TEST_F(RemoteNvme, IdentifiesReadsAndWrites) {
     nvme_user::Controller c(access, {.io_queues = 2, .queue_depth = 32});
     EXPECT_EQ(c.space().bytes(), 16U << 20);
     EXPECT_FALSE(c.info().model.empty());
-    verify(c, 60, 1);
+    std::vector<std::byte> model;
+    verify(c, 60, 1, model);
 }
 
 TEST_F(RemoteNvme, WorksWithInterrupts) {
@@ -104,7 +105,8 @@ TEST_F(RemoteNvme, WorksWithInterrupts) {
     auto d = f.attach("nvme0");
     nvme_user::SdkAccess access(d);
     nvme_user::Controller c(access, {.interrupts = true});
-    verify(c, 30, 2);
+    std::vector<std::byte> model;
+    verify(c, 30, 2, model);
 }
 
 TEST_F(RemoteNvme, SurvivesABadLink) {
@@ -113,7 +115,8 @@ TEST_F(RemoteNvme, SurvivesABadLink) {
     auto d = f.attach("nvme0");
     nvme_user::SdkAccess access(d);
     nvme_user::Controller c(access, {});
-    verify(c, 30, 3);
+    std::vector<std::byte> model;
+    verify(c, 30, 3, model);
 }
 
 // The target goes away under I/O without a word and comes back with what it kept: no command is
@@ -124,6 +127,7 @@ TEST_F(RemoteNvme, GoesOnAfterItsTargetRestarts) {
     auto d = f.attach("nvme0");
     nvme_user::SdkAccess access(d);
     nvme_user::Controller c(access, {.timeout = 60s});
+    std::vector<std::byte> model;
     for (int round = 0; round < 3; ++round) {
         std::jthread restart([this] {
             std::this_thread::sleep_for(50ms);
@@ -131,7 +135,7 @@ TEST_F(RemoteNvme, GoesOnAfterItsTargetRestarts) {
             devices_.reset();
             start_target();
         });
-        verify(c, 40, 10 + static_cast<std::uint64_t>(round));
+        verify(c, 40, 10 + static_cast<std::uint64_t>(round), model);
     }
     bool resumed = false;
     while (auto e = f.next_event(50ms)) resumed |= e->kind == EventKind::resumed;
