@@ -52,7 +52,7 @@ PortKind port_kind(const std::string& name) {
     if (name == "vhost") {
         const auto path = scratch_path("vhost");
         k.ours.target_port = "dpdk:net_vhost0,iface=" + path + ",client=1";
-        k.ours.initiator_port = "dpdk:net_virtio_user0,path=" + path + ",server=1,packed_vq=1";
+        k.ours.initiator_port = "dpdk:net_virtio_user0,path=" + path + ",server=1";
     } else if (name == "memif") {
         const auto path = scratch_path("memif");
         k.ours.target_port = "dpdk:net_memif0,role=server,socket=" + path + ",socket-abstract=no,bsize=10240";

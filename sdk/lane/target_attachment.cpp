@@ -11,7 +11,7 @@ namespace {
 
 void copy_name(char (&to)[FL_NAME_BYTES], std::string_view from) noexcept {
     std::memset(to, 0, sizeof to);
-    std::memcpy(to, from.data(), std::min(from.size(), sizeof to - 1));
+    std::copy_n(from.data(), std::min(from.size(), sizeof to - 1), to);
 }
 
 }  // namespace

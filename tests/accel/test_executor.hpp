@@ -65,7 +65,7 @@ public:
     template <class T>
     std::uint64_t put(const std::vector<T>& data) {
         const std::uint64_t address = place<T>(data.size());
-        std::memcpy(at(address), data.data(), data.size() * sizeof(T));
+        if (!data.empty()) std::memcpy(at(address), data.data(), data.size() * sizeof(T));
         return address;
     }
     template <class T>

@@ -151,8 +151,8 @@ TEST(Capabilities, pciExpress) {
 }
 
 TEST(Capabilities, pciExpressVersion1HasNoSecondPart) {
-    const auto& r =
-        Space().list(0x70).capability(0x70, 0x10, 0).put(0x72, 2, 0x0001).decode().capabilities.at(0).registers;
+    const auto d = Space().list(0x70).capability(0x70, 0x10, 0).put(0x72, 2, 0x0001).decode();
+    const auto& r = d.capabilities.at(0).registers;
     EXPECT_EQ(r.back().name, "link_status");
 }
 
