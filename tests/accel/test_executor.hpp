@@ -71,7 +71,7 @@ public:
     template <class T>
     std::vector<T> get(std::uint64_t address, std::size_t count) {
         std::vector<T> data(count);
-        std::memcpy(data.data(), at(address), count * sizeof(T));
+        if (count > 0) std::memcpy(data.data(), at(address), count * sizeof(T));
         return data;
     }
     std::byte* at(std::uint64_t address) { return executor->memory().data() + (address - kAddress); }
