@@ -18,6 +18,9 @@ Initiator::Initiator(Lane& lane, InitiatorConfig config, backend::Memory& memory
 
 Initiator::~Initiator() {
     lane_.remove(*this);
+    // What waits for an answer may own users of the attachments: they go first.
+    pending_.clear();
+    listings_.clear();
     grips_.clear();
     for (auto& p : peers_)
         if (p->session != nullptr) lane_.drop(*p->session);
