@@ -32,7 +32,7 @@ struct LaneSettings {
 };
 
 struct SessionSettings {
-    std::chrono::milliseconds keepalive{1000};
+    std::chrono::milliseconds keepalive{300};
     std::chrono::milliseconds reconnect_delay{100};
     std::chrono::milliseconds grace{10000};
     std::chrono::milliseconds completion_timeout{3000};

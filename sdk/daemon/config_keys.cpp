@@ -92,7 +92,7 @@ std::vector<KeyEntry> make_entries() {
              c.lane.cpu = static_cast<unsigned>(r.integer(n, k, 0, 4095, "the number of a CPU"));
          }},
 
-        {{"session", "keepalive_ms", "integer, milliseconds", "1000",
+        {{"session", "keepalive_ms", "integer, milliseconds", "300",
           "A frame is sent at least this often; three missed ones are silence. 10 to 3600000."},
          [](Config& c, R r, Key k, Node n) { c.session.keepalive = ms(r, k, n, 10, kHourMs); }},
         {{"session", "reconnect_delay_ms", "integer, milliseconds", "100",

@@ -43,7 +43,7 @@ struct FabricOptions {
     /// embedded: how long open() waits for the target.
     std::chrono::milliseconds connect_timeout{5000};
     std::chrono::milliseconds completion_timeout{3000};  ///< base of the completion timeout
-    std::chrono::milliseconds keepalive{1000};
+    std::chrono::milliseconds keepalive{300};
     std::chrono::milliseconds grace{10000};  ///< how long a silent target is waited for
     bool integrity = true;  ///< embedded: false = frames without CRC; both ends must agree
 };
