@@ -287,26 +287,27 @@ void Channel::woken() noexcept {
 // record and saying so: then its mark is in the slot already.
 std::vector<WalkedSlot> Channel::walk() {
     std::vector<WalkedSlot> slots;
-    const bool more = submit_.available() != 0;
-    for (std::uint32_t count = submit_.released();; ++count) {
+    const auto look = [&](std::uint32_t count) {
         const fl_slot copy = channel::copy_once(submit_.at(count));
         WalkedSlot w;
         w.count = count;
         w.record_class = is_posted(copy) ? proto::RecordClass::posted : proto::RecordClass::non_posted;
         w.sequence = copy.tlp.sequence.get();
         w.done = copy.status == FL_SLOT_DONE;
-        if (count == submit_.tail()) {
-            if (!more || (w.sequence == 0 && !w.done)) return slots;
-            consumed(count);
-            entry(count) = Entry{};
-            entry(count).count = count;
-            slots.push_back(w);
-            return slots;
-        }
-        entry(count) = Entry{};
-        entry(count).count = count;
+        return w;
+    };
+    const auto take = [&](const WalkedSlot& w) {
+        entry(w.count) = Entry{};
+        entry(w.count).count = w.count;
         slots.push_back(w);
-    }
+    };
+    for (std::uint32_t count = submit_.released(); count != submit_.tail(); ++count) take(look(count));
+    if (submit_.available() == 0) return slots;
+    const WalkedSlot next = look(submit_.tail());
+    if (next.sequence == 0 && !next.done) return slots;  // fresh
+    consumed(next.count);
+    take(next);
+    return slots;
 }
 
 Status Channel::resubmit(std::uint32_t count) noexcept {

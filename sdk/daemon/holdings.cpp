@@ -40,6 +40,11 @@ Holdings::Holdings(HoldingHost& host, lane::Initiator& initiator, std::string di
 }
 
 Holdings::~Holdings() {
+    // Questions to the initiator that are open may own a holding for longer than its attachment lives.
+    for (const Pointer& h : holdings_) {
+        if (h->attachment() != nullptr) h->attachment()->set_sink(nullptr);
+        h->end();
+    }
     holdings_.clear();
     host_.lane.remove(*this);
 }
@@ -199,22 +204,51 @@ std::vector<std::string> Holdings::restore() {
         if (h->saved().has_user != 0)
             give_up_at_ = lane::Lane::clock() + grace_;
         else
-            resume_alone(*h);
+            resume_alone(h);
     }
     for (const std::string& path : refused) report.push_back(path + " is not usable and was removed");
     return report;
 }
 
-void Holdings::resume_alone(Holding& h) {
-    const Pointer keep = shared(h);
-    h.set_phase(Holding::Phase::resuming);
-    initiator_.resume(h.saved_attachment(), [this, keep](Result<lane::Attachment*> result) {
-        if (!result.ok()) {
-            keep->forget();
-            erase(*keep);
-            return;
+// The initiator takes an attachment up at the peer that has the target's name, and names are known
+// only when targets answer: with several peers it has to wait for that.
+void Holdings::resume(Pointer h, std::function<void(Result<lane::Attachment*>)> done) {
+    resumes_.push_back({std::move(h), host_.lane.now() + grace_, std::move(done)});
+    (void)start_resumes(host_.lane.now());
+}
+
+bool Holdings::start_resumes(lane::Time now) {
+    if (resumes_.empty()) return false;
+    const std::vector<lane::PeerStatus> peers = initiator_.peers();
+    bool busy = false;
+    for (std::size_t i = 0; i < resumes_.size();) {
+        const Pointer h = resumes_[i].holding;
+        const bool known = peers.size() == 1 || std::ranges::any_of(peers, [&](const lane::PeerStatus& p) {
+                               return p.name == h->info().target;
+                           });
+        if (!known && now < resumes_[i].deadline) {
+            ++i;
+            continue;
         }
-        keep->resumed(**result, [] {});
+        const auto done = std::move(resumes_[i].done);
+        resumes_.erase(resumes_.begin() + static_cast<std::ptrdiff_t>(i));
+        busy = true;
+        if (known)
+            initiator_.resume(h->saved_attachment(), done);
+        else
+            done(Failure{Status::unreachable, "target '" + h->info().target + "' did not answer within the grace"});
+    }
+    return busy;
+}
+
+void Holdings::resume_alone(const Pointer& h) {
+    h->set_phase(Holding::Phase::resuming);
+    resume(h, [this, h](Result<lane::Attachment*> result) {
+        if (result.ok()) return h->resumed(**result, [] {});
+        host_.emit({EventKind::device_lost, h->info().name, h->info().target, result.failure().detail,
+                    std::chrono::system_clock::now()});
+        h->forget();
+        erase(*h);
     });
 }
 
@@ -245,7 +279,7 @@ void Holdings::resume_done(const Client& client, std::uint32_t id, const Answer&
     if (h->phase() != Holding::Phase::resuming || h->attachment() != nullptr)
         return answer(refusal(Status::invalid, "resume_attachment comes first"));
     const Pointer keep = shared(*h);
-    initiator_.resume(h->saved_attachment(), [this, keep, answer](Result<lane::Attachment*> result) {
+    resume(keep, [this, keep, answer](Result<lane::Attachment*> result) {
         if (!result.ok()) {
             keep->expel();
             keep->end();
@@ -254,7 +288,7 @@ void Holdings::resume_done(const Client& client, std::uint32_t id, const Answer&
             return answer(refusal(result.failure()));
         }
         if (!keep->user() || keep->phase() == Holding::Phase::ending)  // it died once more
-            return initiator_.detach(**result, [](Status) {});
+            return initiator_.detach(**result, [keep](Status) {});
         keep->resumed(**result, [keep, answer] { answer({Status::ok, "", {{"attachment", keep->id()}}, {}}); });
     });
 }
@@ -266,7 +300,7 @@ void Holdings::leave() {
 }
 
 bool Holdings::turn(lane::Time now) noexcept {
-    bool busy = false;
+    bool busy = start_resumes(now);
     for (std::size_t i = 0; i < holdings_.size(); ++i) {
         const Pointer h = holdings_[i];
         if (h->phase() == Holding::Phase::ending) continue;

@@ -54,7 +54,10 @@ private:
     void attached(const Client& client, bool persistent, Result<lane::Attachment*> result, const Answer& answer);
     void drop(Holding& h, std::function<void(Status)> done);
     void erase(const Holding& h);
-    void resume_alone(Holding& h);
+    /// Takes `h` up again once its target is known among the peers, within the grace.
+    void resume(Pointer h, std::function<void(Result<lane::Attachment*>)> done);
+    bool start_resumes(lane::Time now);
+    void resume_alone(const Pointer& h);
     /// `listed`: the function as listed before it was attached for this look, or null.
     void show_config(const Pointer& h, const Json& listed, const Answer& answer);
     [[nodiscard]] std::uint32_t free_id() const;
@@ -68,6 +71,12 @@ private:
     std::set<std::string> attaching_;  ///< names asked for and not answered
     std::set<ClientId> gone_while_attaching_;
     std::size_t waiting_attaches_ = 0;
+    struct Resume {
+        Pointer holding;
+        lane::Time deadline;
+        std::function<void(Result<lane::Attachment*>)> done;
+    };
+    std::vector<Resume> resumes_;
     lane::Time give_up_at_ = lane::kNever;  ///< attachments of an earlier daemon that nobody came for
     std::set<ClientId> kicked_;
 };

@@ -46,9 +46,9 @@ void DaemonDevice::check() {
     if (const Status refused = channel_->take_refused(); refused != Status::ok) refuse(refused, "a write was refused");
 }
 
-// Returns when `ready`, or when the device is of no use any more. One thread at a time sleeps on
-// the bell; it wakes the others.
-void DaemonDevice::wait(Lock& held, bool for_released, const std::function<bool()>& ready) {
+// Returns when `ready`, when the device is of no use any more, or at `until`. One thread at a time
+// sleeps on the bell; it wakes the others.
+void DaemonDevice::wait(Lock& held, bool for_released, const std::function<bool()>& ready, SteadyTime until) {
     const auto spin_until = std::chrono::steady_clock::now() + kSpin;
     while (!ready()) {
         if (channel_->drain()) {
@@ -56,17 +56,21 @@ void DaemonDevice::wait(Lock& held, bool for_released, const std::function<bool(
             continue;
         }
         if (state() == Status::device_lost) return;
-        if (std::chrono::steady_clock::now() < spin_until) continue;
+        const auto now = std::chrono::steady_clock::now();
+        if (now >= until) return;
+        if (now < spin_until) continue;
+        const auto slice = std::min<std::chrono::nanoseconds>(kSleepSlice, until - now);
         released_waiters_ += for_released ? 1 : 0;
         if (polling_) {
-            woken_.wait_for(held, kSleepSlice);
+            woken_.wait_for(held, slice);
         } else {
             channel_->announce_sleep(released_waiters_ != 0);
             if (!channel_->drain() && !ready()) {
                 polling_ = true;
                 pollfd p{channel_->bell(), POLLIN, 0};
                 held.unlock();
-                (void)::poll(&p, 1, static_cast<int>(kSleepSlice.count()));
+                const timespec limit{0, static_cast<long>(slice.count())};
+                (void)::ppoll(&p, 1, &limit, nullptr);
                 held.lock();
                 polling_ = false;
                 channel_->hush();
@@ -190,12 +194,9 @@ void DaemonDevice::flush() {
 void DaemonDevice::progress(std::chrono::microseconds timeout) {
     Lock held(mutex_);
     if (channel_->drain() || timeout.count() <= 0) return;
-    const auto until = std::chrono::steady_clock::now() + timeout;
     bool happened = false;
-    wait(held, false, [&] {
-        happened |= channel_->drain();
-        return happened || std::chrono::steady_clock::now() >= until;
-    });
+    const auto drained = [&] { return happened |= channel_->drain(); };
+    wait(held, false, drained, std::chrono::steady_clock::now() + timeout);
 }
 
 void DaemonDevice::lost(const std::string& why) noexcept {

@@ -54,6 +54,7 @@ public:
 
 private:
     using Lock = std::unique_lock<std::mutex>;
+    using SteadyTime = std::chrono::steady_clock::time_point;
     struct Registered {
         std::weak_ptr<Buffer> buffer;
         std::uint32_t number = 0;
@@ -67,7 +68,7 @@ private:
 
     DaemonDevice(std::shared_ptr<DaemonLink> link, FunctionInfo info, std::uint32_t attachment, std::string token,
                  std::unique_ptr<channel::AppChannel> channel);
-    void wait(Lock& held, bool for_released, const std::function<bool()>& ready);
+    void wait(Lock& held, bool for_released, const std::function<bool()>& ready, SteadyTime until = SteadyTime::max());
     void usable() const;
     void until_given(Lock& held, const std::function<bool()>& give);
     void finish(Lock& held, channel::Waiter& waiter, const char* what);

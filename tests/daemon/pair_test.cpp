@@ -38,6 +38,10 @@ Status refused(control::ControlClient& c, const std::string& verb, const control
 struct PairTest : testing::Test {
     Pair pair{kBoth};
     PairTest() { pair.wait_for_functions(2); }
+    void TearDown() override {
+        EXPECT_EQ(pair.initiator.stop(), 0) << pair.initiator.process().output();
+        EXPECT_EQ(pair.target.stop(), 0) << pair.target.process().output();
+    }
 };
 
 TEST_F(PairTest, ListAndShow) {
@@ -174,7 +178,6 @@ TEST_F(PairTest, DoctorAndTop) {
 }
 
 TEST_F(PairTest, DeadTargetIsNamed) {
-    pair.target.process().kill();
     Pair lonely("");
     lonely.target.process().kill();
     auto c = lonely.initiator.client();

@@ -126,6 +126,11 @@ void Daemon::start() {
     }
 }
 
+int Daemon::stop() {
+    process_->signal(SIGTERM);
+    return process_->wait();
+}
+
 Pair::Pair(const std::string& exports, const std::string& session_keys)
     : session("[session]\nkeepalive_ms = 100\nreconnect_delay_ms = 20\ncompletion_timeout_ms = 8000\n" + session_keys),
       target(dir, "box",

@@ -63,6 +63,8 @@ public:
     Daemon(const TempDir& dir, std::string name, std::string config_body);
     /// As after a crash or a stop: the same configuration, socket and state.
     void start();
+    /// SIGTERM and its exit code: 0, unless it crashed before or while it stops.
+    int stop();
     [[nodiscard]] Process& process() { return *process_; }
     [[nodiscard]] const std::string& socket() const { return socket_; }
     [[nodiscard]] const std::string& config() const { return config_; }

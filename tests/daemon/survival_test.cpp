@@ -109,6 +109,8 @@ TEST(Survival, InitiatorKilledUnderLoad) {
     EXPECT_EQ(stats[0].at("mappings"), 1) << "mappings come back too";
     mapping.unmap();
     device.detach();
+    EXPECT_EQ(pair.initiator.stop(), 0) << pair.initiator.process().output();
+    EXPECT_EQ(pair.target.stop(), 0) << pair.target.process().output();
 }
 
 TEST(Survival, InitiatorStoppedAndStarted) {
@@ -126,6 +128,7 @@ TEST(Survival, InitiatorStoppedAndStarted) {
     load.stop();
     EXPECT_EQ(load.failure, "");
     expect_memory(device, load.written);
+    EXPECT_EQ(pair.target.stop(), 0) << pair.target.process().output();
 }
 
 TEST(Survival, PersistentAttachmentComesBackByItself) {
