@@ -34,6 +34,21 @@ void atomic_on(std::byte* at, proto::TlpType type, std::span<const std::byte> op
     std::memcpy(result.data(), &old, sizeof old);
 }
 
+// A strict write is what an application polls for (a completion queue entry): its last word, which
+// has the phase, becomes visible after the rest of it and after every write before it.
+void store_in_order(std::byte* to, std::span<const std::byte> payload) noexcept {
+    constexpr std::size_t kWord = sizeof(std::uint32_t);
+    if (payload.size() < kWord || reinterpret_cast<std::uintptr_t>(to + payload.size()) % kWord != 0) {
+        std::memcpy(to, payload.data(), payload.size());
+        return;
+    }
+    const std::size_t body = payload.size() - kWord;
+    std::memcpy(to, payload.data(), body);
+    std::uint32_t last = 0;
+    std::memcpy(&last, payload.data() + body, kWord);
+    __atomic_store_n(reinterpret_cast<std::uint32_t*>(to + body), last, __ATOMIC_RELEASE);
+}
+
 bool is_atomic(proto::TlpType t) noexcept {
     return t == proto::TlpType::fetch_add || t == proto::TlpType::swap || t == proto::TlpType::compare_swap;
 }
@@ -96,7 +111,7 @@ void Grip::on_posted(proto::Function&, const proto::Tlp& tlp, std::span<const st
         ++counters_.dma_refused;
         return;
     }
-    std::memcpy(range->host + (tlp.address - range->iova), payload.data(), payload.size());
+    store_in_order(range->host + (tlp.address - range->iova), payload);
     ++counters_.dma_writes;
 }
 

@@ -85,7 +85,10 @@ void EmbeddedDevice::request(Lock& held, const proto::Tlp& tlp, std::span<const 
 void EmbeddedDevice::finish(Lock& held, Waiter& waiter, const char* what) {
     // Every request is answered or times out; the waiter must outlive them all.
     fabric_->turn_until(held, lane::kNever, [&] { return waiter.outstanding == 0; });
-    if (waiter.status != Status::ok) refuse(waiter.status, what);
+    if (waiter.status == Status::ok) return;
+    if (attachment_ != nullptr && attachment_->state() == lane::AttachmentState::reset)
+        refuse(Status::device_reset, "the device lost its state; call acknowledge_reset()");
+    refuse(waiter.status, what);
 }
 
 void EmbeddedDevice::submit(Lock& held, const proto::Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie,

@@ -104,10 +104,15 @@ protected:
 };
 
 TEST_P(Footprint, NothingIsAllocatedOnTheHotPath) {
-    for (int i = 0; i < 3; ++i) work();  // windows grow as they are used
-    const auto before = allocations.load();
-    for (int i = 0; i < 3; ++i) work();
-    EXPECT_EQ(allocations.load() - before, 0U);
+    // Windows grow as they are used, and how much of them is used depends on the scheduler: what
+    // counts is that work without any allocation is reached, and lasts.
+    int quiet = 0;
+    for (int round = 0; round < 40 && quiet < 5; ++round) {
+        const auto before = allocations.load();
+        work();
+        quiet = allocations.load() == before ? quiet + 1 : 0;
+    }
+    EXPECT_EQ(quiet, 5);
 }
 
 TEST_P(Footprint, SixtyFourMebibytesCostLessThanSixteen) {
