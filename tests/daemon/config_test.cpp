@@ -83,7 +83,7 @@ queues = 4
     EXPECT_EQ(c->daemon.socket, "/run/farlane/farlaned.sock");
     EXPECT_EQ(c->daemon.state_dir, "/run/farlane/laptop");
     EXPECT_EQ(c->session.grace, std::chrono::milliseconds(2500));
-    EXPECT_EQ(c->session.keepalive, std::chrono::milliseconds(1000));
+    EXPECT_EQ(c->session.keepalive, std::chrono::milliseconds(300));
     EXPECT_EQ(c->lane.cpu, 1U);
     EXPECT_EQ(c->peers.at(0).port, "lan") << "the only port is meant";
     const std::vector<std::pair<std::string, std::string>> options = {{"queues", "4"}, {"size", "64M"}};
