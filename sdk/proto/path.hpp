@@ -35,6 +35,7 @@ struct Path {
 
     // --- acknowledgement of what arrives
     static constexpr unsigned kAckEvery = 8;  ///< packets that ask for one
+    static constexpr Duration kShortestAckDelay = std::chrono::microseconds(25);
     void arrived(bool in_order, bool asks_for_ack, Time now) noexcept {
         last_heard = now;
         ++packets_received;
@@ -43,10 +44,18 @@ struct Path {
         if (!in_order || unacknowledged >= kAckEvery) ack_now = true;
     }
     [[nodiscard]] Duration ack_delay() const noexcept {
-        return std::clamp<Duration>(Duration(rtt.smoothed().count() >> 3), std::chrono::microseconds(25),
+        return std::clamp<Duration>(Duration(rtt.smoothed().count() >> 3), kShortestAckDelay,
                                     std::chrono::milliseconds(1));
     }
-    void ack_sent() noexcept {
+    /// Does a frame that goes anyway take the acknowledgement along? Not every one: between
+    /// frames that follow each other closely a few wait, which saves both sides most of the work.
+    static constexpr unsigned kAckAlong = 4;
+    [[nodiscard]] bool ack_along(Time now) const noexcept {
+        return ack_now ||
+               (unacknowledged != 0 && (unacknowledged >= kAckAlong || now - last_ack_sent >= kShortestAckDelay));
+    }
+    void ack_sent(Time now) noexcept {
+        last_ack_sent = now;
         unacknowledged = 0;
         ack_now = false;
         ack_deadline = kNever;
@@ -98,6 +107,7 @@ struct Path {
     unsigned unacknowledged = 0;  ///< packets received that ask for an acknowledgement
     bool ack_now = false;
     Time ack_deadline = kNever;
+    Time last_ack_sent{};
 
     unsigned probes = 0;        ///< tail probes since something was acknowledged
     bool probe_armed = false;   ///< the session's timer knows of the next one

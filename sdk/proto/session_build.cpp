@@ -87,7 +87,7 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
         seal->seal(frame, p.sent.next());
     else
         std::fill(frame.end() - static_cast<std::ptrdiff_t>(seal->trailer_bytes()), frame.end(), std::byte{0});
-    if (ack_written_) p.ack_sent();
+    if (ack_written_) p.ack_sent(now);
     const bool waited_for = fill_.ref_count != 0;
     p.sent.sent(now, static_cast<std::uint16_t>(bytes), fill_.all_refs(), waited_for);
     p.last_sent = now;
@@ -98,6 +98,8 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
     if (waited_for) {
         p.last_waiting = now;
         p.congestion.sent(bytes, now);
+        if (p.congestion.next_send() > now) [[unlikely]]
+            arm(p.congestion.next_send());
         if (!p.probe_armed) {
             p.probe_armed = true;
             arm(now + p.probe_interval());
@@ -175,7 +177,7 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     if (probe && p.probes > kSmallProbes) size = FL_FRAME_BASE_BYTES;
     begin(p, out.first(std::min(out.size(), size)), now);
     const bool ack_was_due = p.ack_now;
-    if (p.unacknowledged != 0) write_ack(p, now);
+    if (p.ack_along(now)) write_ack(p, now);
     if ((due & (kDueRecords | kDuePath)) != 0) [[unlikely]]
         write_due(p);
     if (data) write_functions();

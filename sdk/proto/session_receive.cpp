@@ -72,8 +72,12 @@ bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool
 
 bool SessionCore::on_record(const Record& r, Path& p, Time now) noexcept {
     if (r.family == FL_FAMILY_ACK) {
-        on_ack(r.ack, now);
-        return true;
+        if (flows()) [[likely]] {
+            on_ack(r.ack, now);
+            return true;
+        }
+        counters.drop(Drop::ack_impossible);  // before HELLO_ACK nobody is known
+        return false;
     }
     if (r.family == FL_FAMILY_CONTROL) return on_control(r.control, p, now);
     const FunctionHandle h = r.family == FL_FAMILY_TLP ? r.tlp.handle : r.credit.handle;

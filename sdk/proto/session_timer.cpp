@@ -65,7 +65,7 @@ void SessionCore::path_timer(Path& p, Time now) noexcept {
         p.probe_armed = true;
         arm(p.last_waiting + p.probe_interval());
     }
-    if (p.congestion.next_send() > now && !ready.empty()) arm(p.congestion.next_send());
+    if (p.congestion.next_send() > now) arm(p.congestion.next_send());
     if (p.mtu.due(now) != 0)
         due |= kDueMtu;
     else

@@ -446,6 +446,43 @@ TEST(Bind, RefusesWhatCanNotBe) {
     EXPECT_EQ(x.w.initiator().find({4, 1}), nullptr);
 }
 
+// A packet of an earlier function of the same index is acknowledged late: it says nothing of the
+// records of the function that is bound now, although their sequences are the same.
+TEST(Bind, LatePacketsOfAnEarlierFunctionMeanNothing) {
+    Bound x(20);
+    enum { hold, lose, pass } stage = hold;
+    std::vector<std::byte> held;
+    x.w.tap = [&](unsigned from, PathId, std::span<std::byte> frame) {
+        Header h;
+        EXPECT_EQ(parse_header(frame, h), kNoDrop);
+        RecordReader reader(records_of(frame, h));
+        Record r;
+        bool write = false;
+        while (reader.next(r) == Next::record) write = write || (from == 0 && r.family == FL_FAMILY_TLP);
+        if (!write || stage == pass) return true;
+        if (stage == hold && held.empty()) held.assign(frame.begin(), frame.end());
+        return false;
+    };
+    ASSERT_EQ(x.write(0, 8), Status::ok);
+    x.w.work();
+    ASSERT_FALSE(held.empty());
+    x.w.initiator().unbind(*x.a.function, Status::ok, x.w.now);
+    x.w.target().unbind(*x.b.function, Status::ok, x.w.now);
+    Port a({3, 2}), b({3, 2});
+    ASSERT_EQ(x.w.target().bind(b.start(), {}, x.w.now), Status::ok);
+    ASSERT_EQ(x.w.initiator().bind(a.start(), {}, x.w.now), Status::ok);
+    x.w.run_for(500us);
+    stage = lose;
+    ASSERT_EQ(a.function->submit(write_tlp(8, 8), {x.data.data(), 8}, 0, false, x.w.now), Status::ok);
+    x.w.work();
+    stage = pass;
+    x.w.target().on_frame(held, 0, x.w.now);
+    EXPECT_EQ(x.drops(1, Drop::function_stale), 1u);
+    ASSERT_TRUE(x.until([&] { return a.function->posted_drained(); }));
+    EXPECT_EQ(b.endpoint.posted, 1u);
+    EXPECT_EQ(x.b.endpoint.posted, 0u);
+}
+
 // --- hostile records
 
 TEST(Hostile, RecordsAreCountedByReasonAndDropped) {
