@@ -84,11 +84,12 @@ inline std::vector<Received> take(Port& port, std::size_t most = 32) {
 }
 
 /// Calls `step` until it says true. False after a generous time: only a hang gets there.
-inline bool eventually(const std::function<bool()>& step, std::chrono::seconds limit = std::chrono::seconds(20)) {
+inline bool eventually(const std::function<bool()>& step, std::chrono::seconds limit = std::chrono::seconds(60)) {
     const auto end = std::chrono::steady_clock::now() + limit;
-    while (!step()) {
+    for (unsigned tries = 0; !step(); ++tries) {
         if (std::chrono::steady_clock::now() > end) return false;
-        std::this_thread::yield();
+        // on a loaded machine the one that sleeps is served first, and the peer may need this CPU
+        if (tries > 100) std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
     return true;
 }

@@ -27,7 +27,6 @@ constexpr int kRetryMs = 100;    // how often an absent peer is looked for
 constexpr int kFailedMs = 1000;  // pause after a device that could not be made
 constexpr int kStuckMs = 2000;   // a peer that does not answer for so long is taken for dead
 constexpr int kLinkPollMs = 2;   // how often a driver is asked whether it has finished
-constexpr int kLinkDownTries = 1000;
 
 }  // namespace
 
@@ -59,7 +58,10 @@ private:
     void peer_gone();
     void retire();
     void keep_lane_out();
-    void wait_for_link_down();
+    void hang_up();
+    void report(const std::string& text);
+    [[nodiscard]] Result<bool> make_directory();
+    void remove_directory();
     [[nodiscard]] bool idle() const { return peer.get() < 0 && driver.get() < 0 && work == Work::none && !stopping; }
     [[nodiscard]] bool finished() const { return stopping && work == Work::none && (!device || device_stays()); }
     [[nodiscard]] bool is_memif() const { return spec.meeting != Meeting::virtio_user; }
@@ -84,16 +86,26 @@ private:
 Peer::State::~State() {
     if (device) owner.drop_device();
     if (public_listener.get() >= 0) ::unlink(spec.socket.c_str());
-    if (directory.empty()) return;
-    ::unlink(driver_path().c_str());
-    ::rmdir(directory.c_str());
+    remove_directory();
 }
 
-Result<bool> Peer::State::prepare() {
+Result<bool> Peer::State::make_directory() {
     char pattern[] = "/tmp/farlane-port-XXXXXX";
     if (::mkdtemp(pattern) == nullptr)
         return {Status::io, std::string("no directory for the driver's socket in /tmp: ") + std::strerror(errno)};
     directory = pattern;
+    return true;
+}
+
+// As soon as the driver is connected: a process that is killed later leaves nothing behind.
+void Peer::State::remove_directory() {
+    if (directory.empty()) return;
+    ::unlink(driver_path().c_str());
+    ::rmdir(directory.c_str());
+    directory.clear();
+}
+
+Result<bool> Peer::State::prepare() {
     stop = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     done = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (spec.listens) {
@@ -103,6 +115,7 @@ Result<bool> Peer::State::prepare() {
         public_listener = std::move(*listener);
     }
     if (!device_stays()) return true;
+    if (auto made = make_directory(); !made) return made;
     auto ready = owner.make_device(driver_path());
     device = ready.ok();
     return ready;
@@ -151,6 +164,7 @@ void Peer::State::handle(const std::array<pollfd, 6>& events) {
     if (happened(4, private_listener)) {
         driver = accept_unix(private_listener);
         private_listener = Fd();
+        remove_directory();
     }
     if (happened(5, public_listener) && idle()) bring_up(accept_unix(public_listener));
 }
@@ -167,12 +181,9 @@ void Peer::State::bring_up(Fd connection) {
         if (driver.get() < 0) peer = Fd();
         return;
     }
-    ::unlink(driver_path().c_str());
-    auto listener = listen_unix(driver_path(), socket_type());
-    if (!listener) {
-        peer = Fd();
-        return;
-    }
+    auto made = make_directory();
+    auto listener = made ? listen_unix(driver_path(), socket_type()) : Result<Fd>(made.failure());
+    if (!listener) return report(listener.failure().detail);
     private_listener = std::move(*listener);
     start(Work::making);
 }
@@ -180,11 +191,11 @@ void Peer::State::bring_up(Fd connection) {
 void Peer::State::start(Work next) {
     work = next;
     const ThreadState keep;
-    worker = std::thread([this, next] {
+    worker = std::thread([this, next, path = driver_path()] {
         failure.clear();
         if (next == Work::dropping) {
             owner.drop_device();
-        } else if (auto made = owner.make_device(driver_path()); !made) {
+        } else if (auto made = owner.make_device(path); !made) {
             failure = made.failure().detail;
             owner.drop_device();
         }
@@ -204,16 +215,21 @@ void Peer::State::work_done() {
         driver = Fd();
         private_listener = Fd();
         peer = Fd();
-        if (failure.empty()) return;
-        if (failure != reported) std::fprintf(stderr, "farlane: %s\n", failure.c_str());
-        reported = failure;
-        pause_ms = kFailedMs;
+        if (!device_stays()) remove_directory();
+        if (!failure.empty()) report(failure);
         return;
     }
     if (peer.get() < 0 || stopping) return retire();
     if (is_memif()) return;
     admitted = true;
     owner.admit_lane(true);
+}
+
+void Peer::State::report(const std::string& text) {
+    peer = Fd();
+    if (text != reported) std::fprintf(stderr, "farlane: %s\n", text.c_str());
+    reported = text;
+    pause_ms = kFailedMs;
 }
 
 // memif connects in the background: the lane comes in when the driver says that it has.
@@ -275,16 +291,20 @@ void Peer::State::keep_lane_out() {
 void Peer::State::retire() {
     keep_lane_out();
     if (is_memif() && driver.get() >= 0) {
-        driver = Fd();
+        hang_up();
         peer = Fd();
-        if (device) wait_for_link_down();
     }
     if (work == Work::none && device && !device_stays()) start(Work::dropping);
 }
 
-// The driver sees the end on a thread of DPDK; until it has, it must not be told of a new peer.
-void Peer::State::wait_for_link_down() {
-    for (int i = 0; i < kLinkDownTries && owner.device_link_up(); ++i) ::poll(nullptr, 0, 1);
+// memif's driver works on a thread of DPDK. It has let go of the connection, and of the rings, when
+// it has closed its end; before, it must neither be removed nor hear of a new peer. Our end stays
+// open for reading until then: the driver does not survive a greeting that it cannot send.
+void Peer::State::hang_up() {
+    (void)::shutdown(driver.get(), SHUT_WR);
+    pollfd closed{driver.get(), 0, 0};  // POLLHUP comes unasked
+    (void)::poll(&closed, 1, kStuckMs);
+    driver = Fd();
 }
 
 Peer::Peer(std::unique_ptr<State> state) : state_(std::move(state)) {
