@@ -62,6 +62,30 @@ int exchange(Port& a, Port& b) {
     return 0;
 }
 
+// A slow loopback: frames stay charged to the socket until they have left, so its send buffer fills.
+int keep_udp_frames() {
+    if (!command("ip link set lo up") || !command("tc qdisc add dev lo root tbf rate 100mbit burst 20kb limit 10mb"))
+        return skip("no tbf queue on lo here: tc fails");
+    auto a = open_port("udp:127.0.0.1:0?buffer=4096"), b = open_port("udp:127.0.0.1:0");
+    if (!a || !b) return fail("udp ports do not open");
+    auto to = (*a)->resolve((*b)->info().local);
+    if (!to) return fail(to.failure().detail);
+    std::uint32_t sent = 0;
+    std::vector<Received> got;
+    while (sent < 1000 && send_frame(**a, sent, 4000, &*to)) ++sent;
+    if (sent < 100 || sent == 1000) return fail("no back-pressure: " + std::to_string(sent) + " frames taken");
+    if ((*a)->next_event_ns() == INT64_MAX) return fail("kept frames ask for no later try");
+    (void)eventually([&] {
+        while (sent < 1000 && send_frame(**a, sent, 4000, &*to)) ++sent;
+        (*a)->flush();
+        for (const Received& r : take(**b)) got.push_back(r);
+        return got.size() == 1000;
+    });
+    for (std::size_t i = 0; i < got.size(); ++i)
+        if (got[i].number != static_cast<std::int64_t>(i)) return fail("frame " + std::to_string(i) + " out of order");
+    return got.size() == 1000 ? 0 : fail(std::to_string(got.size()) + " of 1000 frames came");
+}
+
 void check_kind(const char* kind) {
     std::string output;
     const int rc = run_again({"--veth", kind}, output);
@@ -76,11 +100,16 @@ TEST(Veth, AfXdp) {
     check_kind("af_xdp");
 }
 
+TEST(Veth, UdpKeepsWhatTheKernelDoesNotTake) {
+    check_kind("udp");
+}
+
 }  // namespace
 
 int run_veth(const std::string& kind) {
     if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
         return skip("no network namespace here: not permitted");
+    if (kind == "udp") return keep_udp_frames();
     // the MTU of XDP buffers is one page less headroom
     const std::string mtu = kind == "af_packet" ? "9000" : "1500";
     if (!command("ip link add fl0 mtu " + mtu + " type veth peer name fl1 mtu " + mtu) ||
