@@ -34,6 +34,15 @@ Registry& registry() {
     return r;
 }
 
+/// Memory decoding and bus mastering.
+void enable(provider::DeviceProvider& p) {
+    std::byte command[2];
+    p.config_read(kCommand, command);
+    if ((command[0] & kMemoryAndBusMaster) == kMemoryAndBusMaster) return;
+    command[0] |= kMemoryAndBusMaster;
+    p.config_write(kCommand, command);
+}
+
 std::uint32_t take_first(std::vector<bool>& taken, const char* what) {
     const auto free = std::find(taken.begin(), taken.end(), false);
     if (free == taken.end()) {
@@ -85,10 +94,14 @@ std::uint64_t AddressSpace::largest() const {
 
 std::shared_ptr<SharedDevice> SharedDevice::of(Device& device) {
     auto p = device.provider().shared_from_this();
+    enable(*p);  // a reset has switched it off
     Registry& r = registry();
     const std::lock_guard lock(r.mutex);
     auto& entry = r.devices[p.get()];
-    if (auto there = entry.lock(); there != nullptr && !there->stale()) return there;
+    if (auto there = entry.lock(); there != nullptr) {
+        if (there->same_life()) return there;
+        there->alive_.store(false, std::memory_order_relaxed);
+    }
     auto made = std::make_shared<SharedDevice>(std::move(p));
     entry = made;
     std::erase_if(r.devices, [](const auto& d) { return d.second.expired(); });
@@ -99,10 +112,6 @@ SharedDevice::SharedDevice(std::shared_ptr<provider::DeviceProvider> p) : provid
     if (!is_accelerator(provider_->info())) {
         throw Error(Status::unsupported, "'" + provider_->info().name + "' is not an accelerator (class 12.00.00)");
     }
-    std::byte command[2];
-    provider_->config_read(kCommand, command);
-    command[0] |= kMemoryAndBusMaster;
-    provider_->config_write(kCommand, command);
     wait_ready();
     check_identity();
     memory_ = AddressSpace(registers_.memory_address.get(), registers_.memory_bytes.get());
@@ -152,11 +161,15 @@ void SharedDevice::check_identity() const {
     if (!sane) throw Error(Status::protocol, name + " shows limits that can not be");
 }
 
-bool SharedDevice::stale() {
-    fl_le64 resets;
-    provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, resets),
-                        std::as_writable_bytes(std::span(&resets, 1)));
-    return resets.get() != registers_.resets.get();
+bool SharedDevice::same_life() {
+    fl_le64 life;
+    provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, life),
+                        std::as_writable_bytes(std::span(&life, 1)));
+    return life.get() == registers_.life.get();
+}
+
+void SharedDevice::throw_reset() {
+    throw Error(Status::device_reset, "the accelerator was reset; open a new context");
 }
 
 // --- numbers and addresses
@@ -196,19 +209,23 @@ std::uint32_t SharedDevice::vector_of(std::uint32_t context) const noexcept {
 // --- registers and aperture
 
 std::uint32_t SharedDevice::read32(std::uint64_t offset) {
+    check_alive();
     fl_le32 v;
     provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offset, std::as_writable_bytes(std::span(&v, 1)));
     return v.get();
 }
 void SharedDevice::write32(std::uint64_t offset, std::uint32_t value) {
+    check_alive();
     const fl_le32 v(value);
     provider_->bar_write(FL_ACCEL_BAR_REGISTERS, offset, std::as_bytes(std::span(&v, 1)), false);
 }
 void SharedDevice::write64(std::uint64_t offset, std::uint64_t value) {
+    check_alive();
     const fl_le64 v(value);
     provider_->bar_write(FL_ACCEL_BAR_REGISTERS, offset, std::as_bytes(std::span(&v, 1)), false);
 }
 fl_accel_queue_registers SharedDevice::read_queue(std::uint32_t queue) {
+    check_alive();
     fl_accel_queue_registers r;
     provider_->bar_read(FL_ACCEL_BAR_REGISTERS, FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queue} * FL_ACCEL_QUEUE_STRIDE,
                         std::as_writable_bytes(std::span(&r, 1)));

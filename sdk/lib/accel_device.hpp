@@ -3,6 +3,7 @@
 // Owns: what the contexts of one device share in this process: addresses, queue pairs, numbers.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -60,21 +61,31 @@ public:
     /// Offset in BAR2 of [address, +bytes), or nothing when the aperture does not show it.
     [[nodiscard]] std::optional<std::uint64_t> aperture(std::uint64_t address, std::uint64_t bytes) const noexcept;
     void push(std::uint64_t bar_offset, std::span<const std::byte> data, bool relaxed) {
+        check_alive();
         provider_->bar_write(FL_ACCEL_BAR_APERTURE, bar_offset, data, relaxed);
     }
     void push_from(std::uint64_t bar_offset, const DmaBuffer& buffer, std::size_t offset, std::size_t bytes) {
+        check_alive();
         provider_->bar_write_from(FL_ACCEL_BAR_APERTURE, bar_offset, buffer.provider(), offset, bytes);
     }
-    /// True when the device was reset since this object was made: nothing it knows holds any more.
-    [[nodiscard]] bool stale();
+    /// False once the device was found to have been reset since this object was made: what its
+    /// contexts believe to have belongs to others now, so they touch nothing any more.
+    [[nodiscard]] bool alive() const noexcept { return alive_.load(std::memory_order_relaxed); }
+    /// Throws device_reset when it is not.
+    void check_alive() const {
+        if (!alive()) throw_reset();
+    }
 
 private:
     void check_identity() const;
     void wait_ready();
+    [[nodiscard]] bool same_life();
+    [[noreturn]] static void throw_reset();
 
     std::shared_ptr<provider::DeviceProvider> provider_;
     fl_accel_registers registers_{};
     std::uint32_t vectors_ = 0;  ///< enabled
+    std::atomic<bool> alive_{true};
     mutable std::mutex mutex_;
     AddressSpace memory_{0, 0};
     std::vector<bool> queues_, contexts_;  ///< taken

@@ -106,7 +106,7 @@ void Queue::program(std::uint32_t context) {
 void Queue::close() noexcept {
     if (number_ == ~0U) return;
     try {
-        if (open_) {
+        if (open_ && device_->alive()) {
             const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{number_} * FL_ACCEL_QUEUE_STRIDE;
             device_->write32(at + offsetof(fl_accel_queue_registers, control), 0);
             const auto deadline = std::chrono::steady_clock::now() + kDisableTimeout;
@@ -247,7 +247,15 @@ void Queue::check_stopped() const {
 }
 
 void Queue::check_enabled() {
-    const auto r = device_->read_queue(number_);
+    fl_accel_queue_registers r;
+    try {
+        r = device_->read_queue(number_);
+    } catch (const Error&) {
+        // A request without an answer, or one a restart has ended. If there is more to it, these throw.
+        device_->check_alive();
+        device_->provider().check();
+        return;
+    }
     if (r.state.get() == FL_ACCEL_QUEUE_ENABLED || r.state.get() == 0xffffffffU) return;  // all-ones: no answer
     if (r.state.get() == FL_ACCEL_QUEUE_ERROR) {
         throw Error(Status::protocol, "the accelerator stopped queue pair " + std::to_string(number_) + ": " +

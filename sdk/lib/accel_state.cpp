@@ -95,6 +95,7 @@ void ContextState::close() noexcept {
 
 void ContextState::check_open() const {
     if (!open_) throw Error(Status::canceled, "the accelerator context is closed");
+    device_->check_alive();
 }
 
 // --- queues
@@ -187,6 +188,7 @@ void ContextState::Waiter::rest() {
 /// was posted before (docs/accelerator.md, "Interrupts").
 void ContextState::Waiter::sleep() {
     spins_ = kSpinsPerLook - 1;  // look at the clock every time from now on
+    state_.device_->check_alive();
     auto& provider = state_.provider();
     if (state_.vector_ == FL_ACCEL_NO_VECTOR) {
         provider.progress(kSleepWithoutInterrupt);

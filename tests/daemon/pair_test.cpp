@@ -112,7 +112,7 @@ TEST_F(PairTest, EventsArrive) {
     c.subscribe();
     (void)c.call("attach", {{"name", "nvme0"}});
     bool seen = false;
-    while (const auto e = c.next_event(10s))
+    while (const auto e = c.next_event(60s))
         if ((seen = e->at("kind") == "attached" && e->at("function") == "nvme0")) break;
     EXPECT_TRUE(seen);
 }

@@ -113,7 +113,7 @@ void Daemon::start() {
     process_.reset();
     process_ =
         std::make_unique<Process>(std::vector<std::string>{FARLANED, "--config", config_}, dir_ / (name_ + ".log"));
-    const auto until = std::chrono::steady_clock::now() + 15s;
+    const auto until = std::chrono::steady_clock::now() + 60s;
     for (;;) {
         try {
             (void)client().call("ping");
@@ -142,7 +142,7 @@ Pair::Pair(const std::string& exports, const std::string& session_keys)
 
 void Pair::wait_for_functions(std::size_t count) {
     auto c = initiator.client();
-    const auto until = std::chrono::steady_clock::now() + 15s;
+    const auto until = std::chrono::steady_clock::now() + 60s;
     for (;;) {
         std::string why;
         try {

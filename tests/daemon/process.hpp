@@ -46,7 +46,7 @@ public:
 
     void signal(int number) const;
     /// Exit code, or 128 + the signal that ended it. Throws when it goes on for longer.
-    int wait(std::chrono::milliseconds at_most = 15s);
+    int wait(std::chrono::milliseconds at_most = 60s);
     /// kill -9, and gone.
     void kill();
     [[nodiscard]] pid_t pid() const { return pid_; }
@@ -79,7 +79,7 @@ private:
 
 /// A target with devices and an initiator that knows it, over udp on loopback.
 struct Pair {
-    explicit Pair(const std::string& exports, const std::string& session = "");
+    explicit Pair(const std::string& exports, const std::string& session = "grace_ms = 60000\n");
     TempDir dir;
     unsigned port = free_udp_port();
     std::string session;

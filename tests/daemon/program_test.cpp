@@ -118,7 +118,7 @@ TEST(Program, HangupAppliesExports) {
         return all;
     };
     const auto become = [&](const std::string& wanted) {
-        for (int i = 0; i < 2000 && names() != wanted; ++i) ::usleep(5000);
+        for (int i = 0; i < 12000 && names() != wanted; ++i) ::usleep(5000);
         return names();
     };
     EXPECT_EQ(names(), "n0 ");
@@ -145,7 +145,7 @@ TEST(Program, TellsTheServiceManager) {
     const auto next = [&] {
         pollfd p{fd.get(), POLLIN, 0};
         char text[256] = {};
-        if (::poll(&p, 1, 15000) == 1) (void)!::recv(fd.get(), text, sizeof text - 1, 0);
+        if (::poll(&p, 1, 60000) == 1) (void)!::recv(fd.get(), text, sizeof text - 1, 0);
         return std::string(text);
     };
     write_file(dir / "c.toml",

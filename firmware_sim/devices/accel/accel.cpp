@@ -48,7 +48,8 @@ Accel::Accel(const AccelOptions& options, std::unique_ptr<FunctionState> state, 
       waker_(std::move(waker)),
       executor_(std::move(executor)),
       processor_(*executor_, dma(), interrupts(), {kBaseAddress, options.queues, options.queues + 1}),
-      queues_(options.queues) {}
+      queues_(options.queues),
+      life_(options.first_life) {}
 
 // --- life
 
@@ -58,7 +59,7 @@ void Accel::on_port(backend::HostPort* port) noexcept {
 }
 
 void Accel::on_reset(ResetKind) noexcept {
-    ++resets_;
+    ++life_;
     processor_.reset();
 }
 
@@ -90,7 +91,7 @@ fl_accel_registers Accel::registers() const noexcept {
     r.status.set((processor_.ready() ? FL_ACCEL_STATUS_READY : 0) | (error.pending ? FL_ACCEL_STATUS_QUEUE_ERROR : 0));
     r.error_queue.set(error.queue);
     r.error_reason.set(error.reason);
-    r.resets.set(resets_);
+    r.life.set(life_);
     return r;
 }
 

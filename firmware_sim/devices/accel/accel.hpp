@@ -38,6 +38,7 @@ struct AccelOptions {
     std::uint16_t vendor_id = FL_ACCEL_VENDOR_ID;
     std::uint16_t device_id = FL_ACCEL_DEVICE_ID;
     std::uint64_t serial = 0;
+    std::uint64_t first_life = 1;  ///< differs from one start of the device to the next
 };
 inline constexpr std::uint32_t kMaxQueues = kMaxVectors - 1;  // vector 0 is the function's own
 inline constexpr std::uint64_t kMinMemoryBytes = std::uint64_t{32} << 20;
@@ -75,7 +76,7 @@ private:
     std::unique_ptr<backend::Executor> executor_;
     Processor processor_;
     std::uint32_t queues_;
-    std::uint64_t resets_ = 0;
+    std::uint64_t life_;
 };
 
 }  // namespace farlane::firmware::accel

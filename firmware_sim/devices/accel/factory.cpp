@@ -2,6 +2,7 @@
 // Receives: the options of an accelerator as text. Hands on: the device, or what is wrong.
 // Owns: what the device is made of.
 #include <bit>
+#include <random>
 #include <string>
 
 #include "core/options.hpp"
@@ -35,6 +36,8 @@ Result<AccelOptions> parse(const backend::DeviceConfig& config) {
     o.vendor_id = static_cast<std::uint16_t>(options.number("vendor", 1, 0xfffe).value_or(o.vendor_id));
     o.device_id = static_cast<std::uint16_t>(options.number("device", 1, 0xffff).value_or(o.device_id));
     o.serial = options.number("serial", 1, ~std::uint64_t{0}).value_or(serial_of(config.name));
+    std::random_device random;
+    o.first_life = std::uint64_t{random()} << 32 | 1;
     auto checked = options.check();
     if (!checked) return checked.failure();
     return o;

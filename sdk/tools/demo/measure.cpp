@@ -34,7 +34,7 @@ double median_seconds(F&& work, int rounds) {
 
 void measure(Device& device, accel::Context& context, Report& report) {
     auto& stream = context.stream();
-    const auto read = [&] { (void)device.read64(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, resets)); };
+    const auto read = [&] { (void)device.read64(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, life)); };
     report.progress("measuring", 0.1);
     (void)median_seconds(read, kWarmUp);
     const double read_p50 = median_seconds(read, kRounds);

@@ -89,13 +89,13 @@ struct fl_accel_registers { /* BAR0 + 0 */
 	fl_le32 status;	       /* ro, rw1c: FL_ACCEL_STATUS_* */
 	fl_le32 error_queue;   /* ro: queue pair that stopped last */
 	fl_le32 error_reason;  /* ro: enum fl_accel_reason, why */
-	fl_le64 resets;	       /* ro: resets of any kind since power-on */
+	fl_le64 life;	       /* ro: another number after every reset and every start of the device */
 };
 FL_ASSERT_SIZE(fl_accel_registers, 120);
 FL_ASSERT_OFFSET(fl_accel_registers, aperture_address, 32);
 FL_ASSERT_OFFSET(fl_accel_registers, page_bytes, 48);
 FL_ASSERT_OFFSET(fl_accel_registers, control, 96);
-FL_ASSERT_OFFSET(fl_accel_registers, resets, 112);
+FL_ASSERT_OFFSET(fl_accel_registers, life, 112);
 
 #define FL_ACCEL_QUEUE_ENABLE 0x1u /* fl_accel_queue_registers.control */
 
