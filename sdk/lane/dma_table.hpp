@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include <farlane/status.hpp>
 #include <farlane/uapi/tlp.h>
+#include <farlane/status.hpp>
 
 namespace farlane::lane {
 

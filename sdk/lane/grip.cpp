@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint32_t kConfigBytes = 4096;
 
 template <class T>
-void atomic_on(std::byte* at, proto::TlpType type, std::span<const std::byte> operand, std::span<std::byte> result) noexcept {
+void atomic_on(std::byte* at, proto::TlpType type, std::span<const std::byte> operand,
+               std::span<std::byte> result) noexcept {
     T first{};
     T second{};
     std::memcpy(&first, operand.data(), sizeof first);
@@ -61,11 +62,11 @@ Status Grip::usable(const proto::Tlp& tlp) const noexcept {
     if (state_ == AttachmentState::reset) return Status::device_reset;
     if (tlp.length_bytes > FL_TLP_MAX_PAYLOAD_BYTES) return Status::invalid;
     switch (tlp.type) {
-    case proto::TlpType::config_read:
-    case proto::TlpType::config_write:
-        return tlp.address + tlp.length_bytes <= kConfigBytes ? Status::ok : Status::out_of_bounds;
-    case proto::TlpType::message: return Status::ok;
-    default: break;
+        case proto::TlpType::config_read:
+        case proto::TlpType::config_write:
+            return tlp.address + tlp.length_bytes <= kConfigBytes ? Status::ok : Status::out_of_bounds;
+        case proto::TlpType::message: return Status::ok;
+        default: break;
     }
     if (tlp.bar >= info_.bars.size()) return Status::invalid;
     const auto size = info_.bars[tlp.bar].size_bytes;
@@ -73,7 +74,8 @@ Status Grip::usable(const proto::Tlp& tlp) const noexcept {
     return inside ? Status::ok : Status::out_of_bounds;
 }
 
-Status Grip::submit(const proto::Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify) noexcept {
+Status Grip::submit(const proto::Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie,
+                    bool notify) noexcept {
     if (const auto status = usable(tlp); status != Status::ok) return status;
     if (!announcements_.empty() && !send_announcements()) return Status::would_block;
     return function_->submit(tlp, payload, cookie, notify, lane_.now());
@@ -86,11 +88,17 @@ Status Grip::request(const proto::Tlp& tlp, std::span<const std::byte> operand, 
     return function_->request(tlp, operand, into, cookie, lane_.now());
 }
 
-bool Grip::posted_drained() const noexcept { return !function_ || (announcements_.empty() && function_->posted_drained()); }
+bool Grip::posted_drained() const noexcept {
+    return !function_ || (announcements_.empty() && function_->posted_drained());
+}
 
-std::uint64_t Grip::posted_submitted() const noexcept { return function_ ? function_->posted_submitted() : 0; }
+std::uint64_t Grip::posted_submitted() const noexcept {
+    return function_ ? function_->posted_submitted() : 0;
+}
 
-std::uint64_t Grip::posted_released() const noexcept { return function_ ? function_->posted_released() : 0; }
+std::uint64_t Grip::posted_released() const noexcept {
+    return function_ ? function_->posted_released() : 0;
+}
 
 std::uint64_t Grip::next_sequence(proto::RecordClass c) const noexcept {
     return memory_.next[static_cast<unsigned>(c)];
@@ -186,7 +194,8 @@ Status Grip::announce(std::uint8_t code, const DmaRange& range) noexcept {
 
 bool Grip::send_announcements() noexcept {
     std::size_t sent = 0;
-    while (sent < announcements_.size() && announce(announcements_[sent].code, announcements_[sent].range) == Status::ok)
+    while (sent < announcements_.size() &&
+           announce(announcements_[sent].code, announcements_[sent].range) == Status::ok)
         ++sent;
     announcements_.erase(announcements_.begin(), announcements_.begin() + static_cast<std::ptrdiff_t>(sent));
     return announcements_.empty();

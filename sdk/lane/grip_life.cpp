@@ -10,7 +10,9 @@
 namespace farlane::lane {
 namespace {
 
-std::string text_of(const char (&raw)[FL_NAME_BYTES]) { return {raw, strnlen(raw, sizeof raw)}; }
+std::string text_of(const char (&raw)[FL_NAME_BYTES]) {
+    return {raw, strnlen(raw, sizeof raw)};
+}
 
 }  // namespace
 
@@ -36,7 +38,8 @@ FunctionInfo to_info(const fl_function_desc& d, const std::string& target) {
     return i;
 }
 
-Grip::Grip(Lane& lane, PeerId peer, std::string name, proto::FunctionMemory& memory, const proto::FunctionLimits& limits)
+Grip::Grip(Lane& lane, PeerId peer, std::string name, proto::FunctionMemory& memory,
+           const proto::FunctionLimits& limits)
     : lane_(lane), peer_(peer), name_(std::move(name)), memory_(memory), limits_(limits) {}
 
 Grip::~Grip() {
@@ -119,7 +122,9 @@ Time Grip::next_timeout() const noexcept {
     return function_ && session_ == nullptr ? function_->next_timer() : kNever;
 }
 
-void Grip::on_timeout(Time now) noexcept { function_->on_timer(now); }
+void Grip::on_timeout(Time now) noexcept {
+    function_->on_timer(now);
+}
 
 void Grip::up() noexcept {
     if (session_ == nullptr) return;

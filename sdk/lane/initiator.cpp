@@ -38,7 +38,9 @@ Grip* Initiator::grip_of(const proto::Session& s, proto::FunctionHandle h) noexc
     return nullptr;
 }
 
-void Initiator::on_watch(std::function<void(const Event&)> watcher) { watcher_ = std::move(watcher); }
+void Initiator::on_watch(std::function<void(const Event&)> watcher) {
+    watcher_ = std::move(watcher);
+}
 
 void Initiator::tell(EventKind kind, const std::string& function, const Peer& peer, const std::string& detail) {
     if (watcher_) watcher_({kind, function, peer.name, detail, std::chrono::system_clock::now()});
@@ -85,7 +87,8 @@ void Initiator::came_up(Peer& peer) noexcept {
             g->up();  // was only silent
         } else if (g->state() != AttachmentState::attaching) {
             // A session of its own answers: take the attachment up again there.
-            const bool asked = std::ranges::any_of(pending_, [&](const auto& p) { return p->kind == Pending::Kind::resume && p->grip == g.get(); });
+            const bool asked = std::ranges::any_of(
+                pending_, [&](const auto& p) { return p->kind == Pending::Kind::resume && p->grip == g.get(); });
             if (!asked) {
                 auto p = std::make_unique<Pending>();
                 p->kind = Pending::Kind::resume;
@@ -116,24 +119,25 @@ void Initiator::on_state(proto::Session& s, proto::SessionState state, Status wh
     if (peer == nullptr) return;
     const Time deadline = lane_.now() + config_.session.grace;
     switch (state) {
-    case proto::SessionState::open: came_up(*peer); break;
-    case proto::SessionState::silent:
-        peer->why = Status::timeout;
-        peer->silent_since = lane_.now();
-        went_down(*peer);
-        for (auto& g : grips_)
-            if (g->session() == &s) g->down(deadline, false, "the target is silent");
-        break;
-    case proto::SessionState::closed:
-        peer->why = why;
-        for (auto& g : grips_)
-            if (g->session() == &s) g->down(deadline, true, "the session is gone: " + std::string(status_text(why)));
-        lane_.drop(s);
-        peer->session = nullptr;
-        peer->retry_at = lane_.now() + config_.reconnect_delay;
-        went_down(*peer);
-        break;
-    default: break;
+        case proto::SessionState::open: came_up(*peer); break;
+        case proto::SessionState::silent:
+            peer->why = Status::timeout;
+            peer->silent_since = lane_.now();
+            went_down(*peer);
+            for (auto& g : grips_)
+                if (g->session() == &s) g->down(deadline, false, "the target is silent");
+            break;
+        case proto::SessionState::closed:
+            peer->why = why;
+            for (auto& g : grips_)
+                if (g->session() == &s)
+                    g->down(deadline, true, "the session is gone: " + std::string(status_text(why)));
+            lane_.drop(s);
+            peer->session = nullptr;
+            peer->retry_at = lane_.now() + config_.reconnect_delay;
+            went_down(*peer);
+            break;
+        default: break;
     }
 }
 

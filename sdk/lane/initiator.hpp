@@ -99,12 +99,12 @@ struct SavedAttachment {
     proto::FunctionHandle handle{};
     FunctionInfo info;
     std::uint32_t interrupt_vectors = 0;
-    std::vector<DmaRange> mappings;     ///< local ones; the target still knows them
+    std::vector<DmaRange> mappings;  ///< local ones; the target still knows them
 };
 
 struct PeerStatus {
     PeerId id = 0;
-    std::string name;     ///< of the target, "" until known
+    std::string name;  ///< of the target, "" until known
     std::string address;
     std::string port;
     proto::SessionState state = proto::SessionState::idle;
@@ -156,7 +156,8 @@ public:
     void on_attach(proto::Session&, const proto::AttachRequest&) noexcept override {}
     void on_attach_reply(proto::Session& s, const proto::AttachReply& r) noexcept override;
     void on_detach(proto::Session& s, std::uint32_t request, proto::FunctionHandle h, Status why) noexcept override;
-    void on_detach_reply(proto::Session& s, std::uint32_t request, proto::FunctionHandle h, Status status) noexcept override;
+    void on_detach_reply(proto::Session& s, std::uint32_t request, proto::FunctionHandle h,
+                         Status status) noexcept override;
     void on_event(proto::Session& s, unsigned event_code, proto::FunctionHandle h,
                   const fl_function_desc& desc) noexcept override;
 

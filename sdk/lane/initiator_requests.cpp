@@ -8,11 +8,14 @@
 namespace farlane::lane {
 namespace {
 
-bool file_safe(char c) noexcept { return (std::isalnum(static_cast<unsigned char>(c)) != 0) || c == '-' || c == '_' || c == '.'; }
+bool file_safe(char c) noexcept {
+    return (std::isalnum(static_cast<unsigned char>(c)) != 0) || c == '-' || c == '_' || c == '.';
+}
 
 std::string region_name(const std::string& name, const std::string& address) {
     std::string out = "attachment-" + name + "-" + address;
-    std::ranges::replace_if(out, [](char c) { return !file_safe(c); }, '_');
+    std::ranges::replace_if(
+        out, [](char c) { return !file_safe(c); }, '_');
     return out;
 }
 
@@ -51,7 +54,8 @@ void Initiator::on_list_reply(proto::Session& s, std::uint32_t request, unsigned
         ++part->got;
         (*l)->functions.push_back(to_info(desc, peer->name));
     }
-    const bool complete = std::ranges::all_of(parts, [](const auto& x) { return x.wanted != kUnknownCount && x.got >= x.wanted; });
+    const bool complete =
+        std::ranges::all_of(parts, [](const auto& x) { return x.wanted != kUnknownCount && x.got >= x.wanted; });
     if (complete) finish_listing(**l);
 }
 
@@ -62,7 +66,8 @@ void Initiator::finish_listing(Listing& l) {
     const bool any = std::ranges::any_of(owned->parts, [](const auto& x) { return x.wanted != kUnknownCount; });
     if (any || owned->parts.empty()) return owned->done(std::move(owned->functions));
     std::string where;
-    for (const auto& p : peers_) where += (where.empty() ? "" : ", ") + lane_.port(p->port).info().url + " " + p->address;
+    for (const auto& p : peers_)
+        where += (where.empty() ? "" : ", ") + lane_.port(p->port).info().url + " " + p->address;
     owned->done(Failure{Status::unreachable, "no target answers (asked: " + where + "); is farlaned running there?"});
 }
 
@@ -94,8 +99,8 @@ void Initiator::attach(const std::string& wanted, AttachDone done) {
         if (match.empty())
             return done(Failure{Status::not_found, "no function '" + name + "'; there is: " + names_of(all.value())});
         if (match.size() > 1)
-            return done(Failure{Status::invalid, "several targets export '" + name + "': name one, as " +
-                                                     match[0].target + "/" + name});
+            return done(Failure{Status::invalid,
+                                "several targets export '" + name + "': name one, as " + match[0].target + "/" + name});
         const auto at = std::ranges::find(peers_, match[0].target, [](const auto& p) { return p->name; });
         attach_at(**at, name, done);
     });
@@ -122,7 +127,8 @@ void Initiator::resume(const SavedAttachment& saved, AttachDone done) {
     const auto peer = std::ranges::find_if(peers_, [&](const auto& p) {
         return p->name.empty() || saved.info.target.empty() || p->name == saved.info.target;
     });
-    if (peer == peers_.end()) return done(Failure{Status::not_found, "no target '" + saved.info.target + "' is configured"});
+    if (peer == peers_.end())
+        return done(Failure{Status::not_found, "no target '" + saved.info.target + "' is configured"});
     auto grip = make_grip(**peer, name);
     if (!grip.ok()) return done(grip.failure());
     auto& g = *grip.value();
@@ -181,12 +187,15 @@ void Initiator::attached(Pending& p, proto::Session& s, const proto::AttachReply
     auto& peer = *peers_[p.peer];
     if (r.status == Status::busy) {
         const auto holder = to_info(r.desc, peer.name).holder;
-        return p.attach_done(Failure{Status::busy, "'" + p.name + "' is held by " + (holder.empty() ? "somebody" : holder)});
+        return p.attach_done(
+            Failure{Status::busy, "'" + p.name + "' is held by " + (holder.empty() ? "somebody" : holder)});
     }
     if (r.status == Status::not_found) {
-        return list(config_.attach_timeout, [name = p.name, done = p.attach_done](Result<std::vector<FunctionInfo>> all) {
-            done(Failure{Status::not_found, "no function '" + name + "'" + (all.ok() ? "; there is: " + names_of(all.value()) : "")});
-        });
+        return list(
+            config_.attach_timeout, [name = p.name, done = p.attach_done](Result<std::vector<FunctionInfo>> all) {
+                done(Failure{Status::not_found,
+                             "no function '" + name + "'" + (all.ok() ? "; there is: " + names_of(all.value()) : "")});
+            });
     }
     if (r.status != Status::ok)
         return p.attach_done(Failure{r.status, "attach of '" + p.name + "': " + std::string(status_text(r.status))});

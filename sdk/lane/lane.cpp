@@ -41,15 +41,25 @@ PortId Lane::add_port(std::unique_ptr<transport::Port> port) {
     return static_cast<PortId>(ports_.size() - 1);
 }
 
-transport::Port& Lane::port(PortId id) noexcept { return *ports_[id].port; }
+transport::Port& Lane::port(PortId id) noexcept {
+    return *ports_[id].port;
+}
 
-std::size_t Lane::port_count() const noexcept { return ports_.size(); }
+std::size_t Lane::port_count() const noexcept {
+    return ports_.size();
+}
 
-void Lane::listen(PortId port, Acceptor& acceptor) { ports_[port].acceptor = &acceptor; }
+void Lane::listen(PortId port, Acceptor& acceptor) {
+    ports_[port].acceptor = &acceptor;
+}
 
-void Lane::add(Task& task) { tasks_.push_back(&task); }
+void Lane::add(Task& task) {
+    tasks_.push_back(&task);
+}
 
-void Lane::remove(Task& task) noexcept { std::erase(tasks_, &task); }
+void Lane::remove(Task& task) noexcept {
+    std::erase(tasks_, &task);
+}
 
 proto::PathConfig Lane::path_config(PortId port) const noexcept {
     const auto& info = ports_[port].port->info();
@@ -117,8 +127,7 @@ void Lane::reject(PortId port, const transport::Address* from, const proto::Hell
     auto& p = *ports_[port].port;
     transport::TxFrame frame;
     if (p.tx_alloc({&frame, 1}) != 1) return;
-    frame.size_bytes =
-        static_cast<std::uint32_t>(proto::build_reject({frame.data, frame.capacity_bytes}, hello, why));
+    frame.size_bytes = static_cast<std::uint32_t>(proto::build_reject({frame.data, frame.capacity_bytes}, hello, why));
     frame.to = from;
     p.tx_send({&frame, 1});
 }

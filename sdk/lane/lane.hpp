@@ -45,7 +45,8 @@ public:
 class Acceptor {
 public:
     virtual ~Acceptor() = default;
-    virtual void on_hello(PortId port, const transport::Address* from, const proto::Hello& hello, Time now) noexcept = 0;
+    virtual void on_hello(PortId port, const transport::Address* from, const proto::Hello& hello,
+                          Time now) noexcept = 0;
 };
 
 struct LaneConfig {
@@ -104,7 +105,7 @@ public:
         now_ = clock();
         turns_since_look_ = 0;
     }
-    [[nodiscard]] static Time clock() noexcept;               ///< CLOCK_MONOTONIC
+    [[nodiscard]] static Time clock() noexcept;  ///< CLOCK_MONOTONIC
     /// One turn. True = something was done.
     bool turn() noexcept;
     /// Sleeps until a port, a watched fd, wake() or a timer, at most `at_most`.

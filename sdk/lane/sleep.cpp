@@ -45,7 +45,9 @@ void Lane::watch(int fd) {
     checked(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &e), "epoll_ctl");
 }
 
-void Lane::unwatch(int fd) noexcept { epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr); }
+void Lane::unwatch(int fd) noexcept {
+    epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+}
 
 void Lane::wake() noexcept {
     // Pairs with sleep(): either the sleeper sees woken_, or we see sleeping_.

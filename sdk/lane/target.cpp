@@ -22,8 +22,9 @@ struct Target::Peer {
 namespace {
 
 bool good_name(std::string_view name) noexcept {
-    return !name.empty() && name.size() < FL_NAME_BYTES &&
-           std::ranges::all_of(name, [](char c) { return (std::isalnum(static_cast<unsigned char>(c)) != 0) || c == '-' || c == '_' || c == '.'; });
+    return !name.empty() && name.size() < FL_NAME_BYTES && std::ranges::all_of(name, [](char c) {
+        return (std::isalnum(static_cast<unsigned char>(c)) != 0) || c == '-' || c == '_' || c == '.';
+    });
 }
 
 template <class T>
@@ -57,7 +58,9 @@ Export* Target::export_of(std::string_view name) noexcept {
     return nullptr;
 }
 
-void Target::on_watch(std::function<void(const TargetEvent&)> watcher) { watcher_ = std::move(watcher); }
+void Target::on_watch(std::function<void(const TargetEvent&)> watcher) {
+    watcher_ = std::move(watcher);
+}
 
 void Target::tell(const Export& e, const std::string& what, const std::string& detail) const {
     if (watcher_) watcher_({e.name(), e.holder_name(), what, detail});
@@ -73,9 +76,12 @@ Status Target::add(const std::string& name, std::unique_ptr<backend::Device> dev
     if (!function.ok()) return function.status();
     if (!record.ok()) return record.status();
 
-    auto made = std::make_unique<Export>(lane_, name, std::move(device), *function.value(), *record.value(), config_.limits);
+    auto made =
+        std::make_unique<Export>(lane_, name, std::move(device), *function.value(), *record.value(), config_.limits);
     // An adopted attachment keeps the index it had: the handle is known to its initiator.
-    std::size_t at = static_cast<std::size_t>(std::ranges::find_if(exports_, std::logical_not{}, [](const auto& e) { return e != nullptr; }) - exports_.begin());
+    std::size_t at = static_cast<std::size_t>(
+        std::ranges::find_if(exports_, std::logical_not{}, [](const auto& e) { return e != nullptr; }) -
+        exports_.begin());
     const std::size_t wanted = function.value()->index;
     const bool has_place = wanted < 65535 && (wanted >= exports_.size() || exports_[wanted] == nullptr);
     if (!fresh_memory && function.value()->in_use == 1 && has_place) at = wanted;
@@ -105,7 +111,9 @@ void Target::announce(unsigned event_code, const Export& e) noexcept {
         if (p->session->state() == proto::SessionState::open) p->session->send_event(event_code, {}, desc);
 }
 
-void Target::listen(PortId port) { lane_.listen(port, *this); }
+void Target::listen(PortId port) {
+    lane_.listen(port, *this);
+}
 
 void Target::each(const std::function<void(const std::string&, const ExportStatus&, const backend::Device&)>& f) const {
     for (const auto& e : exports_)
@@ -141,7 +149,8 @@ void Target::on_hello(PortId port, const transport::Address* from, const proto::
     if (known != peers_.end()) {
         auto& p = **known;
         const bool same_session = p.peer_session_id == hello.session_id && p.info.incarnation == hello.peer.incarnation;
-        if (same_session && (p.nonce == hello.nonce || hello.path != 0)) return lane_.join(*p.session, port, from, hello);
+        if (same_session && (p.nonce == hello.nonce || hello.path != 0))
+            return lane_.join(*p.session, port, from, hello);
         // A new session of the same peer: it restarted, or gave the old session up.
         retire(p);
     }
@@ -171,7 +180,8 @@ void Target::on_state(proto::Session& s, proto::SessionState state, Status) noex
 }
 
 void Target::on_list(proto::Session& s, std::uint32_t request) noexcept {
-    const auto count = static_cast<unsigned>(std::ranges::count_if(exports_, [](const auto& e) { return e != nullptr; }));
+    const auto count =
+        static_cast<unsigned>(std::ranges::count_if(exports_, [](const auto& e) { return e != nullptr; }));
     if (count == 0) s.send_list_reply(request, 0, 0, fl_function_desc{});
     unsigned index = 0;
     for (const auto& e : exports_)

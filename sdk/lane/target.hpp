@@ -26,16 +26,16 @@ struct TargetConfig {
 struct TargetEvent {
     std::string function;
     std::string peer;
-    std::string what;    ///< "attached", "detached", "grace", "resumed", "released", "device_reset", "hello", ...
+    std::string what;  ///< "attached", "detached", "grace", "resumed", "released", "device_reset", "hello", ...
     std::string detail;
 };
 
 struct ExportStatus {
     fl_function_desc desc{};
     std::uint64_t writes_refused = 0, reads_refused = 0;  ///< initiator's, outside a BAR
-    std::uint64_t dma_refused = 0;                         ///< device's, outside a mapping
+    std::uint64_t dma_refused = 0;                        ///< device's, outside a mapping
     std::uint64_t interrupts = 0;
-    const proto::FunctionCounters* counters = nullptr;     ///< null while nobody has it
+    const proto::FunctionCounters* counters = nullptr;  ///< null while nobody has it
 };
 
 class Export;
@@ -82,7 +82,8 @@ private:
     [[nodiscard]] Peer* peer_of(const proto::Session& s) noexcept;
     [[nodiscard]] Export* export_of(std::string_view name) noexcept;
     void retire(Peer& peer) noexcept;
-    [[nodiscard]] proto::AttachReply attach(proto::Session& s, const Peer& peer, const proto::AttachRequest& r) noexcept;
+    [[nodiscard]] proto::AttachReply attach(proto::Session& s, const Peer& peer,
+                                            const proto::AttachRequest& r) noexcept;
     void announce(unsigned event_code, const Export& e) noexcept;
     void tell(const Export& e, const std::string& what, const std::string& detail = {}) const;
 

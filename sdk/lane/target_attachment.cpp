@@ -18,7 +18,12 @@ void copy_name(char (&to)[FL_NAME_BYTES], std::string_view from) noexcept {
 
 Export::Export(Lane& lane, std::string name, std::unique_ptr<backend::Device> device, proto::FunctionMemory& memory,
                ExportRecord& record, const proto::FunctionLimits& limits)
-    : lane_(lane), name_(std::move(name)), device_(std::move(device)), memory_(memory), record_(record), limits_(limits) {
+    : lane_(lane),
+      name_(std::move(name)),
+      device_(std::move(device)),
+      memory_(memory),
+      record_(record),
+      limits_(limits) {
     for (std::size_t i = 0; i < std::size(bar_bytes_); ++i) bar_bytes_[i] = device_->describe().bar[i].size_bytes.get();
 }
 
@@ -130,7 +135,9 @@ Time Export::next_timeout() const noexcept {
     return function_ && session_ == nullptr ? function_->next_timer() : kNever;
 }
 
-void Export::on_timeout(Time now) noexcept { function_->on_timer(now); }
+void Export::on_timeout(Time now) noexcept {
+    function_->on_timer(now);
+}
 
 void Export::leave_grace() noexcept {
     if (state_ != State::grace || session_ == nullptr) return;

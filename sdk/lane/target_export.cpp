@@ -72,7 +72,8 @@ Status Export::config_request(const proto::Tlp& tlp, std::span<const std::byte> 
                               std::span<std::byte> result) noexcept {
     if (tlp.type == proto::TlpType::config_read)
         return device_->config_read(static_cast<std::uint32_t>(tlp.address), result);
-    const auto enables = tlp.byte_enables != 0 ? tlp.byte_enables : static_cast<std::uint8_t>((1U << payload.size()) - 1);
+    const auto enables =
+        tlp.byte_enables != 0 ? tlp.byte_enables : static_cast<std::uint8_t>((1U << payload.size()) - 1);
     const auto status = device_->config_write(static_cast<std::uint32_t>(tlp.address), payload, enables);
     read_command();
     return status;
@@ -93,20 +94,20 @@ Status Export::atomic(const proto::Tlp& tlp, std::span<const std::byte> payload,
 proto::Answer Export::on_request(proto::Function&, const proto::Tlp& tlp, std::span<const std::byte> payload,
                                  proto::RequestId, std::span<std::byte> result, Status& status) noexcept {
     switch (tlp.type) {
-    case proto::TlpType::memory_read:
-        if (!in_bar(tlp)) {
-            ++counters_.reads_refused;
-            status = Status::unsupported_request;
-        } else if (const auto memory = device_->bar_memory(tlp.bar); !memory.empty()) {
-            std::memcpy(result.data(), memory.data() + tlp.address, result.size());
-            status = Status::ok;
-        } else {
-            status = device_->bar_read(tlp.bar, tlp.address, result);
-        }
-        break;
-    case proto::TlpType::config_read:
-    case proto::TlpType::config_write: status = config_request(tlp, payload, result); break;
-    default: status = atomic(tlp, payload, result); break;
+        case proto::TlpType::memory_read:
+            if (!in_bar(tlp)) {
+                ++counters_.reads_refused;
+                status = Status::unsupported_request;
+            } else if (const auto memory = device_->bar_memory(tlp.bar); !memory.empty()) {
+                std::memcpy(result.data(), memory.data() + tlp.address, result.size());
+                status = Status::ok;
+            } else {
+                status = device_->bar_read(tlp.bar, tlp.address, result);
+            }
+            break;
+        case proto::TlpType::config_read:
+        case proto::TlpType::config_write: status = config_request(tlp, payload, result); break;
+        default: status = atomic(tlp, payload, result); break;
     }
     // Firmware that hangs gives no answer; the initiator's completion timeout ends the request.
     return status == Status::pending ? proto::Answer::later : proto::Answer::done;
@@ -120,7 +121,9 @@ void Export::on_completion(proto::Function&, std::uint64_t cookie, Status status
     device_->read_done(cookie, status);
 }
 
-void Export::on_released(proto::Function&, std::uint64_t cookie) noexcept { device_->released(cookie); }
+void Export::on_released(proto::Function&, std::uint64_t cookie) noexcept {
+    device_->released(cookie);
+}
 
 void Export::on_event(proto::Function&, proto::FunctionEvent, const proto::Tlp*) noexcept {
     // The device hears of timeouts by read_done; the life of the attachment is the Target's.
@@ -186,9 +189,8 @@ Status Export::dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint
         ++counters_.dma_refused;
         return Status::out_of_bounds;
     }
-    const proto::Tlp tlp{.type = proto::TlpType::memory_read,
-                         .length_bytes = static_cast<std::uint16_t>(into.size()),
-                         .address = iova};
+    const proto::Tlp tlp{
+        .type = proto::TlpType::memory_read, .length_bytes = static_cast<std::uint16_t>(into.size()), .address = iova};
     return function_->request(tlp, {}, into, cookie, lane_.now());
 }
 
@@ -209,15 +211,21 @@ Status Export::error(std::uint32_t severity, std::uint32_t source) noexcept {
     return function_->submit(tlp, std::as_bytes(std::span{&raw, 1}), 0, false, lane_.now());
 }
 
-std::uint64_t Export::writes_submitted() const noexcept { return function_ ? function_->posted_submitted() : 0; }
+std::uint64_t Export::writes_submitted() const noexcept {
+    return function_ ? function_->posted_submitted() : 0;
+}
 
-std::uint64_t Export::writes_released() const noexcept { return function_ ? function_->posted_released() : 0; }
+std::uint64_t Export::writes_released() const noexcept {
+    return function_ ? function_->posted_released() : 0;
+}
 
 void Export::hurry() noexcept {
     if (function_) function_->hurry();
 }
 
-std::int64_t Export::now_ns() const noexcept { return lane_.now().time_since_epoch().count(); }
+std::int64_t Export::now_ns() const noexcept {
+    return lane_.now().time_since_epoch().count();
+}
 
 void Export::wake() noexcept {
     wake_.store(true, std::memory_order_release);

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <bit>
 #include <string>
+#include <thread>
 
 namespace farlane::accel::detail {
 namespace {
 
 constexpr std::uint32_t kModule = 1;
 constexpr unsigned kSpinsPerLook = 16;  // at the clock
+constexpr unsigned kSpinsPerYield = 4;  // a turn of a port of system calls takes a microsecond
 constexpr auto kSleep = std::chrono::milliseconds(100);
 constexpr auto kSleepWithoutInterrupt = std::chrono::microseconds(500);
 
@@ -181,7 +183,9 @@ ContextState::Waiter::Waiter(ContextState& state, Queue& q)
 void ContextState::Waiter::rest() {
     queue_.check_stopped();
     state_.provider().progress(std::chrono::microseconds(0));
-    if (++spins_ % kSpinsPerLook == 0 && std::chrono::steady_clock::now() >= spin_until_) sleep();
+    // Whoever has to answer may be waiting for this processor.
+    if (++spins_ % kSpinsPerYield == 0) std::this_thread::yield();
+    if (spins_ % kSpinsPerLook == 0 && std::chrono::steady_clock::now() >= spin_until_) sleep();
 }
 
 /// Arms first and looks at the queues once more: the device sends the interrupt at once for what

@@ -32,15 +32,17 @@ std::string utc(std::chrono::system_clock::time_point when) {
     return text;
 }
 
+// Exactly what utc() writes, of years the clock can count in nanoseconds.
 std::chrono::system_clock::time_point from_utc(const std::string& text) {
-    std::tm parts{};
-    int ms = 0;
-    if (std::sscanf(text.c_str(), "%d-%d-%dT%d:%d:%d.%dZ", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
-                    &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &ms) != 7)
-        return {};
-    parts.tm_year -= 1900;
-    parts.tm_mon -= 1;
-    return std::chrono::system_clock::from_time_t(timegm(&parts)) + std::chrono::milliseconds(ms);
+    using namespace std::chrono;
+    unsigned y = 0, mon = 0, d = 0, h = 0, min = 0, s = 0, ms = 0;
+    int end = 0;
+    const bool read =
+        std::sscanf(text.c_str(), "%4u-%2u-%2uT%2u:%2u:%2u.%3uZ%n", &y, &mon, &d, &h, &min, &s, &ms, &end) == 7;
+    const year_month_day date{year(static_cast<int>(y)), month(mon), day(d)};
+    if (!read || end != 24 || text.size() != 24 || !date.ok() || y < 1970 || y > 2261 || h > 23 || min > 59 || s > 60)
+        throw Error(Status::protocol, "farlaned sent an event without a valid 'when'");
+    return sys_days(date) + hours(h) + minutes(min) + seconds(s) + milliseconds(ms);
 }
 
 // Integer of the width of T, or Error.

@@ -14,18 +14,19 @@ namespace farlane {
 namespace {
 
 constexpr std::uint32_t kConfigBytes = 4096;
-constexpr std::uint32_t kCommand = 4;             // PCIe 6.0, 7.5.1.1.3
+constexpr std::uint32_t kCommand = 4;  // PCIe 6.0, 7.5.1.1.3
 constexpr std::uint16_t kMemoryAndBusMaster = 6;
 
 void check_config(std::uint32_t offset, std::size_t bytes) {
     if (offset >= kConfigBytes || bytes > kConfigBytes - offset || offset % bytes != 0)
-        throw Error(Status::invalid, "configuration offset " + std::to_string(offset) + " for " + std::to_string(bytes) +
-                                         " bytes: use a multiple of the size below 4096");
+        throw Error(Status::invalid, "configuration offset " + std::to_string(offset) + " for " +
+                                         std::to_string(bytes) + " bytes: use a multiple of the size below 4096");
 }
 
 void check_aligned(std::uint64_t offset, std::size_t bytes) {
     if (offset % bytes != 0)
-        throw Error(Status::invalid, "BAR offset " + std::to_string(offset) + " is not a multiple of " + std::to_string(bytes));
+        throw Error(Status::invalid,
+                    "BAR offset " + std::to_string(offset) + " is not a multiple of " + std::to_string(bytes));
 }
 
 template <class T>
@@ -96,26 +97,50 @@ provider::DeviceProvider& Device::provider() const {
     return *provider_;
 }
 
-const FunctionInfo& Device::info() const { return provider().info(); }
+const FunctionInfo& Device::info() const {
+    return provider().info();
+}
 
-std::uint8_t Device::config_read8(std::uint32_t offset) { return config_get<std::uint8_t>(provider(), offset); }
-std::uint16_t Device::config_read16(std::uint32_t offset) { return config_get<std::uint16_t>(provider(), offset); }
-std::uint32_t Device::config_read32(std::uint32_t offset) { return config_get<std::uint32_t>(provider(), offset); }
-void Device::config_write8(std::uint32_t offset, std::uint8_t value) { config_set(provider(), offset, value); }
-void Device::config_write16(std::uint32_t offset, std::uint16_t value) { config_set(provider(), offset, value); }
-void Device::config_write32(std::uint32_t offset, std::uint32_t value) { config_set(provider(), offset, value); }
+std::uint8_t Device::config_read8(std::uint32_t offset) {
+    return config_get<std::uint8_t>(provider(), offset);
+}
+std::uint16_t Device::config_read16(std::uint32_t offset) {
+    return config_get<std::uint16_t>(provider(), offset);
+}
+std::uint32_t Device::config_read32(std::uint32_t offset) {
+    return config_get<std::uint32_t>(provider(), offset);
+}
+void Device::config_write8(std::uint32_t offset, std::uint8_t value) {
+    config_set(provider(), offset, value);
+}
+void Device::config_write16(std::uint32_t offset, std::uint16_t value) {
+    config_set(provider(), offset, value);
+}
+void Device::config_write32(std::uint32_t offset, std::uint32_t value) {
+    config_set(provider(), offset, value);
+}
 
 void Device::enable() {
     const auto command = config_read16(kCommand);
     config_write16(kCommand, static_cast<std::uint16_t>(command | kMemoryAndBusMaster));
 }
 
-std::uint32_t Device::read32(unsigned bar, std::uint64_t offset) { return bar_get<std::uint32_t>(provider(), bar, offset); }
-std::uint64_t Device::read64(unsigned bar, std::uint64_t offset) { return bar_get<std::uint64_t>(provider(), bar, offset); }
-void Device::write32(unsigned bar, std::uint64_t offset, std::uint32_t value) { bar_set(provider(), bar, offset, value); }
-void Device::write64(unsigned bar, std::uint64_t offset, std::uint64_t value) { bar_set(provider(), bar, offset, value); }
+std::uint32_t Device::read32(unsigned bar, std::uint64_t offset) {
+    return bar_get<std::uint32_t>(provider(), bar, offset);
+}
+std::uint64_t Device::read64(unsigned bar, std::uint64_t offset) {
+    return bar_get<std::uint64_t>(provider(), bar, offset);
+}
+void Device::write32(unsigned bar, std::uint64_t offset, std::uint32_t value) {
+    bar_set(provider(), bar, offset, value);
+}
+void Device::write64(unsigned bar, std::uint64_t offset, std::uint64_t value) {
+    bar_set(provider(), bar, offset, value);
+}
 
-void Device::read(unsigned bar, std::uint64_t offset, std::span<std::byte> into) { provider().bar_read(bar, offset, into); }
+void Device::read(unsigned bar, std::uint64_t offset, std::span<std::byte> into) {
+    provider().bar_read(bar, offset, into);
+}
 
 void Device::write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data, bool relaxed) {
     provider().bar_write(bar, offset, data, relaxed);
@@ -126,16 +151,30 @@ void Device::write_from(unsigned bar, std::uint64_t offset, const DmaBuffer& buf
     provider().bar_write_from(bar, offset, buffer.provider(), buffer_offset, bytes);
 }
 
-void Device::flush() { provider().flush(); }
-void Device::enable_interrupts(unsigned count) { provider().enable_interrupts(count); }
-int Device::interrupt_fd(unsigned vector) { return provider().interrupt_fd(vector); }
+void Device::flush() {
+    provider().flush();
+}
+void Device::enable_interrupts(unsigned count) {
+    provider().enable_interrupts(count);
+}
+int Device::interrupt_fd(unsigned vector) {
+    return provider().interrupt_fd(vector);
+}
 bool Device::wait_interrupt(unsigned vector, std::chrono::milliseconds timeout) {
     return provider().wait_interrupt(vector, timeout);
 }
-Domain& Device::domain() { return provider().domain(); }
-void Device::reset() { provider().reset(); }
-void Device::acknowledge_reset() { provider().acknowledge_reset(); }
-void Device::progress(std::chrono::microseconds timeout) { provider().progress(timeout); }
+Domain& Device::domain() {
+    return provider().domain();
+}
+void Device::reset() {
+    provider().reset();
+}
+void Device::acknowledge_reset() {
+    provider().acknowledge_reset();
+}
+void Device::progress(std::chrono::microseconds timeout) {
+    provider().progress(timeout);
+}
 
 void Device::detach() {
     if (provider_ == nullptr) return;

@@ -13,9 +13,15 @@ DmaBuffer::DmaBuffer(DmaBuffer&&) noexcept = default;
 DmaBuffer& DmaBuffer::operator=(DmaBuffer&&) noexcept = default;
 DmaBuffer::~DmaBuffer() = default;
 
-std::byte* DmaBuffer::data() const noexcept { return buffer_ ? buffer_->bytes().data() : nullptr; }
-std::size_t DmaBuffer::size() const noexcept { return buffer_ ? buffer_->bytes().size() : 0; }
-bool DmaBuffer::huge_pages() const noexcept { return buffer_ && buffer_->huge_pages(); }
+std::byte* DmaBuffer::data() const noexcept {
+    return buffer_ ? buffer_->bytes().data() : nullptr;
+}
+std::size_t DmaBuffer::size() const noexcept {
+    return buffer_ ? buffer_->bytes().size() : 0;
+}
+bool DmaBuffer::huge_pages() const noexcept {
+    return buffer_ && buffer_->huge_pages();
+}
 
 provider::Buffer& DmaBuffer::provider() const {
     if (!buffer_) throw Error(Status::invalid, "this DmaBuffer is empty: allocate one with Domain::allocate");
@@ -23,9 +29,12 @@ provider::Buffer& DmaBuffer::provider() const {
 }
 
 Mapping::Mapping() noexcept = default;
-Mapping::Mapping(std::shared_ptr<provider::DeviceProvider> p, std::uint64_t iova, std::size_t bytes, DmaDirection d) noexcept
+Mapping::Mapping(std::shared_ptr<provider::DeviceProvider> p, std::uint64_t iova, std::size_t bytes,
+                 DmaDirection d) noexcept
     : provider_(std::move(p)), iova_(iova), bytes_(bytes), direction_(d) {}
-Mapping::Mapping(Mapping&& o) noexcept { *this = std::move(o); }
+Mapping::Mapping(Mapping&& o) noexcept {
+    *this = std::move(o);
+}
 
 Mapping& Mapping::operator=(Mapping&& o) noexcept {
     std::swap(provider_, o.provider_);
@@ -49,7 +58,9 @@ void Mapping::unmap() {
     p->unmap(iova_);
 }
 
-DmaBuffer Domain::allocate(std::size_t bytes) { return DmaBuffer(provider_->allocate(bytes)); }
+DmaBuffer Domain::allocate(std::size_t bytes) {
+    return DmaBuffer(provider_->allocate(bytes));
+}
 
 Mapping Domain::map(const DmaBuffer& buffer, std::size_t offset, std::size_t bytes, DmaDirection direction) {
     const auto iova = provider_->map(buffer.provider().shared_from_this(), offset, bytes, direction);

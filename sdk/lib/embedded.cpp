@@ -28,7 +28,8 @@ lane::InitiatorConfig initiator_config(const FabricOptions& o) {
     c.session.instance = random_instance();
     c.session.incarnation =
         static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
-    c.session.name = !o.name.empty() ? o.name : std::string(program_invocation_short_name) + "-" + std::to_string(getpid());
+    c.session.name =
+        !o.name.empty() ? o.name : std::string(program_invocation_short_name) + "-" + std::to_string(getpid());
     c.session.name.resize(std::min<std::size_t>(c.session.name.size(), FL_NAME_BYTES - 1));
     c.session.keepalive = o.keepalive;
     c.session.grace = o.grace;
@@ -37,7 +38,9 @@ lane::InitiatorConfig initiator_config(const FabricOptions& o) {
     return c;
 }
 
-lane::Time after(std::chrono::nanoseconds d) { return lane::Lane::clock() + d; }
+lane::Time after(std::chrono::nanoseconds d) {
+    return lane::Lane::clock() + d;
+}
 
 }  // namespace
 
@@ -52,7 +55,8 @@ void EmbeddedFabric::connect(const FabricOptions& options) {
     transport::Address to{};
     if (!port->info().point_to_point) {
         if (options.peer.empty())
-            throw Error(Status::invalid, "port '" + options.port + "' needs the address of the target: set `peer` to host:port");
+            throw Error(Status::invalid,
+                        "port '" + options.port + "' needs the address of the target: set `peer` to host:port");
         to = port->resolve(options.peer).take();
     }
     const auto id = lane_.add_port(std::move(port));
@@ -67,7 +71,8 @@ void EmbeddedFabric::connect(const FabricOptions& options) {
     if (open && why != Status::version) return;
     throw Error(why == Status::version ? why : Status::unreachable,
                 "no target answers on '" + options.port + "'" + (options.peer.empty() ? "" : " at " + options.peer) +
-                    (why == Status::ok ? "" : " (" + std::string(status_text(why)) + ")") + "; is farlaned running there?");
+                    (why == Status::ok ? "" : " (" + std::string(status_text(why)) + ")") +
+                    "; is farlaned running there?");
 }
 
 EmbeddedFabric::~EmbeddedFabric() {

@@ -26,7 +26,8 @@ std::size_t part_bytes(std::uint64_t offset, std::size_t left) noexcept {
     return std::min<std::size_t>(left, kPayload - offset % kPayload);
 }
 
-proto::Tlp memory_tlp(proto::TlpType type, unsigned bar, std::uint64_t offset, std::size_t bytes, bool relaxed) noexcept {
+proto::Tlp memory_tlp(proto::TlpType type, unsigned bar, std::uint64_t offset, std::size_t bytes,
+                      bool relaxed) noexcept {
     return {.type = type,
             .attr = relaxed ? std::uint8_t{FL_ATTR_RO} : std::uint8_t{0},
             .bar = static_cast<std::uint8_t>(bar),
@@ -201,7 +202,8 @@ void EmbeddedDevice::flush() {
     live().hurry();
     fabric_->turn_until(held, lane::kNever, [&] {
         const auto s = live().state();
-        return live().posted_released() >= last || s == lane::AttachmentState::lost || s == lane::AttachmentState::reset;
+        return live().posted_released() >= last || s == lane::AttachmentState::lost ||
+               s == lane::AttachmentState::reset;
     });
     forget_released_sources();
     held = {};
@@ -222,7 +224,8 @@ void EmbeddedDevice::enable_interrupts(unsigned count) {
 
 int EmbeddedDevice::interrupt_fd(unsigned vector) {
     if (vector >= eventfds_.size())
-        throw Error(Status::not_found, "vector " + std::to_string(vector) + " is not enabled: call enable_interrupts first");
+        throw Error(Status::not_found,
+                    "vector " + std::to_string(vector) + " is not enabled: call enable_interrupts first");
     return eventfds_[vector];
 }
 
@@ -236,7 +239,9 @@ bool EmbeddedDevice::wait_interrupt(unsigned vector, std::chrono::milliseconds t
     return wait_eventfd(fd, std::chrono::milliseconds(0));
 }
 
-std::shared_ptr<Buffer> EmbeddedDevice::allocate(std::size_t bytes) { return SharedPages::make(bytes); }
+std::shared_ptr<Buffer> EmbeddedDevice::allocate(std::size_t bytes) {
+    return SharedPages::make(bytes);
+}
 
 std::uint64_t EmbeddedDevice::map(const std::shared_ptr<Buffer>& buffer, std::size_t offset, std::size_t bytes,
                                   DmaDirection direction) {
@@ -270,7 +275,8 @@ void EmbeddedDevice::check() {
     auto held = fabric_->lock();
     const auto state = live().state();
     if (state == lane::AttachmentState::lost) refuse(Status::device_lost, "the device was removed");
-    if (state == lane::AttachmentState::reset) refuse(Status::device_reset, "the device lost its state; call acknowledge_reset()");
+    if (state == lane::AttachmentState::reset)
+        refuse(Status::device_reset, "the device lost its state; call acknowledge_reset()");
 }
 
 void EmbeddedDevice::progress(std::chrono::microseconds timeout) {
@@ -285,7 +291,8 @@ void EmbeddedDevice::detach() {
     // What was written before the detach reaches the device before it.
     attachment_->hurry();
     fabric_->turn_until(held, lane::kNever, [&] {
-        return attachment_ == nullptr || attachment_->posted_drained() || attachment_->state() != lane::AttachmentState::ready;
+        return attachment_ == nullptr || attachment_->posted_drained() ||
+               attachment_->state() != lane::AttachmentState::ready;
     });
     if (attachment_ == nullptr) return;
     std::optional<Status> answer;
@@ -295,7 +302,9 @@ void EmbeddedDevice::detach() {
     fabric_->turn_until(held, lane::kNever, [&] { return answer.has_value(); });
     sources_.clear();
     mapped_.clear();
-    if (*answer != Status::ok) throw Error(*answer, "detach of '" + info_.name + "': the target does not answer; it frees the function after its grace");
+    if (*answer != Status::ok)
+        throw Error(*answer, "detach of '" + info_.name +
+                                 "': the target does not answer; it frees the function after its grace");
 }
 
 void EmbeddedDevice::on_completion(std::uint64_t cookie, Status status) noexcept {

@@ -54,7 +54,8 @@ private:
 
     void request(Lock& held, const proto::Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into,
                  Waiter& waiter);
-    void submit(Lock& held, const proto::Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify);
+    void submit(Lock& held, const proto::Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie,
+                bool notify);
     [[nodiscard]] Status try_request(const proto::Tlp& tlp, std::span<const std::byte> operand,
                                      std::span<std::byte> into, std::uint64_t cookie) noexcept;
     void finish(Lock& held, Waiter& waiter, const char* what);

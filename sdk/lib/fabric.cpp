@@ -8,8 +8,8 @@ namespace farlane {
 
 Fabric Fabric::open(const FabricOptions& options) {
     switch (options.provider) {
-    case ProviderKind::daemon: return Fabric(provider::open_daemon(options));
-    case ProviderKind::embedded: return Fabric(provider::open_embedded(options));
+        case ProviderKind::daemon: return Fabric(provider::open_daemon(options));
+        case ProviderKind::embedded: return Fabric(provider::open_embedded(options));
     }
     throw Error(Status::invalid, "unknown provider: use ProviderKind::daemon or ProviderKind::embedded");
 }
@@ -19,12 +19,20 @@ Fabric::Fabric(Fabric&&) noexcept = default;
 Fabric& Fabric::operator=(Fabric&&) noexcept = default;
 Fabric::~Fabric() = default;
 
-std::vector<FunctionInfo> Fabric::list() { return provider_->list(); }
+std::vector<FunctionInfo> Fabric::list() {
+    return provider_->list();
+}
 
-Device Fabric::attach(std::string_view name) { return Device(provider_->attach(std::string(name))); }
+Device Fabric::attach(std::string_view name) {
+    return Device(provider_->attach(std::string(name)));
+}
 
-std::optional<Event> Fabric::next_event(std::chrono::milliseconds timeout) { return provider_->next_event(timeout); }
+std::optional<Event> Fabric::next_event(std::chrono::milliseconds timeout) {
+    return provider_->next_event(timeout);
+}
 
-bool Fabric::poll() { return provider_->poll(); }
+bool Fabric::poll() {
+    return provider_->poll();
+}
 
 }  // namespace farlane

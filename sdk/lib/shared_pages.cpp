@@ -15,7 +15,9 @@ namespace {
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = 2U << 20;
 
-std::size_t round_up(std::size_t v, std::size_t to) noexcept { return (v + to - 1) / to * to; }
+std::size_t round_up(std::size_t v, std::size_t to) noexcept {
+    return (v + to - 1) / to * to;
+}
 
 std::shared_ptr<SharedPages> try_make(std::size_t bytes, bool huge) {
     const auto mapped = round_up(bytes, huge ? kHugePage : kPage);
@@ -40,7 +42,8 @@ std::shared_ptr<SharedPages> SharedPages::make(std::size_t bytes) {
         if (auto pages = try_make(bytes, true)) return pages;
     if (bytes < SIZE_MAX - kPage)
         if (auto pages = try_make(bytes, false)) return pages;
-    throw Error(Status::no_memory, "no memory for a DMA buffer of " + std::to_string(bytes) + " bytes: " + std::strerror(errno));
+    throw Error(Status::no_memory,
+                "no memory for a DMA buffer of " + std::to_string(bytes) + " bytes: " + std::strerror(errno));
 }
 
 SharedPages::SharedPages(int fd, std::byte* data, std::size_t bytes, std::size_t mapped, bool huge) noexcept

@@ -6,17 +6,17 @@ namespace farlane {
 
 const char* event_name(EventKind kind) noexcept {
     switch (kind) {
-    case EventKind::added: return "added";
-    case EventKind::removed: return "removed";
-    case EventKind::attached: return "attached";
-    case EventKind::detached: return "detached";
-    case EventKind::link_up: return "link_up";
-    case EventKind::link_down: return "link_down";
-    case EventKind::timeout: return "timeout";
-    case EventKind::resumed: return "resumed";
-    case EventKind::device_reset: return "device_reset";
-    case EventKind::device_lost: return "device_lost";
-    case EventKind::error: return "error";
+        case EventKind::added: return "added";
+        case EventKind::removed: return "removed";
+        case EventKind::attached: return "attached";
+        case EventKind::detached: return "detached";
+        case EventKind::link_up: return "link_up";
+        case EventKind::link_down: return "link_down";
+        case EventKind::timeout: return "timeout";
+        case EventKind::resumed: return "resumed";
+        case EventKind::device_reset: return "device_reset";
+        case EventKind::device_lost: return "device_lost";
+        case EventKind::error: return "error";
     }
     return "unknown";
 }

@@ -33,13 +33,13 @@ enum class Answer : std::uint8_t {
 };
 
 enum class FunctionEvent : std::uint8_t {
-    timeout,       ///< one request had no answer in time; it completed with Status::timeout
-    quarantined,   ///< requests fail at once until the session answers again
-    answering,     ///< out of quarantine
-    resumed,       ///< bound to a new session; nothing was lost
-    reset,         ///< the peer lost its state: outstanding requests were completed with
-                   ///< Status::completer_abort, posted writes that were not released are gone
-    lost,          ///< gone for good (grace over, detached, peer without it)
+    timeout,      ///< one request had no answer in time; it completed with Status::timeout
+    quarantined,  ///< requests fail at once until the session answers again
+    answering,    ///< out of quarantine
+    resumed,      ///< bound to a new session; nothing was lost
+    reset,        ///< the peer lost its state: outstanding requests were completed with
+                  ///< Status::completer_abort, posted writes that were not released are gone
+    lost,         ///< gone for good (grace over, detached, peer without it)
 };
 
 /// What the two ends of a function do with what arrives. Called from the lane that
@@ -73,7 +73,7 @@ public:
 };
 
 struct FunctionLimits {
-    std::uint32_t posted_window = 16384;   ///< records that may wait for release; power of two
+    std::uint32_t posted_window = 16384;  ///< records that may wait for release; power of two
     std::uint32_t request_window = kRequestWindow;
     std::uint32_t reorder_bytes = 1u << 20;  ///< strict payload held for order; posted data credit
     /// Completion timeout: base + 16 x smoothed RTT, at most `completion_timeout_max`.
@@ -82,11 +82,11 @@ struct FunctionLimits {
 };
 
 struct FunctionCounters {
-    std::uint64_t submitted[kClasses];   ///< records given a sequence
-    std::uint64_t sent[kClasses];        ///< records put into frames, resends included
+    std::uint64_t submitted[kClasses];  ///< records given a sequence
+    std::uint64_t sent[kClasses];       ///< records put into frames, resends included
     std::uint64_t resent[kClasses];
-    std::uint64_t received[kClasses];    ///< whole records taken in
-    std::uint64_t executed[kClasses];    ///< handed to the handler
+    std::uint64_t received[kClasses];  ///< whole records taken in
+    std::uint64_t executed[kClasses];  ///< handed to the handler
     std::uint64_t duplicates;
     std::uint64_t timeouts;
     std::uint64_t payload_bytes_out, payload_bytes_in;  ///< once per record
@@ -110,8 +110,8 @@ public:
     /// a longer one is read whenever a frame is built and must stay unchanged until
     /// on_released (ask for it with notify). would_block: window or credits are used up, try
     /// again after progress. `sequence` (optional out) = its posted sequence.
-    [[nodiscard]] Status submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie,
-                                bool notify, Time now, std::uint64_t* sequence = nullptr) noexcept;
+    [[nodiscard]] Status submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify,
+                                Time now, std::uint64_t* sequence = nullptr) noexcept;
     /// Request (reads, config, atomics). Its answer goes to `into` (tlp.length_bytes; atomics:
     /// the operand's size; config write: empty), which stays valid until on_completion.
     /// `operand` (config write, atomics) at most 64 bytes, is copied. would_block as above.

@@ -36,7 +36,9 @@ std::uint32_t crc32c_short(const std::byte* at, std::size_t bytes) noexcept {
 #else
 constexpr std::size_t kShortBytes = 0;
 
-std::uint32_t crc32c_short(const std::byte*, std::size_t) noexcept { return 0; }  // never called
+std::uint32_t crc32c_short(const std::byte*, std::size_t) noexcept {
+    return 0;
+}  // never called
 #endif
 
 }  // namespace

@@ -27,11 +27,11 @@ using Instance = std::array<std::uint8_t, FL_INSTANCE_BYTES>;
 using PathId = std::uint16_t;
 
 enum class SessionState : std::uint8_t {
-    idle,     ///< nothing said yet (the accepting side starts in `hello`)
-    hello,    ///< hello sent, no answer yet
-    open,     ///< records flow
-    silent,   ///< nothing heard for 3 keep-alive intervals; still sends, opens again on the next frame
-    closed,   ///< over; status says why. Functions keep their state and can be bound to a new session
+    idle,    ///< nothing said yet (the accepting side starts in `hello`)
+    hello,   ///< hello sent, no answer yet
+    open,    ///< records flow
+    silent,  ///< nothing heard for 3 keep-alive intervals; still sends, opens again on the next frame
+    closed,  ///< over; status says why. Functions keep their state and can be bound to a new session
 };
 
 struct SessionConfig {
@@ -137,7 +137,10 @@ public:
     void on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
     /// Builds the next frame into `out` (at least the path's max_frame_bytes) and says on which
     /// path it goes. 0 bytes = nothing to send now. The frame counts as sent.
-    struct Built { std::size_t bytes = 0; PathId path = 0; };
+    struct Built {
+        std::size_t bytes = 0;
+        PathId path = 0;
+    };
     [[nodiscard]] Built build(std::span<std::byte> out, Time now) noexcept;
     /// True when build() would have something; cheap, for every turn of the lane.
     [[nodiscard]] bool wants_to_send(Time now) const noexcept;
@@ -148,7 +151,11 @@ public:
     // --- functions
     /// Binds a function after attach (both sides). `resume` = what the peer said it has released,
     /// when an attachment is taken up again.
-    struct Resume { std::array<std::uint64_t, kClasses> released{}; bool origin_lost = false; bool kept = true; };
+    struct Resume {
+        std::array<std::uint64_t, kClasses> released{};
+        bool origin_lost = false;
+        bool kept = true;
+    };
     [[nodiscard]] Status bind(Function& f, const std::optional<Resume>& resume, Time now) noexcept;
     /// Takes the function out of this session; its state stays. With `why` != ok the function
     /// gets FunctionEvent::lost and its requests complete.

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include <farlane/status.hpp>
 #include <farlane/uapi/tlp.h>
+#include <farlane/status.hpp>
 
 namespace farlane::proto {
 

@@ -24,28 +24,28 @@ struct Address {
 };
 
 struct RxFrame {
-    std::byte* data = nullptr;       ///< 8-byte aligned; may be written (decrypted in place)
-    std::uint32_t size_bytes = 0;    ///< may be more than was sent: ports pad behind the frame
-    const Address* from = nullptr;   ///< valid until rx_release(); null on point-to-point ports
+    std::byte* data = nullptr;      ///< 8-byte aligned; may be written (decrypted in place)
+    std::uint32_t size_bytes = 0;   ///< may be more than was sent: ports pad behind the frame
+    const Address* from = nullptr;  ///< valid until rx_release(); null on point-to-point ports
     void* cookie = nullptr;         ///< the port's own
 };
 
 struct TxFrame {
-    std::byte* data = nullptr;       ///< 8-byte aligned
+    std::byte* data = nullptr;  ///< 8-byte aligned
     std::uint32_t capacity_bytes = 0;
-    std::uint32_t size_bytes = 0;   ///< set by the lane before send()
-    const Address* to = nullptr;    ///< null on point-to-point ports; valid until send() returns
-    void* cookie = nullptr;         ///< the port's own
+    std::uint32_t size_bytes = 0;  ///< set by the lane before send()
+    const Address* to = nullptr;   ///< null on point-to-point ports; valid until send() returns
+    void* cookie = nullptr;        ///< the port's own
 };
 
 struct PortInfo {
-    std::string url;                 ///< as given
-    std::string local;               ///< own address as text ("127.0.0.1:4793"); "" = has none
-    std::string kind;                ///< "udp", "loop", "dpdk:vhost", "fault+udp", ...
+    std::string url;                    ///< as given
+    std::string local;                  ///< own address as text ("127.0.0.1:4793"); "" = has none
+    std::string kind;                   ///< "udp", "loop", "dpdk:vhost", "fault+udp", ...
     std::uint32_t max_frame_bytes = 0;  ///< largest frame it carries (8..9600)
-    bool point_to_point = false;     ///< exactly one peer; addresses are not used
-    bool reliable_mtu = false;       ///< max_frame_bytes is true for the whole path
-    bool has_interrupt = false;      ///< wait_fd() works; else the lane backs off with short sleeps
+    bool point_to_point = false;        ///< exactly one peer; addresses are not used
+    bool reliable_mtu = false;          ///< max_frame_bytes is true for the whole path
+    bool has_interrupt = false;         ///< wait_fd() works; else the lane backs off with short sleeps
 };
 
 struct PortCounters {

@@ -15,17 +15,17 @@ namespace farlane::test {
 class ScratchDevice final : public backend::Device {
 public:
     // BAR0
-    static constexpr std::uint64_t kIdent = 0x00;   // read: kIdentValue
+    static constexpr std::uint64_t kIdent = 0x00;  // read: kIdentValue
     static constexpr std::uint64_t kScratch = 0x08;
-    static constexpr std::uint64_t kReads = 0x10;   // read: how often it has been read (not idempotent)
+    static constexpr std::uint64_t kReads = 0x10;  // read: how often it has been read (not idempotent)
     static constexpr std::uint64_t kIova = 0x18;
     static constexpr std::uint64_t kLength = 0x20;
-    static constexpr std::uint64_t kMemory = 0x28;  // offset in BAR2
-    static constexpr std::uint64_t kGo = 0x30;      // 1 = memory to host, 2 = host to memory, 3 = interrupt only
-    static constexpr std::uint64_t kDone = 0x38;    // transfers done
-    static constexpr std::uint64_t kRefused = 0x40; // DMA requests refused
-    static constexpr std::uint64_t kRelaxed = 0x48; // 1 = relaxed writes
-    static constexpr std::uint64_t kCounter = 0x50; // each write must be the value before + 1
+    static constexpr std::uint64_t kMemory = 0x28;   // offset in BAR2
+    static constexpr std::uint64_t kGo = 0x30;       // 1 = memory to host, 2 = host to memory, 3 = interrupt only
+    static constexpr std::uint64_t kDone = 0x38;     // transfers done
+    static constexpr std::uint64_t kRefused = 0x40;  // DMA requests refused
+    static constexpr std::uint64_t kRelaxed = 0x48;  // 1 = relaxed writes
+    static constexpr std::uint64_t kCounter = 0x50;  // each write must be the value before + 1
     static constexpr std::uint64_t kCounterErrors = 0x58;
     static constexpr std::uint64_t kRepeat = 0x60;  // a transfer is done this often (0 = once)
     static constexpr std::uint64_t kMsixTable = 0x800;
@@ -71,7 +71,8 @@ public:
         std::memcpy(out.data(), reinterpret_cast<const std::byte*>(registers_.data()) + offset, out.size());
         return Status::ok;
     }
-    Status bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in, std::uint8_t) noexcept override {
+    Status bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in,
+                     std::uint8_t) noexcept override {
         if (bar == 2) {
             std::memcpy(memory_.data() + offset, in.data(), in.size());
             return Status::ok;
@@ -134,7 +135,8 @@ private:
     void start() noexcept {
         const auto r = [this](std::uint64_t at) { return registers_[at / 8]; };
         if (r(kGo) != 3 && (r(kMemory) >= kBar2Bytes || r(kLength) > kBar2Bytes - r(kMemory))) return;
-        if (last_ - first_ < kJobs) jobs_[last_++ % kJobs] = {r(kGo), r(kIova), r(kLength), r(kMemory), std::max<std::uint64_t>(r(kRepeat), 1)};
+        if (last_ - first_ < kJobs)
+            jobs_[last_++ % kJobs] = {r(kGo), r(kIova), r(kLength), r(kMemory), std::max<std::uint64_t>(r(kRepeat), 1)};
     }
 
     // One job is started when all its parts are on their way; the interrupt follows the last release.
@@ -146,8 +148,9 @@ private:
         while (j.sent < j.length) {
             const auto n = std::min<std::uint64_t>(4096, j.length - j.sent);
             const auto part = std::span(memory_).subspan(j.at + j.sent, n);
-            const auto status = j.go == 1 ? port_->dma_write(j.iova + j.sent, part, registers_[kRelaxed / 8] != 0, 1, true)
-                                          : port_->dma_read(j.iova + j.sent, part, 1);
+            const auto status = j.go == 1
+                                    ? port_->dma_write(j.iova + j.sent, part, registers_[kRelaxed / 8] != 0, 1, true)
+                                    : port_->dma_read(j.iova + j.sent, part, 1);
             if (status == Status::would_block) return false;
             if (status == Status::ok)
                 ++in_flight_;

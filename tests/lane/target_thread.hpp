@@ -23,7 +23,8 @@ inline proto::SessionConfig session_config(const std::string& name, std::uint8_t
 /// A target in a thread of its own, as a daemon has it.
 class TargetThread {
 public:
-    explicit TargetThread(const std::string& port_url, lane::TargetConfig config = {session_config("target", 0x7a), {}, 64},
+    explicit TargetThread(const std::string& port_url,
+                          lane::TargetConfig config = {session_config("target", 0x7a), {}, 64},
                           std::unique_ptr<backend::Memory> memory = backend::process_memory())
         : memory_(std::move(memory)), target_(lane_, std::move(config), *memory_) {
         auto port = transport::open_port(port_url);

@@ -31,10 +31,18 @@ void* operator new(std::size_t bytes, std::align_val_t align) {
     if (void* p = std::aligned_alloc(a, (bytes + a - 1) / a * a)) return p;
     throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p) noexcept {
+    std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+    std::free(p);
+}
+void operator delete(void* p, std::align_val_t) noexcept {
+    std::free(p);
+}
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
+    std::free(p);
+}
 
 namespace farlane {
 namespace {
@@ -117,7 +125,7 @@ TEST_P(Footprint, NothingIsAllocatedOnTheHotPath) {
 
 TEST_P(Footprint, SixtyFourMebibytesCostLessThanSixteen) {
     const auto before = resident_kib();
-    for (int i = 0; i < 8; ++i) transfer(1, true);  // 64 MiB to the host
+    for (int i = 0; i < 8; ++i) transfer(1, true);   // 64 MiB to the host
     for (int i = 0; i < 8; ++i) transfer(2, false);  // and 64 MiB from it
     const auto extra = resident_kib() - std::min(before, resident_kib());
     std::printf("extra resident memory of both ends: %llu KiB\n", static_cast<unsigned long long>(extra));

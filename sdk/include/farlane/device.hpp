@@ -15,7 +15,9 @@
 
 namespace farlane {
 
-namespace provider { class DeviceProvider; }
+namespace provider {
+class DeviceProvider;
+}
 
 /// An attached remote function. Movable; detached when destroyed. Writes are posted: they
 /// return before the device has them, arrive once and in order, and a later read pushes them.

@@ -13,7 +13,10 @@
 
 namespace farlane {
 
-namespace provider { class DeviceProvider; class Buffer; }
+namespace provider {
+class DeviceProvider;
+class Buffer;
+}  // namespace provider
 
 /// Memory that the data plane can reach: shared (memfd), page-aligned, huge pages when there
 /// are any. Movable; freed when destroyed. Must outlive its mappings.
@@ -27,7 +30,8 @@ public:
     [[nodiscard]] std::byte* data() const noexcept;
     [[nodiscard]] std::size_t size() const noexcept;
     [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data(), size()}; }
-    template <class T> [[nodiscard]] std::span<T> as() const noexcept {
+    template <class T>
+    [[nodiscard]] std::span<T> as() const noexcept {
         return {reinterpret_cast<T*>(data()), size() / sizeof(T)};
     }
     [[nodiscard]] bool huge_pages() const noexcept;
@@ -42,7 +46,8 @@ private:
 class Mapping {
 public:
     Mapping() noexcept;
-    Mapping(std::shared_ptr<provider::DeviceProvider> p, std::uint64_t iova, std::size_t bytes, DmaDirection d) noexcept;
+    Mapping(std::shared_ptr<provider::DeviceProvider> p, std::uint64_t iova, std::size_t bytes,
+            DmaDirection d) noexcept;
     Mapping(Mapping&&) noexcept;
     Mapping& operator=(Mapping&&) noexcept;
     ~Mapping();

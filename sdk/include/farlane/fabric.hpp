@@ -16,7 +16,9 @@
 
 namespace farlane {
 
-namespace provider { class Provider; }
+namespace provider {
+class Provider;
+}
 
 /// Where the data plane runs.
 enum class ProviderKind : std::uint8_t {
@@ -45,7 +47,7 @@ struct FabricOptions {
     std::chrono::milliseconds completion_timeout{3000};  ///< base of the completion timeout
     std::chrono::milliseconds keepalive{300};
     std::chrono::milliseconds grace{10000};  ///< how long a silent target is waited for
-    bool integrity = true;  ///< embedded: false = frames without CRC; both ends must agree
+    bool integrity = true;                   ///< embedded: false = frames without CRC; both ends must agree
 };
 
 /// The fabric as this process sees it. Movable handle; all methods may be called from any

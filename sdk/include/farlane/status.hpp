@@ -73,7 +73,7 @@ enum class Status : unsigned short {
     case (number): return Status::name;
         FL_STATUS_TABLE(FL_STATUS_FROM)
 #undef FL_STATUS_FROM
-    default: return Status::protocol;
+        default: return Status::protocol;
     }
 }
 

@@ -13,8 +13,8 @@ namespace farlane {
 
 /// Which way a mapping may be used, seen from the device (as in Linux' DMA API).
 enum class DmaDirection : std::uint8_t {
-    to_device = 1,      ///< the device reads it
-    from_device = 2,    ///< the device writes it
+    to_device = 1,    ///< the device reads it
+    from_device = 2,  ///< the device writes it
     bidirectional = 3,
 };
 
@@ -60,7 +60,7 @@ struct Event {
     EventKind kind = EventKind::added;
     std::string function;  ///< name, "" for link events
     std::string target;
-    std::string detail;    ///< for people
+    std::string detail;  ///< for people
     std::chrono::system_clock::time_point when{};
 };
 
