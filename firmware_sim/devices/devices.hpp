@@ -14,5 +14,8 @@ namespace farlane::firmware {
 /// Farlane accelerator (devices/accel). Memory as above.
 [[nodiscard]] Result<std::unique_ptr<backend::Device>> make_accel(const backend::DeviceConfig& config,
                                                                   backend::Memory& memory);
+/// Only their options.
+[[nodiscard]] Result<bool> check_nvme(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_accel(const backend::DeviceConfig& config);
 
 }  // namespace farlane::firmware

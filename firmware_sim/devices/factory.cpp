@@ -8,13 +8,13 @@ namespace {
 struct Kind {
     const char* name;
     Result<std::unique_ptr<Device>> (*make)(const DeviceConfig&, Memory&);
+    Result<bool> (*check)(const DeviceConfig&) = nullptr;  // of its options; null: make is the only one to know
 };
 
 // A new kind of device: one line here, its library in CMakeLists.txt.
 constexpr Kind kKinds[] = {
-    {"accel", firmware::make_accel},
-    {"nvme", firmware::make_nvme},
-    {"accel", firmware::make_accel},
+    {"accel", firmware::make_accel, firmware::check_accel},
+    {"nvme", firmware::make_nvme, firmware::check_nvme},
 };
 
 // The name goes into records (fl_function_desc.name) and names state files.
@@ -27,6 +27,20 @@ bool valid_name(const std::string& name) noexcept {
     return true;
 }
 
+Result<const Kind*> kind_of(const DeviceConfig& config) {
+    if (!valid_name(config.name))
+        return {Status::invalid, "device name '" + config.name +
+                                     "' is not valid: letters, digits, '.', '_' and '-', "
+                                     "not starting with '.', at most 63"};
+    std::string valid;
+    for (const Kind& k : kKinds) {
+        if (config.kind == k.name) return &k;
+        valid += (valid.empty() ? "" : ", ") + std::string(k.name);
+    }
+    return {Status::invalid,
+            "device '" + config.name + "': kind '" + config.kind + "' does not exist; valid: " + valid};
+}
+
 }  // namespace
 
 std::vector<std::string> device_kinds() {
@@ -36,17 +50,15 @@ std::vector<std::string> device_kinds() {
 }
 
 Result<std::unique_ptr<Device>> make_device(const DeviceConfig& config, Memory& memory) {
-    if (!valid_name(config.name))
-        return {Status::invalid, "device name '" + config.name +
-                                     "' is not valid: letters, digits, '.', '_' and '-', "
-                                     "not starting with '.', at most 63"};
-    std::string valid;
-    for (const Kind& k : kKinds) {
-        if (config.kind == k.name) return k.make(config, memory);
-        valid += (valid.empty() ? "" : ", ") + std::string(k.name);
-    }
-    return {Status::invalid,
-            "device '" + config.name + "': kind '" + config.kind + "' does not exist; valid: " + valid};
+    auto kind = kind_of(config);
+    if (!kind) return kind.failure();
+    return (*kind)->make(config, memory);
+}
+
+Result<bool> check_device(const DeviceConfig& config) {
+    auto kind = kind_of(config);
+    if (!kind) return kind.failure();
+    return (*kind)->check == nullptr ? Result<bool>(true) : (*kind)->check(config);
 }
 
 }  // namespace farlane::backend

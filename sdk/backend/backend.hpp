@@ -131,6 +131,8 @@ struct DeviceConfig {
 
 /// Makes a device. Errors name the key and list what is valid.
 [[nodiscard]] Result<std::unique_ptr<Device>> make_device(const DeviceConfig& config, Memory& memory);
+/// The same without making it: nothing is opened, allocated or written.
+[[nodiscard]] Result<bool> check_device(const DeviceConfig& config);
 /// Kinds there are, for error messages.
 [[nodiscard]] std::vector<std::string> device_kinds();
 

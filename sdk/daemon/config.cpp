@@ -136,7 +136,10 @@ void read_root(Config& c, const Reader& r, const toml::table& root) {
     for (const auto& [key, value] : root) {
         const std::string name(key.str());
         if (name == "port") {
-            read_array(c, r, name, value, [&](const toml::node&) { c.ports.emplace_back(); });
+            read_array(c, r, name, value, [&](const toml::node& n) {
+                c.ports.emplace_back();
+                c.ports.back().where = r.place(n);
+            });
         } else if (name == "peer") {
             read_array(c, r, name, value, [&](const toml::node& n) {
                 c.peers.emplace_back();
@@ -165,7 +168,7 @@ void fill_defaults(Config& c) {
         if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') std::strcpy(host.data(), "farlaned");
         c.daemon.name = host.data();
     }
-    if (c.daemon.state_dir.empty()) c.daemon.state_dir = "/run/farlane/" + c.daemon.name;
+    if (c.daemon.state_dir.empty()) c.daemon.state_dir = std::string(kRuntimeDirectory) + "/" + c.daemon.name;
 }
 
 // Edit distance, two rows. Names are short.

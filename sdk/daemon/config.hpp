@@ -43,6 +43,7 @@ struct PortSettings {
     std::string name;
     std::string url;
     bool listen = false;
+    std::string where;  ///< file:line, for errors found later
 };
 
 struct PeerSettings {
@@ -75,6 +76,14 @@ struct Config {
 [[nodiscard]] Result<Config> read_config(const std::string& path);
 /// The same from text; `name` stands for the file in errors.
 [[nodiscard]] Result<Config> parse_config(std::string_view text, const std::string& name);
+
+/// What a start would refuse although the file is well-formed: nothing to do, port strings, addresses of peers,
+/// devices and their options. Opens nothing. The failure names the place and what is valid.
+[[nodiscard]] Result<bool> check_config(const Config& config);
+/// not_found when the folder of the socket or of state_dir is missing.
+[[nodiscard]] Result<bool> check_folders(const Config& config);
+/// The one folder that is made when it is missing: where socket and state are unless told otherwise.
+inline constexpr const char* kRuntimeDirectory = "/run/farlane";
 
 /// One row of the table of keys.
 struct KeyRow {

@@ -86,7 +86,7 @@ Result<bool> Engine::open_ports() {
     for (const PortSettings& p : config_.ports) {
         auto port = transport::open_port(p.url);
         if (!port.ok())
-            return {port.failure().status, config_.file + ": [[port]] '" + p.name + "': " + port.failure().detail};
+            return {port.failure().status, p.where + ": [[port]] '" + p.name + "': " + port.failure().detail};
         const lane::PortId id = lane_.add_port(std::move(*port));
         ports_.push_back({p, id});
         if (p.listen) target_->listen(id);
@@ -112,7 +112,7 @@ Result<bool> Engine::open_peers() {
 Result<bool> Engine::add_export(const ExportSettings& e) {
     auto device = backend::make_device({e.name, e.device, e.options}, *memory_);
     if (!device.ok())
-        return {device.failure().status, e.where + ": [[export]] '" + e.name + "': " + device.failure().detail};
+        return {device.failure().status, e.where + ": [[export]] " + device.failure().detail};
     if (const Status s = target_->add(e.name, std::move(*device)); s != Status::ok)
         return {s, e.where + ": [[export]] '" + e.name + "': " + std::string(status_text(s))};
     exports_.push_back(e);

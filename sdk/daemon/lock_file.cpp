@@ -13,10 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/config.hpp"
+
 namespace farlane::daemon {
 namespace {
 
 Status status_of(int error) noexcept {
+    if (error == ENOENT || error == ENOTDIR) return Status::not_found;
     return error == EACCES || error == EPERM || error == EROFS ? Status::denied : Status::io;
 }
 
@@ -38,9 +41,8 @@ Result<control::UniqueFd> lock_file(const std::string& path, const std::string& 
 }
 
 Result<bool> make_directory(const std::string& path) {
-    std::error_code error;
-    const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-    if (!parent.empty()) std::filesystem::create_directories(parent, error);
+    // Only the folder that is there by agreement; any other that is missing is a mistake to be told.
+    if (std::filesystem::path(path).parent_path() == kRuntimeDirectory) (void)::mkdir(kRuntimeDirectory, 0755);
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
         return {status_of(errno), path + ": " + std::strerror(errno)};
     struct stat info {};

@@ -13,7 +13,7 @@ namespace farlane::daemon {
 
 /// Locks `path` (made when missing) and writes our pid into it. busy: names who has it.
 [[nodiscard]] Result<control::UniqueFd> lock_file(const std::string& path, const std::string& what);
-/// A directory of ours, 0700, parents included. denied, io.
+/// A directory of ours, 0700; its parent exists, or is the runtime directory. not_found, denied, io.
 [[nodiscard]] Result<bool> make_directory(const std::string& path);
 
 }  // namespace farlane::daemon

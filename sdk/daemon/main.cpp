@@ -43,8 +43,9 @@ control::UniqueFd signal_descriptor() {
 
 void reload_exports(Engine& engine, const std::string& file) {
     auto config = read_config(file);
-    if (!config.ok()) {
-        spdlog::error("SIGHUP: nothing changed: {}", config.failure().detail);
+    const auto good = config.ok() ? check_config(*config) : config.failure();
+    if (!good.ok()) {
+        spdlog::error("SIGHUP: nothing changed: {}", good.failure().detail);
         return;
     }
     engine.post([&engine, exports = config->exports] {
@@ -58,12 +59,10 @@ struct Locks {
 
 Result<Locks> take_locks(const Config& c) {
     Locks locks;
+    if (auto there = check_folders(c); !there.ok()) return there.failure();
     if (auto made = make_directory(c.daemon.state_dir); !made.ok()) return made.failure();
     auto state = lock_file(c.daemon.state_dir + "/lock", "state_dir " + c.daemon.state_dir);
     if (!state.ok()) return state.failure();
-    const std::string parent = c.daemon.socket.substr(0, c.daemon.socket.rfind('/'));
-    if (!parent.empty() && ::access(parent.c_str(), F_OK) != 0)
-        return {Status::not_found, "the directory of the socket, " + parent + ", does not exist; make it"};
     auto socket = lock_file(c.daemon.socket + ".lock", "socket " + c.daemon.socket);
     if (!socket.ok()) return socket.failure();
     locks.state = std::move(*state);
@@ -165,7 +164,9 @@ int main(int argc, char** argv) {
     }
     auto config = read_config(check_file.empty() ? parsed.arguments->get("--config") : check_file);
     if (!config.ok()) return fail(config.failure());
+    if (const auto good = check_config(*config); !good.ok()) return fail(good.failure());
     if (!check_file.empty()) {
+        if (const auto there = check_folders(*config); !there.ok()) return fail(there.failure());
         std::cout << check_file << ": valid\n";
         return 0;
     }

@@ -20,6 +20,14 @@ using OpenedPort = Result<std::unique_ptr<Port>>;
 [[nodiscard]] OpenedPort open_loop(const PortUrl& url, Query& query);
 [[nodiscard]] OpenedPort open_udp(const PortUrl& url, Query& query);
 [[nodiscard]] OpenedPort open_dpdk(const PortUrl& url, Query& query);
+/// The first half of each: reads its keys, calls query.finish(), looks at the body.
+[[nodiscard]] Result<bool> check_loop(const PortUrl& url, Query& query);
+[[nodiscard]] Result<bool> check_udp(const PortUrl& url, Query& query);
+[[nodiscard]] Result<bool> check_dpdk(const PortUrl& url, Query& query);
+/// The form of a peer's address on a port of that string.
+[[nodiscard]] Result<bool> check_loop_peer(const PortUrl& url, std::string_view address);
+[[nodiscard]] Result<bool> check_udp_peer(const PortUrl& url, std::string_view address);
+[[nodiscard]] Result<bool> check_dpdk_peer(const PortUrl& url, std::string_view address);
 /// True when open_dpdk has a chance: built in, and the plugin is where it is looked for.
 [[nodiscard]] bool dpdk_available();
 

@@ -15,18 +15,35 @@ namespace {
 struct Kind {
     const char* scheme;
     OpenedPort (*open)(const PortUrl&, Query&);
+    Result<bool> (*check)(const PortUrl&, Query&);
+    Result<bool> (*check_peer)(const PortUrl&, std::string_view);
     const char* form;
 };
 constexpr Kind kKinds[] = {
-    {"loop", open_loop, "loop:NAME"},
-    {"udp", open_udp, "udp:[ADDRESS][:PORT]"},
-    {"dpdk", open_dpdk, "dpdk:DEVICE[,ARG=VALUE...]"},
+    {"loop", open_loop, check_loop, check_loop_peer, "loop:NAME"},
+    {"udp", open_udp, check_udp, check_udp_peer, "udp:[ADDRESS][:PORT]"},
+    {"dpdk", open_dpdk, check_dpdk, check_dpdk_peer, "dpdk:DEVICE[,ARG=VALUE...]"},
 };
 
 std::string forms() {
     std::string all;
     for (const Kind& kind : kKinds) all += std::string(kind.form) + ", ";
     return all + "or fault+ before one of them, each with [?key=value&...]";
+}
+
+// The kind of a port string, and its fault keys read.
+Result<const Kind*> kind_of(const PortUrl& url, Query& query, FaultSpec& faults) {
+    for (const Kind& kind : kKinds) {
+        if (url.scheme != kind.scheme) continue;
+        // A loop port takes the fault keys by itself: it exists to be disturbed.
+        if (url.fault || url.scheme == "loop") faults = read_faults(query);
+        return &kind;
+    }
+    return query.fail("there is no kind of port \"" + url.scheme + "\"; valid: " + forms());
+}
+
+Failure no_url(const Failure& why) {
+    return {Status::invalid, why.detail + "; valid: " + forms()};
 }
 
 }  // namespace
@@ -37,25 +54,40 @@ bool operator==(const Address& a, const Address& b) noexcept {
 
 Result<std::unique_ptr<Port>> open_port(std::string_view text) {
     Result<PortUrl> url = parse_url(text);
-    if (!url) return Failure{Status::invalid, url.failure().detail + "; valid: " + forms()};
+    if (!url) return no_url(url.failure());
     Query query(*url);
-    for (const Kind& kind : kKinds) {
-        if (url->scheme != kind.scheme) continue;
-        // A loop port takes the fault keys by itself: it exists to be disturbed.
-        const bool takes_faults = url->fault || url->scheme == "loop";
-        FaultSpec faults;
-        if (takes_faults) faults = read_faults(query);
-        try {
-            OpenedPort port = kind.open(*url, query);
-            if (!port || (!url->fault && faults == FaultSpec{})) return port;
-            return wrap_in_faults(std::move(port.value()), faults, *url);
-        } catch (const std::bad_alloc&) {
-            return query.fail("not enough memory for its buffers", Status::no_memory);
-        } catch (const std::system_error& error) {
-            return query.fail(error.what(), Status::io);
-        }
+    FaultSpec faults;
+    auto kind = kind_of(*url, query, faults);
+    if (!kind) return kind.failure();
+    try {
+        OpenedPort port = (*kind)->open(*url, query);
+        if (!port || (!url->fault && faults == FaultSpec{})) return port;
+        return wrap_in_faults(std::move(port.value()), faults, *url);
+    } catch (const std::bad_alloc&) {
+        return query.fail("not enough memory for its buffers", Status::no_memory);
+    } catch (const std::system_error& error) {
+        return query.fail(error.what(), Status::io);
     }
-    return query.fail("there is no kind of port \"" + url->scheme + "\"; valid: " + forms());
+}
+
+Result<bool> check_port(std::string_view text) {
+    Result<PortUrl> url = parse_url(text);
+    if (!url) return no_url(url.failure());
+    Query query(*url);
+    FaultSpec faults;
+    auto kind = kind_of(*url, query, faults);
+    if (!kind) return kind.failure();
+    return (*kind)->check(*url, query);
+}
+
+Result<bool> check_peer(std::string_view text, std::string_view address) {
+    Result<PortUrl> url = parse_url(text);
+    if (!url) return no_url(url.failure());
+    Query query(*url);
+    FaultSpec faults;
+    auto kind = kind_of(*url, query, faults);
+    if (!kind) return kind.failure();
+    return (*kind)->check_peer(*url, address);
 }
 
 std::vector<std::string> port_kinds() {

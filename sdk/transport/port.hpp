@@ -100,6 +100,11 @@ public:
 ///   fault+PORT     the same fault keys, put before the port's own: fault+udp:...?loss=0.01&seed=7
 [[nodiscard]] Result<std::unique_ptr<Port>> open_port(std::string_view url);
 
+/// The same up to the point where something would be opened: nothing is touched.
+[[nodiscard]] Result<bool> check_port(std::string_view url);
+/// Whether `address` has the form that the port of this (good) string wants of a peer. Names are not looked up.
+[[nodiscard]] Result<bool> check_peer(std::string_view url, std::string_view address);
+
 /// Kinds this build has, for error messages and `farlane doctor`: {"loop", "udp", ...}.
 [[nodiscard]] std::vector<std::string> port_kinds();
 

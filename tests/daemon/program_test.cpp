@@ -15,7 +15,7 @@
 namespace farlane::test {
 namespace {
 
-constexpr const char* kNothing = "[[port]]\nname = \"lo\"\nurl = \"udp:127.0.0.1:0\"\n";
+constexpr const char* kNothing = "[[port]]\nname = \"lo\"\nurl = \"udp:127.0.0.1:0\"\nlisten = true\n";
 
 int run(const TempDir& dir, const std::vector<std::string>& arguments, std::string* output = nullptr) {
     std::vector<std::string> all = {FARLANED};
@@ -39,11 +39,79 @@ TEST(Program, CommandLine) {
     EXPECT_EQ(run(dir, {"--config", dir / "missing.toml"}, &out), 3);
     EXPECT_NE(out.find("missing.toml"), std::string::npos);
     EXPECT_EQ(run(dir, {"--print-defaults"}, &out), 0);
-    write_file(dir / "defaults.toml", out);
-    EXPECT_EQ(run(dir, {"--check", dir / "defaults.toml"}, &out), 0) << out;
     write_file(dir / "bad.toml", "[lane]\nspin_us = \"1us\"\n");
     EXPECT_EQ(run(dir, {"--check", dir / "bad.toml"}, &out), 2);
     EXPECT_NE(out.find("bad.toml:2:11: "), std::string::npos) << out;
+}
+
+struct Checked {
+    const char* what;
+    const char* body;
+    int code;
+    std::vector<const char*> says;
+};
+
+// The same words and exit codes before a start (--check) and by a start.
+TEST(Program, CheckFindsWhatAStartWould) {
+    const TempDir dir;
+    const std::string head =
+        "[daemon]\nname=\"x\"\nsocket=\"" + (dir / "s") + "\"\nstate_dir=\"" + (dir / "st") + "\"\n";
+    const std::string port = "[[port]]\nname=\"p\"\nurl=\"udp:127.0.0.1:0\"\n";
+    const Checked all[] = {
+        {"empty", "", 2, {"nothing to do", "add one", "[[peer]]", "[[export]]"}},
+        {"idle", port.c_str(), 2, {"nothing to do", "[[peer]]", "listen = true"}},
+        {"kind of port", "[[port]]\nname=\"p\"\nurl=\"upd:\"\nlisten=true\n", 2, {"c.toml:5:1", "'p'", "udp:"}},
+        {"key of port", "[[port]]\nname=\"p\"\nurl=\"udp::0?mtv=9\"\nlisten=true\n", 2, {"'p'", "mtv", "mtu="}},
+        {"value of port", "[[port]]\nname=\"p\"\nurl=\"fault+udp::0?loss=2\"\nlisten=true\n", 2, {"'p'", "loss"}},
+        {"address of port", "[[port]]\nname=\"p\"\nurl=\"udp:1.2.3.4:x\"\nlisten=true\n", 2, {"'p'", "1.2.3.4:x"}},
+        {"name of loop", "[[port]]\nname=\"p\"\nurl=\"loop:\"\nlisten=true\n", 2, {"'p'", "loop:NAME"}},
+        {"peer",
+         "[[port]]\nname=\"p\"\nurl=\"udp:\"\n[[peer]]\naddress=\"a:b:\"\n[[peer]]\naddress=\":7\"\n",
+         2,
+         {"[[peer]] address", ":7", "HOST:PORT"}},
+        {"no address", "[[port]]\nname=\"p\"\nurl=\"udp:\"\n[[peer]]\n", 2, {"[[peer]] address", "HOST:PORT"}},
+        {"unreachable export",
+         "[[port]]\nname=\"p\"\nurl=\"udp:\"\n[[export]]\nname=\"n\"\ndevice=\"nvme\"\n",
+         2,
+         {"nobody can reach", "listen = true"}},
+        {"option",
+         "[[port]]\nname=\"p\"\nurl=\"udp:\"\nlisten=true\n[[export]]\nname=\"n\"\ndevice=\"nvme\"\nsiez=\"1M\"\n",
+         2,
+         {"'n'", "siez", "size"}},
+        {"value",
+         "[[port]]\nname=\"p\"\nurl=\"udp:\"\nlisten=true\n[[export]]\nname=\"a\"\ndevice=\"accel\"\nmemory=\"48M\"\n",
+         2,
+         {"'a'", "memory", "power of two"}},
+    };
+    for (const Checked& c : all) {
+        write_file(dir / "c.toml", head + c.body);
+        for (const char* how : {"--check", "--config"}) {
+            std::string out;
+            EXPECT_EQ(run(dir, {how, dir / "c.toml"}, &out), c.code) << c.what << ": " << out;
+            for (const char* part : c.says) EXPECT_NE(out.find(part), std::string::npos) << c.what << ": " << out;
+        }
+        EXPECT_NE(::access((dir / "st").c_str(), F_OK), 0) << c.what << " left something behind";
+    }
+    std::string out;
+    write_file(dir / "c.toml", head + kNothing);
+    EXPECT_EQ(run(dir, {"--check", dir / "c.toml"}, &out), 0) << out;
+    EXPECT_NE(::access((dir / "st").c_str(), F_OK), 0) << "a check makes nothing";
+}
+
+TEST(Program, MissingFoldersAreNamed) {
+    const TempDir dir;
+    for (const char* missing : {"socket", "state_dir"}) {
+        const bool socket = std::string(missing) == "socket";
+        write_file(dir / "c.toml", "[daemon]\nname=\"x\"\nsocket=\"" + (dir / (socket ? "no/s" : "s")) +
+                                       "\"\nstate_dir=\"" + (dir / (socket ? "st" : "no/st")) + "\"\n" + kNothing);
+        for (const char* how : {"--check", "--config"}) {
+            std::string out;
+            EXPECT_EQ(run(dir, {how, dir / "c.toml"}, &out), 3) << out;
+            EXPECT_NE(out.find(missing), std::string::npos) << out;
+            EXPECT_NE(out.find("the folder " + (dir / "no") + " does not exist"), std::string::npos) << out;
+        }
+        EXPECT_NE(::access((dir / "no").c_str(), F_OK), 0) << "nothing is made that was not asked for";
+    }
 }
 
 TEST(Program, WhatCanNotBeOpenedIsNamed) {

@@ -45,6 +45,12 @@ Result<AccelOptions> parse(const backend::DeviceConfig& config) {
 
 }  // namespace
 
+Result<bool> check_accel(const backend::DeviceConfig& config) {
+    const auto options = parse(config);
+    if (!options) return options.failure();
+    return true;
+}
+
 Result<std::unique_ptr<backend::Device>> make_accel(const backend::DeviceConfig& config, backend::Memory& memory) {
     (void)memory;  // nothing of an accelerator outlives the daemon: after a kill its contexts see device_reset
     auto options = parse(config);

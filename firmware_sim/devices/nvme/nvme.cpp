@@ -93,6 +93,12 @@ Result<std::unique_ptr<nvme::Media>> open_media(const backend::DeviceConfig& con
 
 }  // namespace
 
+Result<bool> check_nvme(const backend::DeviceConfig& config) {
+    const auto chosen = read_options(config);
+    if (!chosen) return chosen.failure();
+    return true;
+}
+
 Result<std::unique_ptr<backend::Device>> make_nvme(const backend::DeviceConfig& config, backend::Memory& memory) {
     auto chosen = read_options(config);
     if (!chosen) return chosen.failure();

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 
+#include "transport/dpdk/device_spec.hpp"
 #include "transport/openers.hpp"
 
 namespace farlane::transport {
@@ -42,6 +43,11 @@ fs::path find_plugin() {
     return {};
 }
 
+std::string no_plugin() {
+    return std::string("the plugin ") + kFile + " is not installed beside libfarlane, the program or in " +
+           FARLANE_PLUGIN_INSTALL_DIR + "; install it, or use udp:";
+}
+
 struct Plugin {
     DpdkOpen open = nullptr;
     std::string why_not;
@@ -49,10 +55,7 @@ struct Plugin {
 
 Plugin load() {
     const fs::path file = find_plugin();
-    if (file.empty())
-        return {nullptr, std::string("the plugin ") + kFile +
-                             " is not installed beside libfarlane, the program or in " + FARLANE_PLUGIN_INSTALL_DIR +
-                             "; install it, or use udp:"};
+    if (file.empty()) return {nullptr, no_plugin()};
     void* const handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle == nullptr)
         return {nullptr, std::string("the plugin cannot be loaded: ") + ::dlerror() +
@@ -67,6 +70,25 @@ Plugin load() {
 
 bool dpdk_available() {
     return !find_plugin().empty();
+}
+
+Result<bool> check_dpdk(const PortUrl& url, Query& query) {
+    std::uint64_t mtu = 0;
+    std::string eal;
+    query.bytes("mtu", mtu, kMinFrameBytes, kMaxFrameBytes);
+    query.text("eal", eal);
+    if (auto failure = query.finish()) return *failure;
+    if (auto spec = dpdk::parse_device(url.body, query); !spec) return spec.failure();
+    if (!dpdk_available()) return query.fail(no_plugin(), Status::unsupported);
+    return true;
+}
+
+Result<bool> check_dpdk_peer(const PortUrl& url, std::string_view address) {
+    const Query query(url);
+    auto spec = dpdk::parse_device(url.body, query);
+    if (!spec) return spec.failure();
+    if (!spec->traits->point_to_point || address.empty()) return true;
+    return {Status::invalid, spec->kind() + " has exactly one peer: give no address"};
 }
 
 OpenedPort open_dpdk(const PortUrl& url, Query& query) {

@@ -184,13 +184,27 @@ std::string LoopPort::to_string(const Address&) const {
     return "loop:" + link_->name;
 }
 
-OpenedPort open_loop(const PortUrl& url, Query& query) {
-    std::uint64_t mtu = kMaxFrameBytes, depth = 512;
+static Result<bool> read_loop(const PortUrl& url, Query& query, std::uint64_t& mtu, std::uint64_t& depth) {
     query.count("mtu", mtu, kMinFrameBytes, kMaxFrameBytes);
     query.count("depth", depth, 1, 1 << 20);
     if (auto failure = query.finish()) return *failure;
     if (url.body.empty()) return query.fail("it needs a name: loop:NAME");
+    return true;
+}
 
+Result<bool> check_loop(const PortUrl& url, Query& query) {
+    std::uint64_t mtu = kMaxFrameBytes, depth = 512;
+    return read_loop(url, query, mtu, depth);
+}
+
+Result<bool> check_loop_peer(const PortUrl& url, std::string_view address) {
+    if (address.empty()) return true;
+    return {Status::invalid, "loop:" + url.body + " has exactly one peer: give no address"};
+}
+
+OpenedPort open_loop(const PortUrl& url, Query& query) {
+    std::uint64_t mtu = kMaxFrameBytes, depth = 512;
+    if (const auto read = read_loop(url, query, mtu, depth); !read) return read.failure();
     const std::lock_guard lock(registry_mutex);
     std::weak_ptr<LoopLink>& entry = registry()[url.body];
     std::shared_ptr<LoopLink> link = entry.lock();

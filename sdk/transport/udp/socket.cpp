@@ -146,9 +146,21 @@ Result<UdpSocket> bind_one(const addrinfo& at, std::uint64_t buffer_bytes, const
 
 }  // namespace
 
+Result<bool> check_udp_address(const std::string& body, const Query& query) {
+    if (!split(body)) return query.fail("\"" + body + "\" is not an address; " + kForms);
+    return true;
+}
+
+Result<bool> check_udp_target(std::string_view text) {
+    const auto where = split(text);
+    if (where && !where->host.empty() && where->port != 0u) return true;
+    return {Status::invalid,
+            "\"" + std::string(text) + "\" is not the address of a peer; valid: HOST, HOST:PORT, [IPV6]:PORT"};
+}
+
 Result<UdpSocket> open_udp_socket(const std::string& body, std::uint64_t buffer_bytes, const Query& query) {
+    if (const auto form = check_udp_address(body, query); !form) return form.failure();
     const auto where = split(body);
-    if (!where) return query.fail("\"" + body + "\" is not an address; " + kForms);
     const unsigned port = where->port.value_or(0);
     if (where->host.empty()) {
         // One IPv6 socket serves both; a kernel without IPv6 gets an IPv4 one.
@@ -168,10 +180,8 @@ Result<UdpSocket> open_udp_socket(const std::string& body, std::uint64_t buffer_
 }
 
 Result<Address> resolve_udp(std::string_view text, int family) {
+    if (const auto form = check_udp_target(text); !form) return form.failure();
     const auto where = split(text);
-    if (!where || where->host.empty() || where->port == 0u)
-        return {Status::invalid,
-                "\"" + std::string(text) + "\" is not the address of a peer; valid: HOST, HOST:PORT, [IPV6]:PORT"};
     const unsigned port = where->port.value_or(FL_UDP_PORT);
     // mapped addresses let an IPv6 socket reach IPv4 peers
     auto list = look_up(where->host, port, family, family == AF_INET6 ? AI_V4MAPPED : 0);

@@ -26,6 +26,11 @@ struct UdpSocket {
 [[nodiscard]] Result<UdpSocket> open_udp_socket(const std::string& body, std::uint64_t buffer_bytes,
                                                 const Query& query);
 
+/// The same without opening: only the form of `body`.
+[[nodiscard]] Result<bool> check_udp_address(const std::string& body, const Query& query);
+
+/// The form that resolve_udp() wants; names are not looked up.
+[[nodiscard]] Result<bool> check_udp_target(std::string_view text);
 /// "host:port", "[v6]:port" or "host" (then FL_UDP_PORT) for sockets of `family`. The bytes of
 /// the address are the sockaddr itself, so sending converts nothing.
 [[nodiscard]] Result<Address> resolve_udp(std::string_view text, int family);

@@ -15,6 +15,17 @@ namespace {
 constexpr std::uint32_t kEthernetV4Bytes = 1472;
 constexpr std::uint32_t kEthernetV6Bytes = 1448;
 
+struct Keys {
+    std::uint64_t mtu = 0, batch = 32, buffer = 4 * 1024 * 1024;
+};
+
+std::optional<Failure> read_keys(Query& query, Keys& keys) {
+    query.bytes("mtu", keys.mtu, kMinFrameBytes, kMaxFrameBytes);
+    query.count("batch", keys.batch, 1, 64);
+    query.bytes("buffer", keys.buffer, 4096, 1 << 30);
+    return query.finish();
+}
+
 }  // namespace
 
 UdpPort::UdpPort(UdpSocket socket, std::uint32_t frame_bytes, unsigned batch, std::string url)
@@ -45,17 +56,24 @@ PortCounters UdpPort::counters() const noexcept {
 }
 
 OpenedPort open_udp(const PortUrl& url, Query& query) {
-    std::uint64_t mtu = 0, batch = 32, buffer = 4 * 1024 * 1024;
-    query.bytes("mtu", mtu, kMinFrameBytes, kMaxFrameBytes);
-    query.count("batch", batch, 1, 64);
-    query.bytes("buffer", buffer, 4096, 1 << 30);
-    if (auto failure = query.finish()) return *failure;
-    auto socket = open_udp_socket(url.body, buffer, query);
+    Keys keys;
+    if (auto failure = read_keys(query, keys)) return *failure;
+    auto socket = open_udp_socket(url.body, keys.buffer, query);
     if (!socket) return socket.failure();
     const bool v6_only = socket->family == AF_INET6 && !url.body.empty() && url.body[0] != ':';
-    if (mtu == 0) mtu = socket->loopback ? kMaxFrameBytes : v6_only ? kEthernetV6Bytes : kEthernetV4Bytes;
-    return std::unique_ptr<Port>(std::make_unique<UdpPort>(std::move(*socket), static_cast<std::uint32_t>(mtu),
-                                                           static_cast<unsigned>(batch), url.text));
+    if (keys.mtu == 0) keys.mtu = socket->loopback ? kMaxFrameBytes : v6_only ? kEthernetV6Bytes : kEthernetV4Bytes;
+    return std::unique_ptr<Port>(std::make_unique<UdpPort>(std::move(*socket), static_cast<std::uint32_t>(keys.mtu),
+                                                           static_cast<unsigned>(keys.batch), url.text));
+}
+
+Result<bool> check_udp(const PortUrl& url, Query& query) {
+    Keys keys;
+    if (auto failure = read_keys(query, keys)) return *failure;
+    return check_udp_address(url.body, query);
+}
+
+Result<bool> check_udp_peer(const PortUrl&, std::string_view address) {
+    return check_udp_target(address);
 }
 
 }  // namespace farlane::transport
