@@ -100,6 +100,9 @@ struct ControlServer::Connection {
     control::MessageReader reader{control::kMaxRequestBytes};
     control::MessageWriter writer;
     std::size_t outstanding = 0;
+    int holds = 0;                                     ///< attachments
+    std::chrono::steady_clock::time_point last_heard;  ///< accepted, or bytes came
+    std::uint64_t heard = 0;                           ///< requests
     std::uint64_t lost_events = 0;
     bool subscribed = false;
     bool closing = false;  ///< after what is queued
@@ -152,7 +155,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(EventLoop& loop, cons
 void ControlServer::accept_one() {
     control::UniqueFd fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd.valid()) return;
-    if (clients_.size() >= kMaxClients) {
+    if (clients_.size() >= kMaxClients && !make_room()) {
         ++counters_.turned_away;
         const std::string text = dump({{"id", nullptr},
                                        {"ok", false},
@@ -168,8 +171,34 @@ void ControlServer::accept_one() {
     const ClientId id = next_client_++;
     c->client = {id, who.pid, who.uid, who.gid, comm_of(who.pid), role_of(who.uid, who.gid)};
     c->fd = std::move(fd);
+    c->last_heard = std::chrono::steady_clock::now();
     loop_.add(c->fd.get(), EPOLLIN, [this, id](std::uint32_t events) { on_ready(id, events); });
     clients_.emplace(id, std::move(c));
+}
+
+// Connections are few, and one that says nothing costs nothing to open. When they are short, the one
+// that matters least goes: first who never asked anything, then who has been idle longest. Never one
+// that waits for an answer, wants events or holds an attachment.
+bool ControlServer::make_room() {
+    const Connection* idle = nullptr;
+    for (const auto& [id, c] : clients_) {
+        if (c->subscribed || c->holds > 0 || c->outstanding != 0) continue;
+        const auto rank = [](const Connection& x) { return std::pair(x.heard != 0, x.last_heard); };
+        if (idle == nullptr || rank(*c) < rank(*idle)) idle = c.get();
+    }
+    if (idle == nullptr) return false;
+    ++counters_.evicted;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_eviction_line_) {
+        const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(now - idle->last_heard);
+        spdlog::warn("all {} connections were in use: that of {} (pid {}, idle for {} ms) made room; {} so far",
+                     kMaxClients, idle->client.comm, idle->client.pid, silent.count(), counters_.evicted);
+        next_eviction_line_ = now + std::chrono::seconds(1);
+    }
+    const ClientId id = idle->client.id;
+    send_error(*clients_.at(id), nullptr, refusal(Status::limit, "closed: idle, and others wait for a connection"));
+    close(id);
+    return true;
 }
 
 void ControlServer::on_ready(ClientId id, std::uint32_t events) {
@@ -183,7 +212,7 @@ void ControlServer::on_ready(ClientId id, std::uint32_t events) {
 void ControlServer::read_from(Connection& c) {
     const ClientId id = c.client.id;
     switch (c.reader.read_from(c.fd.get())) {
-        case Status::ok: break;
+        case Status::ok: c.last_heard = std::chrono::steady_clock::now(); break;
         case Status::would_block: return;
         case Status::limit:
             ++counters_.malformed;
@@ -211,6 +240,7 @@ void ControlServer::handle(Connection& c, control::Message message) {
         return send_error(c, nullptr, refusal(Status::malformed, "not a request: " + wrong));
     }
     ++counters_.requests;
+    ++c.heard;
     if (c.outstanding >= kMaxOutstanding)
         return send_error(
             c, j["id"],
@@ -233,6 +263,8 @@ void ControlServer::answered(ClientId id, const Json& request_id, Reply reply) {
     if (at == clients_.end()) return;
     Connection& c = *at->second;
     --c.outstanding;
+    c.holds += reply.holds;
+    c.last_heard = std::chrono::steady_clock::now();  // idle counts from its answer
     if (reply.status != Status::ok) {
         ++counters_.refused;
         return send_error(c, request_id, reply);

@@ -16,8 +16,8 @@
 
 namespace farlane::daemon {
 
-constexpr std::size_t kMaxClients = 64;
-constexpr std::size_t kMaxOutstanding = 32;                ///< requests of one client without an answer
+constexpr std::size_t kMaxClients = 64;      ///< one more: the one that is idle longest, and holds nothing, goes
+constexpr std::size_t kMaxOutstanding = 32;  ///< requests of one client without an answer
 constexpr std::size_t kMaxQueuedBytes = 32 * 1024 * 1024;  ///< answers a client does not read
 constexpr std::size_t kMaxQueuedEventBytes = 256 * 1024;   ///< beyond: events are dropped and counted
 
@@ -30,6 +30,7 @@ struct Request {
 
 struct ControlCounters {
     std::uint64_t requests = 0, refused = 0, malformed = 0, turned_away = 0;
+    std::uint64_t evicted = 0;  ///< idle connections that made room for another
 };
 
 class ControlServer {
@@ -61,6 +62,7 @@ private:
     struct Connection;
     ControlServer(EventLoop& loop, std::string path, control::UniqueFd fd);
     void accept_one();
+    [[nodiscard]] bool make_room();
     void on_ready(ClientId id, std::uint32_t events);
     void read_from(Connection& c);
     void handle(Connection& c, control::Message message);
@@ -76,6 +78,7 @@ private:
     std::map<ClientId, std::unique_ptr<Connection>> clients_;
     ClientId next_client_ = 1;
     ControlCounters counters_;
+    std::chrono::steady_clock::time_point next_eviction_line_{};
     OnRequest on_request_;
     OnGone on_gone_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -107,7 +107,7 @@ void Holdings::attach(const Client& client, const std::string& name, bool persis
 void Holdings::adopt(Holding& h, const Client& client, const Answer& answer) {
     if (gone_while_attaching_.contains(client.id)) return;
     h.take_user(client);
-    answer({Status::ok, "", attach_result(h, true), {}});
+    answer({Status::ok, "", attach_result(h, true), {}, 1});
 }
 
 void Holdings::attached(const Client& client, bool persistent, Result<lane::Attachment*> result, const Answer& answer) {
@@ -124,7 +124,7 @@ void Holdings::attached(const Client& client, bool persistent, Result<lane::Atta
     h->start(a, client, persistent);
     if (!persistent) h->take_user(client);
     holdings_.push_back(h);
-    answer({Status::ok, "", attach_result(*h, false), {}});
+    answer({Status::ok, "", attach_result(*h, false), {}, persistent ? 0 : 1});
 }
 
 // The attachment ends; the holding lives until the session does not touch its memory any more.
@@ -178,9 +178,13 @@ void Holdings::detach(const Client& client, const std::string& name, bool force,
 void Holdings::give_back(const Client& client, std::uint32_t id, const Answer& answer) {
     Holding* h = of(client, id, answer);
     if (h == nullptr) return;
-    if (!h->release_user()) return h->when_free([answer] { answer({}); });
-    drop(*h, [answer](Status status) {
-        answer(status == Status::ok ? Reply{} : refusal(status, "the target did not answer the detach"));
+    const auto given_back = [answer](Reply r) {
+        r.holds = -1;
+        answer(std::move(r));
+    };
+    if (!h->release_user()) return h->when_free([given_back] { given_back({}); });
+    drop(*h, [given_back](Status status) {
+        given_back(status == Status::ok ? Reply{} : refusal(status, "the target did not answer the detach"));
     });
 }
 
@@ -268,7 +272,8 @@ void Holdings::resume_attachment(const Client& client, const std::string& token,
                         {"has_channel", h->saved().has_channel != 0},
                         {"vectors", h->saved().vectors},
                         {"mappings", std::move(mappings)}},
-                       {}});
+                       {},
+                       1});
     }
     answer(refusal(Status::stale, "no attachment waits for this token; its grace is over"));
 }

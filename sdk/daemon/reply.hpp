@@ -40,6 +40,7 @@ struct Reply {
     std::string message;
     Json body = Json::object();
     std::vector<control::UniqueFd> fds;
+    int holds = 0;  ///< attachments that the connection has from now on (1), or no longer (-1)
 };
 [[nodiscard]] inline Reply refusal(Status s, std::string message) {
     return {s, std::move(message), Json::object(), {}};

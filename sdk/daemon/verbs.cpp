@@ -161,7 +161,9 @@ Json Verbs::daemon_json() const {
             {"clients", server_.client_count()},
             {"requests", server_.counters().requests},
             {"refused", server_.counters().refused},
-            {"malformed", server_.counters().malformed}};
+            {"malformed", server_.counters().malformed},
+            {"turned_away", server_.counters().turned_away},
+            {"evicted", server_.counters().evicted}};
 }
 
 void Verbs::stats(Request& r, const Answer& answer) {

@@ -51,6 +51,7 @@ struct ControlTest : testing::Test {
     void serve(Request r, const Answer& answer) {
         if (r.verb == "hello") return answer({Status::ok, "", {{"role", role_name(r.client.role)}}, {}});
         if (r.verb == "echo") return answer({Status::ok, "", r.args, std::move(r.fds)});
+        if (r.verb == "take") return answer({Status::ok, "", {}, {}, 1});
         if (r.verb == "hold") return held.push_back(answer);
         if (r.verb == "release") {
             for (const Answer& a : std::exchange(held, {})) a({});
@@ -69,6 +70,18 @@ struct ControlTest : testing::Test {
             return answer({});
         }
         answer(refusal(Status::invalid, "unknown verb"));
+    }
+    /// A connection that sent `text`; its answer, if there is one, has come.
+    control::UniqueFd open_and_say(const std::string& text) {
+        control::UniqueFd fd = std::move(*control::connect_unix(path));
+        EXPECT_EQ(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+        if (text.find("hold") == std::string::npos) {
+            char answer[4096];
+            pollfd p{fd.get(), POLLIN, 0};
+            EXPECT_EQ(::poll(&p, 1, 60000), 1);
+            EXPECT_GT(::recv(fd.get(), answer, sizeof answer, 0), 0);
+        }
+        return fd;
     }
     ControlClient client() { return ControlClient::connect(path); }
     /// What the server says to these bytes until it closes, or for a while.
@@ -175,9 +188,47 @@ TEST_F(ControlTest, OutstandingRequestsAreBounded) {
     EXPECT_EQ(limited, 6U);
 }
 
+// Who says nothing locks nobody out: the one idle longest goes, and is told why.
+TEST_F(ControlTest, IdleConnectionsMakeRoom) {
+    std::vector<control::UniqueFd> silent;
+    for (std::size_t i = 0; i < kMaxClients; ++i) silent.push_back(std::move(*control::connect_unix(path)));
+    for (int i = 0; i < 3; ++i) (void)client().call("echo");
+    const auto said_by = [](const control::UniqueFd& fd) {
+        std::string text(4096, '\0');
+        pollfd p{fd.get(), POLLIN, 0};
+        if (::poll(&p, 1, 60000) != 1) return std::string("nothing");
+        text.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::recv(fd.get(), text.data(), text.size(), 0))));
+        return text;
+    };
+    EXPECT_NE(said_by(silent[0]).find("closed: idle"), std::string::npos) << "the oldest goes first";
+    const std::string text = "{\"id\":1,\"verb\":\"echo\"}\n";
+    ASSERT_EQ(::send(silent.back().get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+    EXPECT_NE(said_by(silent.back()).find("\"ok\":true"), std::string::npos) << "the youngest is still there";
+}
+
+TEST_F(ControlTest, WhoHoldsOrWaitsOrListensStays) {
+    const auto holder = open_and_say("{\"id\":1,\"verb\":\"take\"}\n");
+    const auto waiter = open_and_say("{\"id\":1,\"verb\":\"hold\"}\n");
+    auto listener = client();
+    listener.subscribe();
+    auto speaker = client();
+    (void)speaker.call("echo");
+    std::vector<control::UniqueFd> silent;
+    for (std::size_t i = 0; i < 3 * kMaxClients; ++i) {
+        silent.push_back(std::move(*control::connect_unix(path)));
+        (void)speaker.call("echo");  // the server has taken the connection before
+    }
+    for (const auto* fd : {&holder, &waiter}) {
+        pollfd p{fd->get(), POLLRDHUP, 0};
+        EXPECT_EQ(::poll(&p, 1, 0), 0) << "closed";
+    }
+    (void)client().call("flood");
+    EXPECT_TRUE(listener.next_event(60s).has_value());
+}
+
 TEST_F(ControlTest, ConnectionsAreBounded) {
     std::vector<control::UniqueFd> many;
-    for (std::size_t i = 0; i < kMaxClients; ++i) many.push_back(std::move(*control::connect_unix(path)));
+    for (std::size_t i = 0; i < kMaxClients; ++i) many.push_back(open_and_say("{\"id\":1,\"verb\":\"take\"}\n"));
     EXPECT_NE(talk("", true).find("too many connections"), std::string::npos);
     many.clear();
     for (int i = 0; i < 1000; ++i) {
