@@ -2,6 +2,7 @@
 /*
  * What the rooms of the module share. Each room is one .c file, named below where
  * its part begins; its private things stay in it.
+ * Receives: nothing. Hands on: types and calls between rooms. Owns: nothing.
  *
  * Path of an access: driver -> trap.c -> bar.c -> function ops (ring.c, or
  * selftest.c) -> daemon. Path of a DMA request: daemon -> chardev.c -> dma.c ->
@@ -24,9 +25,12 @@
 #define FL_MAX_SLOTS 32
 
 struct fl_function;
-struct fl_ring;
+struct fl_rings; /* not struct fl_ring: that one is the shared memory of the contract */
 struct fl_domain;
 struct eventfd_ctx;
+
+typedef void (*fl_done_fn)(struct fl_function *f, void *arg, enum fl_status status,
+			   const void *data, unsigned int bytes);
 
 /*
  * Where the transactions of a function go: the ring to the daemon, or the module
@@ -47,6 +51,16 @@ struct fl_function_ops {
 				  const void *operand, void *into);
 	/* Non-posted without anybody who waits: a configuration write. */
 	int (*request_nowait)(struct fl_function *f, const struct fl_tlp *tlp, const void *operand);
+	/*
+	 * Non-posted, answered by a call: done() runs exactly once when this returned 0,
+	 * with the answer, at the end of the completion timeout, or from
+	 * fl_ring_fail_all(). Any context, interrupts on or off, perhaps before this
+	 * returns; no lock of the caller's room is held. `data` (bytes of a read,
+	 * <= 8) is valid within done() only, and there with FL_STATUS_SC only. Never
+	 * spins for room: -EAGAIN, and no done(), when there is none.
+	 */
+	int (*request_async)(struct fl_function *f, const struct fl_tlp *tlp, const void *operand,
+			     fl_done_fn done, void *arg);
 };
 
 struct fl_bar_range {
@@ -86,12 +100,12 @@ struct fl_function {
 	u32 completion_timeout_ms;
 	struct fl_bar_range bars[FL_BAR_COUNT];
 
-	spinlock_t config_lock; /* shadow and masks; interrupts off */
+	raw_spinlock_t config_lock; /* shadow, masks, pdev; taken under pci_lock, which is raw */
 	u8 *config;		/* shadow, FL_CONFIG_BYTES */
 	u32 config_bytes;
 	struct fl_config_map *config_map; /* config.c: which bits live here, which there */
 
-	struct fl_ring *ring;	  /* ring.c */
+	struct fl_rings *rings;	  /* ring.c */
 	struct fl_domain *domain; /* dma.c */
 	struct fl_msi *msi;	  /* msi.c */
 	struct dentry *debugfs;
@@ -195,6 +209,8 @@ void fl_dma_revoke(struct fl_function *f);
 void fl_dma_detach(struct fl_function *f);
 /* One request of the device, <= FL_DMA_MAX_OP_BYTES; `user` is the daemon's memory. May fault. */
 enum fl_status fl_dma_op(struct fl_function *f, const struct fl_dma_op *op);
+/* The same with memory of the kernel, for selftest.c; to_memory: FL_DMA_WRITE. Never sleeps. */
+enum fl_status fl_dma_copy(struct fl_function *f, u64 iova, void *buffer, u32 bytes, bool to_memory);
 
 /* --- chardev.c ----------------------------------------------------------------- */
 int fl_chardev_init(void);
