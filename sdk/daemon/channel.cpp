@@ -33,7 +33,7 @@ Channel::Channel(Parts parts, const channel::Geometry& geometry, Ledger& ledger,
     SavedState& s = ledger_.saved();
     fl_channel& h = layout_.header();
     if (fresh) {
-        write_header();
+        if (!parts_.others_header) write_header();
         s.submit_entries = geometry.submit_entries;
         s.complete_entries = geometry.complete_entries;
         s.staging_bytes = geometry.staging_bytes;
@@ -61,6 +61,15 @@ void Channel::write_header() noexcept {
     h.staging_bytes = layout_.geometry.staging_bytes;
 }
 
+bool Channel::same_header(std::span<std::byte> memory, const channel::Geometry& g) noexcept {
+    if (memory.size() < g.total_bytes()) return false;
+    const fl_channel h = channel::copy_once(channel::Layout{memory.data(), g}.header());
+    return h.magic == FL_CHANNEL_MAGIC && h.version == FL_CHANNEL_VERSION && h.channel_bytes == g.total_bytes() &&
+           h.submit_offset == g.submit_offset() && h.submit_entries == g.submit_entries &&
+           h.complete_offset == g.complete_offset() && h.complete_entries == g.complete_entries &&
+           h.staging_offset == g.staging_offset() && h.staging_bytes == g.staging_bytes;
+}
+
 bool Channel::turn(lane::Time now) noexcept {
     if (broken_ || attachment_ == nullptr) return false;
     bool busy = push_state();
@@ -75,6 +84,12 @@ bool Channel::turn(lane::Time now) noexcept {
 
 // One record. False: it has to wait.
 bool Channel::take_one() noexcept {
+    // A posted write may pass a configuration write on its way. On a bus it never does: the processor waits for
+    // the answer. What enables memory decoding or resets the device comes before the accesses behind it.
+    if (held()) {
+        stalled_ = true;
+        return false;
+    }
     const std::uint32_t count = submit_.tail();
     const fl_slot copy = channel::copy_once(submit_.at(count));
     CheckedSlot checked;
@@ -138,6 +153,7 @@ Status Channel::give(std::uint32_t count, const CheckedSlot& checked, const fl_s
     posted ? ++counters_.posted : ++counters_.requests;
     if (!posted) ++outstanding_;
     entry(count) = {serial, sequence, checked.cookie, count, checked.result_bytes, posted, inlined, false};
+    if (checked.tlp.type == proto::TlpType::config_write) config_write_ = serial;
     return Status::ok;
 }
 
@@ -181,6 +197,7 @@ Channel::Entry* Channel::find(std::uint64_t cookie, bool posted) noexcept {
 void Channel::on_completion(std::uint64_t cookie, Status status) noexcept {
     Entry* e = find(cookie, false);
     if (e == nullptr) return;  // ended already, see fail_in_flight()
+    if (config_write_ == cookie) config_write_.reset();
     fl_slot answer{};
     answer.tlp.family = FL_FAMILY_TLP;
     answer.tlp.type = e->result_bytes != 0 ? FL_TLP_CPLD : FL_TLP_CPL;
@@ -222,6 +239,7 @@ void Channel::advance_released() noexcept {
 }
 
 void Channel::ring(std::uint32_t at_least) noexcept {
+    if (!parts_.complete_bell.valid()) return;
     if (!channel::take_sleeper(layout_.header().complete, at_least)) return;
     ++counters_.bells_rung;
     if (!bells_.ring(parts_.complete_bell.get())) broken_ = true;

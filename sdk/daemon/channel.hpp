@@ -31,13 +31,17 @@ class Channel final : public lane::Task {
 public:
     struct Parts {
         std::shared_ptr<SharedMemory> memory;
-        UniqueFd submit_bell;    ///< application rings, daemon sleeps on it
-        UniqueFd complete_bell;  ///< the other way
+        UniqueFd submit_bell;        ///< application rings, daemon sleeps on it
+        UniqueFd complete_bell;      ///< the other way; none: the other side polls
+        bool others_header = false;  ///< the other side has written the header (the module), see same_header()
     };
     /// `fresh`: the header is written and the rings are empty; else the state of an earlier daemon
     /// is continued: walk(), then resubmit() of what the plan says, then open().
     Channel(Parts parts, const channel::Geometry& geometry, Ledger& ledger, const BufferTable& buffers,
             BellRinger& bells, bool fresh);
+
+    /// The header in `memory` says what `geometry` says.
+    [[nodiscard]] static bool same_header(std::span<std::byte> memory, const channel::Geometry& geometry) noexcept;
 
     // --- life
     void attach_to(lane::Attachment& attachment) noexcept { attachment_ = &attachment; }
@@ -59,6 +63,8 @@ public:
     [[nodiscard]] std::vector<WalkedSlot> walk();
     /// Gives the record of a slot again. would_block: try later; malformed: it is not what it was.
     [[nodiscard]] Status resubmit(std::uint32_t count) noexcept;
+    /// A configuration write is out: what comes behind it in the ring waits for its answer.
+    [[nodiscard]] bool held() const noexcept { return config_write_.has_value(); }
     /// The record of a slot is not given again: a posted one is released, a request ends with `status`.
     void finish(std::uint32_t count, Status status) noexcept;
 
@@ -127,6 +133,7 @@ private:
     lane::Time now_{};
     std::uint32_t in_flight_ = 0;
     std::uint32_t outstanding_ = 0;  ///< requests in flight: each will need room in `complete`
+    std::optional<std::uint64_t> config_write_;  ///< serial of the one that is out, see held()
     std::optional<Status> state_to_tell_;
     ChannelCounters counters_;
     SlotError last_error_ = SlotError::none;

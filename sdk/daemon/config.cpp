@@ -132,7 +132,7 @@ void check_exports(const Config& c, const Reader& r, const toml::array& nodes) {
 }
 
 void read_root(Config& c, const Reader& r, const toml::table& root) {
-    static const std::vector<std::string> kSections = {"daemon", "lane", "session", "port", "peer", "export"};
+    static const std::vector<std::string> kSections = {"daemon", "lane", "session", "kernel", "port", "peer", "export"};
     for (const auto& [key, value] : root) {
         const std::string name(key.str());
         if (name == "port") {

@@ -39,6 +39,14 @@ struct SessionSettings {
     bool integrity = true;
 };
 
+/// Whether attached functions appear on this host's PCI bus.
+enum class KernelMode : std::uint8_t { automatic, on, off };
+
+struct KernelSettings {
+    KernelMode mode = KernelMode::automatic;
+    std::uint32_t ring_entries = 16384;
+};
+
 struct PortSettings {
     std::string name;
     std::string url;
@@ -67,6 +75,7 @@ struct Config {
     DaemonSettings daemon;
     LaneSettings lane;
     SessionSettings session;
+    KernelSettings kernel;
     std::vector<PortSettings> ports;
     std::vector<PeerSettings> peers;
     std::vector<ExportSettings> exports;

@@ -2,6 +2,7 @@
 // Receives: values of keys. Hands on: the configuration they make. Owns: the table of keys,
 // the one place where a key is defined; docs/configuration.md is checked against it by a test.
 #include <algorithm>
+#include <bit>
 #include <cctype>
 
 #include "daemon/config_reader.hpp"
@@ -108,6 +109,23 @@ std::vector<KeyEntry> make_entries() {
         {{"session", "integrity", "boolean", "true",
           "false: frames carry no CRC check. For measurements on one host; both ends must agree."},
          [](Config& c, R r, Key k, Node n) { c.session.integrity = r.boolean(n, k); }},
+
+        {{"kernel", "mode", "choice", "\"auto\"",
+          "Whether `farlane attach` puts a function on this host's PCI bus, for stock drivers: on, off, or auto: "
+          "when farlane.ko is loaded and farlaned may open /dev/farlane/control."},
+         [](Config& c, R r, Key k, Node n) {
+             const std::string mode = r.choice(n, k, {"auto", "on", "off"});
+             c.kernel.mode = mode == "on"    ? KernelMode::on
+                             : mode == "off" ? KernelMode::off
+                                             : KernelMode::automatic;
+         }},
+        {{"kernel", "ring_entries", "integer", "16384",
+          "Transactions of a function that wait for its target before a driver's writes have to; a power of two, 64 "
+          "to 65536."},
+         [](Config& c, R r, Key k, Node n) {
+             c.kernel.ring_entries = static_cast<std::uint32_t>(r.integer(n, k, 64, 65536, "a power of two"));
+             if (!std::has_single_bit(c.kernel.ring_entries)) r.fail(n, "'ring_entries' is a power of two");
+         }},
 
         {{"[port]", "name", "string", "", "Name of the port, for [[peer]] and statistics. Required."},
          [](Config& c, R r, Key k, Node n) { c.ports.back().name = checked_name(r, k, n); }},

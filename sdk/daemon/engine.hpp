@@ -14,6 +14,7 @@
 #include "daemon/config.hpp"
 #include "daemon/holdings.hpp"
 #include "daemon/identity.hpp"
+#include "daemon/peer_watch.hpp"
 #include "lane/initiator.hpp"
 #include "lane/target.hpp"
 
@@ -45,6 +46,10 @@ public:
     [[nodiscard]] Json top();
     /// Peers, for doctor.
     [[nodiscard]] Json peers() const;
+    /// What the log should say of peers that do not answer; about once a second.
+    [[nodiscard]] std::vector<std::string> look_at_peers() {
+        return peer_watch_.look(lane_.now(), initiator_->peers());
+    }
     /// Adds and removes exports; those whose settings changed are made anew unless attached.
     [[nodiscard]] std::vector<std::string> apply_exports(const std::vector<ExportSettings>& wanted);
 
@@ -79,6 +84,7 @@ private:
     std::unique_ptr<lane::Initiator> initiator_;
     std::unique_ptr<lane::Target> target_;
     std::unique_ptr<Holdings> holdings_;
+    PeerWatch peer_watch_;
     std::vector<NamedPort> ports_;
     std::vector<ExportSettings> exports_;
     std::jthread thread_;

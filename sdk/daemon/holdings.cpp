@@ -80,7 +80,8 @@ std::uint32_t Holdings::free_id() const {
     return id;
 }
 
-void Holdings::attach(const Client& client, const std::string& name, bool persistent, const Answer& answer) {
+void Holdings::attach(const Client& client, const std::string& name, bool persistent, const Answer& answer,
+                      std::optional<lane::Duration> timeout) {
     if (Holding* h = named(name)) {
         if (h->phase() == Holding::Phase::waiting || h->phase() == Holding::Phase::resuming)
             return answer(refusal(Status::busy, "'" + name + "' waits for its application to come back"));
@@ -97,11 +98,12 @@ void Holdings::attach(const Client& client, const std::string& name, bool persis
     if (!attaching_.insert(name).second)
         return answer(refusal(Status::busy, "'" + name + "' is being attached by somebody else"));
     ++waiting_attaches_;
-    initiator_.attach(name, [this, client, name, persistent, answer](Result<lane::Attachment*> result) {
+    const auto done = [this, client, name, persistent, answer](Result<lane::Attachment*> result) {
         attaching_.erase(name);
         attached(client, persistent, std::move(result), answer);
         if (--waiting_attaches_ == 0) gone_while_attaching_.clear();
-    });
+    };
+    initiator_.attach(name, done, timeout);
 }
 
 void Holdings::adopt(Holding& h, const Client& client, const Answer& answer) {

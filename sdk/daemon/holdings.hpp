@@ -28,7 +28,8 @@ public:
     /// A clean stop: attachments stay with their targets for the grace, their records stay here.
     void leave();
 
-    void attach(const Client& client, const std::string& name, bool persistent, const Answer& answer);
+    void attach(const Client& client, const std::string& name, bool persistent, const Answer& answer,
+                std::optional<lane::Duration> timeout = std::nullopt);
     void detach(const Client& client, const std::string& name, bool force, const Answer& answer);
     void give_back(const Client& client, std::uint32_t id, const Answer& answer);
     void resume_attachment(const Client& client, const std::string& token, const Answer& answer);

@@ -87,6 +87,12 @@ void log_drops(Engine& engine) {
     });
 }
 
+void log_peers(Engine& engine) {
+    engine.post([&engine] {
+        for (const std::string& line : engine.look_at_peers()) spdlog::warn("{}", line);
+    });
+}
+
 int run(const Config& config) {
     const control::UniqueFd signals = signal_descriptor();
     auto locks = take_locks(config);
@@ -127,6 +133,7 @@ int run(const Config& config) {
     });
     loop.every(kBellCheck, [&] { running.check_bells(); });
     loop.every(std::chrono::seconds(30), [&] { log_drops(running); });
+    if (!config.peers.empty()) loop.every(std::chrono::seconds(1), [&] { log_peers(running); });
     if (const auto interval = watchdog_interval())
         // By way of the lane: a lane that is stuck is what the watchdog is for.
         loop.every(std::chrono::ceil<std::chrono::milliseconds>(*interval / 3),

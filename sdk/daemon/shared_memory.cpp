@@ -18,8 +18,8 @@
 namespace farlane::daemon {
 namespace {
 
-Result<std::span<std::byte>> map_shared(int fd, std::size_t bytes) {
-    void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+Result<std::span<std::byte>> map_shared(int fd, std::size_t bytes, std::uint64_t offset = 0) {
+    void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(offset));
     if (at == MAP_FAILED) return {Status::no_memory, std::string("mmap of shared memory: ") + std::strerror(errno)};
     return std::span(static_cast<std::byte*>(at), bytes);
 }
@@ -82,6 +82,15 @@ Result<std::shared_ptr<SharedMemory>> SharedMemory::adopt(UniqueFd fd, std::size
     if (!slot.ok()) return slot.failure();
     auto shared = std::shared_ptr<SharedMemory>(new SharedMemory(std::move(fd), *memory, *slot));
     return shared;
+}
+
+Result<std::shared_ptr<SharedMemory>> SharedMemory::map(UniqueFd fd, std::uint64_t offset, std::size_t bytes) {
+    if (bytes == 0) return {Status::invalid, "a channel of 0 bytes"};
+    auto memory = map_shared(fd.get(), bytes, offset);
+    if (!memory.ok()) return memory.failure();
+    auto slot = guard(*memory);
+    if (!slot.ok()) return slot.failure();
+    return std::shared_ptr<SharedMemory>(new SharedMemory(std::move(fd), *memory, *slot));
 }
 
 bool is_eventfd(int fd) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +24,9 @@ public:
     [[nodiscard]] static Result<std::shared_ptr<SharedMemory>> create(const std::string& name, std::size_t bytes);
     /// Memory of an application: a memfd of at least `bytes`, sealed against shrinking.
     [[nodiscard]] static Result<std::shared_ptr<SharedMemory>> adopt(UniqueFd fd, std::size_t bytes);
+    /// `bytes` from `offset` on of a device node whose driver gives them to nobody else.
+    [[nodiscard]] static Result<std::shared_ptr<SharedMemory>> map(UniqueFd fd, std::uint64_t offset,
+                                                                   std::size_t bytes);
     ~SharedMemory();
     SharedMemory(const SharedMemory&) = delete;
     SharedMemory& operator=(const SharedMemory&) = delete;

@@ -123,9 +123,11 @@ void Verbs::attach(Request& r, const Answer& answer) {
     Arguments args(r.args);
     const std::string name = args.text("name");
     const bool persistent = args.flag("persistent", false);
+    std::optional<lane::Duration> timeout;
+    if (const auto ms = args.optional_number("timeout_ms", 3'600'000)) timeout = std::chrono::milliseconds(*ms);
     args.finish();
-    engine_.post([this, answer, name, persistent, client = r.client] {
-        engine_.holdings().attach(client, name, persistent, answer);
+    engine_.post([this, answer, name, persistent, timeout, client = r.client] {
+        engine_.holdings().attach(client, name, persistent, answer, timeout);
     });
 }
 

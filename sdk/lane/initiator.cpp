@@ -204,7 +204,8 @@ bool Initiator::turn(Time now) noexcept {
     }
     for (std::size_t i = 0; i < pending_.size(); ++i)
         if (pending_[i]->deadline <= now) {
-            fail(pending_[i]->request, pending_[i]->sent ? Status::timeout : Status::unreachable, "");
+            const bool detach = pending_[i]->kind == Pending::Kind::detach;
+            fail(pending_[i]->request, detach && pending_[i]->sent ? Status::timeout : Status::unreachable, "");
             return true;
         }
     for (auto& l : listings_)

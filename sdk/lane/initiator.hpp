@@ -15,6 +15,7 @@
 
 #include "backend/backend.hpp"
 #include "lane/dma_table.hpp"
+#include "lane/host_memory.hpp"
 #include "lane/lane.hpp"
 
 namespace farlane::lane {
@@ -50,6 +51,11 @@ public:
     virtual void on_interrupt(std::uint32_t vector) noexcept = 0;
     /// timeout, link_down, resumed, device_reset, device_lost, error
     virtual void on_event(EventKind kind, const std::string& detail) noexcept = 0;
+    /// FL_MSG_ERROR of the device, as it came; on_event(error) follows.
+    virtual void on_device_error(std::uint32_t severity, std::uint32_t source) noexcept {
+        (void)severity;
+        (void)source;
+    }
 };
 
 struct AttachmentCounters {
@@ -84,6 +90,12 @@ public:
     [[nodiscard]] virtual Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) = 0;
     /// From here on no byte of it is touched.
     [[nodiscard]] virtual Status unmap(std::uint64_t iova) noexcept = 0;
+    /// From here on DMA goes to `memory`, which decides what the device may reach, and the target is told
+    /// that it may reach everything. Interrupts count at any address then: who programs vectors is who has
+    /// the memory. Errors: as map().
+    [[nodiscard]] virtual Status use_memory(HostMemory& memory) = 0;
+    /// Back to the table of spans, which is empty: `memory` is not called any more.
+    virtual void forget_memory() noexcept = 0;
     /// Vectors 0..count-1 may be raised by the device (the MSI-X table is the caller's).
     virtual void allow_interrupts(std::uint32_t count) noexcept = 0;
     virtual void acknowledge_reset() noexcept = 0;
@@ -100,6 +112,7 @@ struct SavedAttachment {
     FunctionInfo info;
     std::uint32_t interrupt_vectors = 0;
     std::vector<DmaRange> mappings;  ///< local ones; the target still knows them
+    HostMemory* memory = nullptr;    ///< instead of mappings: see Attachment::use_memory
 };
 
 struct PeerStatus {
@@ -132,8 +145,9 @@ public:
     /// Functions of all peers that answer; those that do not within `timeout` are left out
     /// (unreachable when none does).
     void list(Duration timeout, ListDone done);
-    /// Attaches `name`, or `target/name` when several targets export the same name.
-    void attach(const std::string& name, AttachDone done);
+    /// Attaches `name`, or `target/name` when several targets export the same name. unreachable when
+    /// no target has answered within `timeout` (default: attach_timeout).
+    void attach(const std::string& name, AttachDone done, std::optional<Duration> timeout = std::nullopt);
     /// Takes a saved attachment up again once its target answers.
     void resume(const SavedAttachment& saved, AttachDone done);
     /// Detaches: waits for the target's word, at most attach_timeout. The attachment is gone
@@ -180,7 +194,7 @@ private:
     void lose(Grip& g, const std::string& why);
     void finish_listing(Listing& l);
     void tell(EventKind kind, const std::string& function, const Peer& peer, const std::string& detail);
-    void attach_at(Peer& peer, const std::string& name, AttachDone done);
+    void attach_at(Peer& peer, const std::string& name, Time deadline, AttachDone done);
 
     Lane& lane_;
     InitiatorConfig config_;

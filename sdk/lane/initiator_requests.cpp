@@ -83,16 +83,18 @@ Result<Initiator::Peer*> Initiator::choose_peer(std::string& name) {
     return {Status::not_found, "no target named '" + target + "' is reachable"};
 }
 
-void Initiator::attach(const std::string& wanted, AttachDone done) {
+void Initiator::attach(const std::string& wanted, AttachDone done, std::optional<Duration> timeout) {
     std::string name = wanted;
+    const Duration patience = timeout.value_or(config_.attach_timeout);
+    const Time deadline = Lane::clock() + patience;
     if (peers_.empty()) return done(Failure{Status::unreachable, "no target is configured"});
     if (name.empty() || name.size() >= FL_NAME_BYTES)
         return done(Failure{Status::invalid, "a function name has 1 to 63 characters"});
     auto peer = choose_peer(name);
     if (!peer.ok()) return done(peer.failure());
-    if (peer.value() != nullptr) return attach_at(*peer.value(), name, std::move(done));
-    // Several targets and no word on which: ask all of them.
-    list(config_.attach_timeout, [this, name, done = std::move(done)](Result<std::vector<FunctionInfo>> all) {
+    if (peer.value() != nullptr) return attach_at(*peer.value(), name, deadline, std::move(done));
+    // Several targets and no word on which: ask all of them. One that is silent must not use up all the time.
+    list(patience / 2, [this, name, deadline, done = std::move(done)](Result<std::vector<FunctionInfo>> all) {
         if (!all.ok()) return done(all.failure());
         std::vector<FunctionInfo> match;
         std::ranges::copy_if(all.value(), std::back_inserter(match), [&](const auto& f) { return f.name == name; });
@@ -102,11 +104,11 @@ void Initiator::attach(const std::string& wanted, AttachDone done) {
             return done(Failure{Status::invalid,
                                 "several targets export '" + name + "': name one, as " + match[0].target + "/" + name});
         const auto at = std::ranges::find(peers_, match[0].target, [](const auto& p) { return p->name; });
-        attach_at(**at, name, done);
+        attach_at(**at, name, deadline, done);
     });
 }
 
-void Initiator::attach_at(Peer& peer, const std::string& name, AttachDone done) {
+void Initiator::attach_at(Peer& peer, const std::string& name, Time deadline, AttachDone done) {
     const bool known = std::ranges::any_of(grips_, [&](const auto& g) {
         return g->peer() == peer.id && g->name() == name && g->state() != AttachmentState::lost;
     });
@@ -115,7 +117,7 @@ void Initiator::attach_at(Peer& peer, const std::string& name, AttachDone done) 
     p->request = next_request_++;
     p->peer = peer.id;
     p->name = name;
-    p->deadline = Lane::clock() + config_.attach_timeout;
+    p->deadline = deadline;
     p->attach_done = std::move(done);
     pending_.push_back(std::move(p));
     if (peer.up) ask(*pending_.back(), peer);
@@ -263,9 +265,12 @@ void Initiator::fail(std::uint32_t request, Status status, const std::string& de
     const auto p = std::move(*at);
     pending_.erase(at);
     const auto& peer = *peers_[p->peer];
-    const std::string text = detail.empty() ? "the target at " + lane_.port(peer.port).info().url + " " + peer.address +
-                                                  " does not answer; is farlaned running there?"
-                                            : detail;
+    const std::string where = lane_.port(peer.port).info().url + " " + peer.address;
+    std::string text = detail;
+    if (text.empty())
+        text = peer.up ? "the target " + peer.name + " at " + where +
+                             " is connected, but did not answer in time: it is overloaded, or hangs"
+                       : "the target at " + where + " does not answer; is farlaned running there?";
     if (p->kind == Pending::Kind::detach) {
         std::erase_if(grips_, [&](const auto& g) { return g.get() == p->grip; });
         return p->done(status);

@@ -70,7 +70,9 @@ Json ControlClient::call_fds(const std::string& verb, Json args, const std::vect
     send(std::move(m), until);
     for (;;) {
         std::optional<Message> got = receive(until);
-        if (!got) throw Error(Status::timeout, "farlaned on " + socket_ + " did not answer '" + verb + "' in time");
+        if (!got)
+            throw Error(Status::timeout, "farlaned on " + socket_ + " did not answer '" + verb + "' within " +
+                                             std::to_string(timeout.count()) + " ms");
         Json reply = Json::parse(got->text, nullptr, false);
         if (!reply.is_object()) throw Error(Status::protocol, "farlaned on " + socket_ + " sent what is not JSON");
         if (reply.contains("event")) {

@@ -52,6 +52,8 @@ public:
     void hurry() noexcept override { ++hurries; }
     [[nodiscard]] Status map(std::uint64_t, std::span<std::byte>, std::uint32_t) override { return Status::ok; }
     [[nodiscard]] Status unmap(std::uint64_t) noexcept override { return Status::ok; }
+    [[nodiscard]] Status use_memory(lane::HostMemory&) override { return Status::ok; }
+    void forget_memory() noexcept override {}
     void allow_interrupts(std::uint32_t) noexcept override {}
     void acknowledge_reset() noexcept override {}
     [[nodiscard]] const lane::AttachmentCounters& counters() const noexcept override { return counters_; }

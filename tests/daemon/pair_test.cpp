@@ -2,6 +2,7 @@
 // Receives: two farlaned processes over udp on loopback. Hands on: proof of list, attach, holders,
 // detach, events, BAR access, DMA and interrupts through the daemon provider. Owns: processes.
 #include <algorithm>
+#include <csignal>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -51,8 +52,8 @@ TEST_F(PairTest, ListAndShow) {
     ASSERT_EQ(shown.at("config").get<std::string>().size(), 8192U);
     EXPECT_EQ(shown.at("function").at("state"), "free") << "attached for the look only";
     const auto vendor = shown.at("function").at("vendor_id").get<unsigned>();
-    char expected[5];
-    std::snprintf(expected, sizeof expected, "%02x%02x", vendor & 0xff, vendor >> 8);
+    char expected[16];
+    std::snprintf(expected, sizeof expected, "%02x%02x", vendor & 0xff, vendor >> 8 & 0xff);
     EXPECT_EQ(shown.at("config").get<std::string>().substr(0, 4), expected);
     const auto box = c.call("show", {{"name", "box/nvme0"}, {"attach", false}});
     EXPECT_TRUE(box.at("config").is_null());
@@ -175,6 +176,22 @@ TEST_F(PairTest, DoctorAndTop) {
     ASSERT_EQ(sessions.size(), 1U);
     EXPECT_EQ(sessions[0].at("drops").at("frame_crc"), 0);
     (void)c.call("detach", {{"name", "nvme0"}});
+}
+
+// The question is for the target: who does not answer is named, and it is not this host's farlaned.
+TEST_F(PairTest, AttachAtASilentTargetIsUnreachable) {
+    pair.target.process().signal(SIGSTOP);
+    auto c = pair.initiator.client();
+    for (const int wait_ms : {50, 2000}) {  // before and after its silence is noticed
+        control::Json extra;
+        EXPECT_EQ(refused(c, "attach", {{"name", "nvme0"}, {"timeout_ms", wait_ms}}, &extra), Status::unreachable);
+        const std::string message = extra.at("message");
+        EXPECT_NE(message.find("target"), std::string::npos) << message;
+        EXPECT_NE(message.find(std::to_string(pair.port)), std::string::npos) << message;
+    }
+    pair.target.process().signal(SIGCONT);
+    pair.wait_for_functions(2);
+    EXPECT_EQ(refused(c, "attach", {{"name", "nvme0"}}), Status::ok);
 }
 
 TEST_F(PairTest, DeadTargetIsNamed) {

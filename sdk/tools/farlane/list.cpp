@@ -63,7 +63,9 @@ int run_list(const Context& c) {
 
 int run_attach(const Context& c) {
     const std::string name = c.arguments.get("FUNCTION");
-    Json result = c.call("attach", {{"name", name}, {"persistent", true}});
+    // farlaned gives up before this program does, so that it can say which target did not answer.
+    const auto patience = (c.timeout - c.timeout / 5).count();
+    Json result = c.call("attach", {{"name", name}, {"persistent", true}, {"timeout_ms", patience}});
     result.erase("token");  // a secret between daemon and application; of no use to people
     if (c.json) {
         c.print(result);
