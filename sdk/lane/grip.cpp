@@ -110,8 +110,11 @@ void Grip::hurry() noexcept {
 
 void Grip::on_posted(proto::Function&, const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept {
     if (tlp.type == proto::TlpType::msi) return on_msi(tlp, payload);
-    if (tlp.type == proto::TlpType::message) {
-        if (tlp.code == FL_MSG_ERROR) tell(EventKind::error, "the device reported an error");
+    if (tlp.type == proto::TlpType::message) return on_message(tlp, payload);
+    if (host_ != nullptr) [[unlikely]] {
+        if ((tlp.attr & FL_ATTR_EP) != 0) return void(++counters_.dma_refused);
+        host_->write(tlp.address, tlp.pasid, payload);
+        ++counters_.dma_writes;
         return;
     }
     const auto* range = dma_.find(tlp.address, payload.size(), FL_MAP_DEVICE_WRITES);
@@ -134,10 +137,18 @@ void Grip::on_relaxed(proto::Function&, const proto::Tlp& tlp, std::uint32_t off
     if (offset_bytes + payload.size() >= tlp.length_bytes) ++counters_.dma_writes;
 }
 
+void Grip::on_message(const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept {
+    fl_msg_error raw;
+    if (tlp.code != FL_MSG_ERROR || payload.size() != sizeof raw) return;
+    std::memcpy(&raw, payload.data(), sizeof raw);
+    if (sink_ != nullptr) sink_->on_device_error(raw.severity.get(), raw.source.get());
+    tell(EventKind::error, "the device reported an error");
+}
+
 void Grip::on_msi(const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept {
     fl_le32 data;
     std::memcpy(&data, payload.data(), sizeof data);  // 4 bytes: checked by the codec
-    if (tlp.address != kMsiAddress || data.get() >= vectors_) {
+    if ((tlp.address != kMsiAddress && host_ == nullptr) || data.get() >= vectors_) {
         ++counters_.interrupts_refused;
         return;
     }
@@ -148,6 +159,10 @@ void Grip::on_msi(const proto::Tlp& tlp, std::span<const std::byte> payload) noe
 proto::Answer Grip::on_request(proto::Function&, const proto::Tlp& tlp, std::span<const std::byte> payload,
                                proto::RequestId, std::span<std::byte> result, Status& status) noexcept {
     status = Status::unsupported_request;
+    if (host_ != nullptr) [[unlikely]] {
+        status = ask_memory(tlp, payload, result);
+        return proto::Answer::done;
+    }
     if (tlp.type == proto::TlpType::memory_read) {
         if (dma_.find(tlp.address, tlp.length_bytes, FL_MAP_DEVICE_READS) != nullptr) {
             status = Status::ok;
@@ -169,9 +184,24 @@ proto::Answer Grip::on_request(proto::Function&, const proto::Tlp& tlp, std::spa
     return proto::Answer::done;
 }
 
+Status Grip::ask_memory(const proto::Tlp& tlp, std::span<const std::byte> payload,
+                        std::span<std::byte> result) noexcept {
+    Status status = Status::unsupported_request;
+    if (tlp.type == proto::TlpType::memory_read)
+        status = host_->read(tlp.address, tlp.pasid, result);
+    else if (is_atomic(tlp.type) && tlp.address % result.size() == 0)
+        status = host_->atomic(tlp.type, tlp.address, tlp.pasid, payload, result);
+    if (status != Status::ok)
+        ++counters_.dma_refused;
+    else if (tlp.type == proto::TlpType::memory_read)
+        ++counters_.dma_reads;
+    return status;
+}
+
 // Looked up again for every frame: after an unmap nothing of the memory is read any more.
 Status Grip::fetch(proto::Function&, std::uint64_t address, std::uint32_t, std::uint32_t offset_bytes,
                    std::span<std::byte> out) noexcept {
+    if (host_ != nullptr) return Status::out_of_bounds;  // its reads are answered at once
     const auto* range = dma_.find(address + offset_bytes, out.size(), FL_MAP_DEVICE_READS);
     if (range == nullptr) return Status::out_of_bounds;
     std::memcpy(out.data(), range->host + (address + offset_bytes - range->iova), out.size());
@@ -179,6 +209,7 @@ Status Grip::fetch(proto::Function&, std::uint64_t address, std::uint32_t, std::
 }
 
 void Grip::on_completion(proto::Function&, std::uint64_t cookie, Status status) noexcept {
+    if (host_ != nullptr) host_->settle();  // a completion pushes the writes before it
     if (sink_ != nullptr) sink_->on_completion(cookie, status);
 }
 
@@ -217,6 +248,21 @@ Status Grip::unmap(std::uint64_t iova) noexcept {
     announcements_.push_back({FL_MSG_UNMAP, range});
     if (state_ == AttachmentState::ready || state_ == AttachmentState::down) (void)send_announcements();
     return Status::ok;
+}
+
+Status Grip::use_memory(HostMemory& memory) {
+    if (host_ != nullptr || !dma_.ranges().empty()) return Status::busy;
+    const std::span<std::byte> everything(static_cast<std::byte*>(nullptr), kSpaceBytes);
+    host_ = &memory;
+    const auto status = map(kSpaceIova, everything, FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES);
+    if (status != Status::ok) host_ = nullptr;
+    return status;
+}
+
+void Grip::forget_memory() noexcept {
+    if (host_ == nullptr) return;
+    dma_.clear();  // its range has no memory behind it
+    host_ = nullptr;
 }
 
 }  // namespace farlane::lane

@@ -57,6 +57,8 @@ public:
     void hurry() noexcept override;
     [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) override;
     [[nodiscard]] Status unmap(std::uint64_t iova) noexcept override;
+    [[nodiscard]] Status use_memory(HostMemory& memory) override;
+    void forget_memory() noexcept override;
     void allow_interrupts(std::uint32_t count) noexcept override { vectors_ = count; }
     void acknowledge_reset() noexcept override;
     [[nodiscard]] const AttachmentCounters& counters() const noexcept override { return counters_; }
@@ -78,6 +80,9 @@ private:
     [[nodiscard]] Status usable(const proto::Tlp& tlp) const noexcept;
     [[nodiscard]] Status announce(std::uint8_t code, const DmaRange& range) noexcept;
     void on_msi(const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept;
+    void on_message(const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept;
+    [[nodiscard]] Status ask_memory(const proto::Tlp& tlp, std::span<const std::byte> payload,
+                                    std::span<std::byte> result) noexcept;
     void tell(EventKind kind, const std::string& detail) noexcept;
 
     // Announcements that found the window full; sent by the next submit.
@@ -97,6 +102,7 @@ private:
     AttachmentSink* sink_ = nullptr;
     FunctionInfo info_;
     DmaTable dma_;
+    HostMemory* host_ = nullptr;  ///< set: nothing of dma_ is touched, it only stands for the announcement
     std::vector<Announcement> announcements_;
     AttachmentCounters counters_;
     std::uint32_t vectors_ = 0;

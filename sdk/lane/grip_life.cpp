@@ -66,6 +66,12 @@ Status Grip::adopt(const SavedAttachment& saved) {
     vectors_ = saved.interrupt_vectors;
     for (const auto& range : saved.mappings)
         if (const auto status = dma_.add(range); status != Status::ok) return status;
+    if (saved.memory != nullptr) {
+        constexpr auto kBoth = FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES;
+        if (const auto status = dma_.add({kSpaceIova, kSpaceBytes, kBoth, nullptr, 0}); status != Status::ok)
+            return status;
+        host_ = saved.memory;
+    }
     adopted_ = true;
     function_ = std::make_unique<proto::Function>(memory_, *this, limits_);
     state_ = AttachmentState::down;

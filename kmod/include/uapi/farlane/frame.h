@@ -151,7 +151,7 @@ struct fl_bar_desc {
 };
 FL_ASSERT_SIZE(fl_bar_desc, 16);
 
-enum fl_function_state {
+enum fl_export_state {
 	FL_FUNCTION_FREE = 0,	  /* exported, nobody has it */
 	FL_FUNCTION_ATTACHED = 1, /* held by an initiator */
 	FL_FUNCTION_GRACE = 2,	  /* its initiator is silent, kept for it */
@@ -168,7 +168,7 @@ struct fl_function_desc {
 	fl_le16 subsystem_id;
 	fl_le32 class_code; /* 24 bit, revision below: as dword 2 of config space */
 	fl_le16 msix_vectors;
-	fl_le16 state; /* enum fl_function_state */
+	fl_le16 state; /* enum fl_export_state */
 	fl_le64 serial; /* Device Serial Number capability, 0 = none */
 	struct fl_bar_desc bar[6];
 };
