@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several scripts on several kernels.
+
+Receives: scripts and kernels. Hands on: one line for each run and a sum in ctest's form.
+Owns: nothing that outlives it but the logs.
+"""
+import asyncio
+import time
+
+from bed import accel, kernel
+from bed.paths import Trouble
+from bed.run import Options, Run
+
+
+def verdict(script, run):
+    """"" when the run went as the script wants it, else why not."""
+    reasons = run.reasons
+    if script.expect == "ok":
+        return run.report() if reasons else ""
+    wanted = {"console": lambda r: r.startswith("console of VM"), "timeout": lambda r: r.startswith("timeout"),
+              "rc": lambda r: "ended with" in r}[script.expect]
+    if any(wanted(r) for r in reasons):
+        return ""
+    return f"FAILED {script.name}: the testbed should have seen a failure ({script.expect}), it saw: {reasons}"
+
+
+def run_one(script, name, quiet=False, **options):
+    """Runs a script on a kernel; the run and the verdict."""
+    found = kernel.get(name)
+    said = []
+    echo = said.append if quiet else (lambda text: print(text, flush=True))
+    run = Run(script, Options(kernel=found, accel=accel.choose(found), echo=echo, **options))
+    try:
+        asyncio.run(run.execute())
+    except Trouble as trouble:  # before anything ran
+        run.reasons.append(str(trouble))
+    (run.folder / "run.log").write_text("\n".join(said) + "\n") if run.folder and said else None
+    return run, verdict(script, run)
+
+
+def run_all(scripts, kernels, verbose, **options):
+    """Runs them all, one after the other; number of failures."""
+    failed, total, begin = [], 0, time.monotonic()
+    for name in kernels:
+        for script in scripts:
+            if name not in script.kernels and name in kernel.SHORT:
+                continue
+            total += 1
+            start = time.monotonic()
+            _, wrong = run_one(script, name, quiet=not verbose, **options)
+            print(f"{'FAILED' if wrong else 'passed'}  {script.name:<16} {name:<6} {time.monotonic() - start:6.1f} s",
+                  flush=True)
+            if wrong:
+                print(wrong, flush=True)
+                failed.append(f"{script.name}/{name}")
+    for each in failed:
+        print(f"failed: {each}")
+    passed = total - len(failed)
+    print(f"testbed: {time.monotonic() - begin:.0f} s")
+    print(f"{100 * passed // total if total else 0}% tests passed, {len(failed)} tests failed out of {total}")
+    return len(failed) if total else 1

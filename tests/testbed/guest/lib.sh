@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# What test scripts in guests share: . /tests/lib.sh. A script ends at the first thing that is wrong.
+# shellcheck shell=sh
+set -u
+# shellcheck disable=SC1091
+. /etc/testbed.conf
+
+say() { echo "-- $*"; }
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+# check COMMAND...: it has to succeed.
+check() { "$@" || fail "$* ended with $?"; }
+# refuse CODE COMMAND...: it has to end with that exit code.
+refuse() {
+    wanted=$1
+    shift
+    "$@"
+    got=$?
+    [ "$got" = "$wanted" ] || fail "$* ended with $got, not $wanted"
+}
+# equal A B TEXT
+equal() { [ "$1" = "$2" ] || fail "$3: '$1', not '$2'"; }
+# has TEXT WORDS: WORDS are in TEXT.
+has() {
+    case "$1" in *"$2"*) ;; *) fail "'$2' is not in: $1" ;; esac
+}
+# until SECONDS COMMAND...: repeats it until it succeeds.
+until_ok() {
+    limit=$(($(cut -d. -f1 /proc/uptime) + $1))
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        [ "$(cut -d. -f1 /proc/uptime)" -lt "$limit" ] || fail "it did not come to pass: $*"
+        usleep 50000
+    done
+}
+# Frames that the links handed over, both ways.
+frames() { host -f delivered link stats || fail "no answer about the link"; }
+# moved COMMAND...: it has to succeed, and frames have to cross the link meanwhile.
+moved() {
+    before=$(frames)
+    check "$@"
+    after=$(frames)
+    [ "$after" -gt "$before" ] || fail "$* moved no frame ($before, then $after)"
+}
