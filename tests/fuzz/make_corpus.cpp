@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
         fuzz::config_space_corpus();
         fuzz::frame_corpus();
         fuzz::hello_corpus();
+        fuzz::insn_corpus();
         fuzz::nvme_corpus();
         fuzz::port_url_corpus();
         fuzz::session_corpus();

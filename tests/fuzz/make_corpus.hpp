@@ -25,6 +25,7 @@ void control_corpus();
 void config_space_corpus();
 void frame_corpus();
 void hello_corpus();
+void insn_corpus();
 void nvme_corpus();
 void port_url_corpus();
 void session_corpus();
