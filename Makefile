@@ -11,7 +11,7 @@ RELEASE := build/release
 export FARLANE_JOBS := $(JOBS)
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup configure build demo test test-long bench check format install clean
+.PHONY: help setup configure build demo test test-long bench check format install clean qemu-test qemu-shell qemu-kernels
 
 help:
 	@echo 'Farlane: PCIe functions of another machine, over Ethernet, in software.'
@@ -27,6 +27,11 @@ help:
 	@echo '                  BENCH_ARGS="--ports vhost --repeats 3" goes to the program'
 	@echo '  make check      static checks: format, cppcheck, shellcheck, style'
 	@echo '  make format     clang-format over all sources'
+	@echo '  make qemu-test  tests in virtual machines with stock kernels (docs/testbed.md)'
+	@echo '                  KERNEL=6.1|6.12|both  TESTS="boot userland" picks some of them'
+	@echo '  make qemu-shell log in to a virtual machine with Farlane and a remote NVMe and accelerator'
+	@echo '                  TOPOLOGY=one|two|mesh  KERNEL=6.1|6.12  ARGS="--add FILE --gdb i0 ..."'
+	@echo '  make qemu-kernels  fetch the stock kernels (by themselves at the first run); lists them'
 	@echo '  make install    install into DESTDIR/PREFIX (PREFIX=$(PREFIX))'
 	@echo '  make clean      remove build/'
 	@echo
@@ -61,6 +66,15 @@ check: configure
 
 format: setup
 	@bash tests/style/format.sh --write
+
+qemu-test: build
+	@qemu/testbed test --kernel '$(or $(KERNEL),both)' $(TESTS)
+
+qemu-shell: build
+	@qemu/testbed shell $(or $(TOPOLOGY),one) --kernel '$(or $(KERNEL),6.1)' $(ARGS)
+
+qemu-kernels: setup
+	@qemu/testbed kernels
 
 install: build
 	@DESTDIR='$(DESTDIR)' cmake --install $(RELEASE) --prefix '$(PREFIX)'

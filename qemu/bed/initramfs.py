@@ -149,13 +149,29 @@ def base(kernel):
     return path
 
 
+def stripped(path):
+    """A copy without debug information: the guest unpacks a third of it. Cached by size and time."""
+    entry = path.stat()
+    copy = BUILD / "stripped" / f"{path.name}-{entry.st_size}-{entry.st_mtime_ns}"
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as out:
+            subprocess.run([program("strip", "binutils"), "--strip-debug", "-o", out.name, path], check=True)
+        for old in copy.parent.glob(f"{path.name}-*"):
+            old.unlink(missing_ok=True)
+        os.rename(out.name, copy)
+    return copy
+
+
 def add_farlane(tree):
     """Our programs, where they are built already."""
     for name in ("farlaned", "farlane", "farlane-demo"):
         if (PROGRAMS / name).exists():
             add_program(tree, PROGRAMS / name)
-    for library in sorted((PROGRAMS.parent / "lib").glob("libfarlane.so.0")):
-        add_library(tree, str(library))
+            tree.file(f"usr/bin/{name}", stripped(PROGRAMS / name), 0o755)
+    library = PROGRAMS.parent / "lib" / "libfarlane.so.0"
+    if library.exists():
+        tree.file(f"usr/lib/x86_64-linux-gnu/{library.name}", stripped(library.resolve()), 0o755)
 
 
 def add_guest(tree):

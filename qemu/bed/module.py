@@ -5,6 +5,7 @@ Receives: kmod/ and a kernel. Hands on: the module built for it. Owns: build/tes
 a copy of kmod/, so that two kernels do not build in one folder.
 """
 import fcntl
+import os
 import shutil
 import subprocess
 
@@ -47,7 +48,8 @@ def build(kernel):
         fcntl.flock(lock, fcntl.LOCK_EX)
         synchronize(folder)
         done = subprocess.run([program("make", "build-essential"), "-C", kernel.kdir, f"M={folder}", "modules", "-s",
-                               "-j2"], capture_output=True, text=True, check=False)
+                               "-j2"], capture_output=True, text=True, check=False,
+                              env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")})
     module = folder / "farlane.ko"
     if done.returncode != 0 or not module.exists():
         raise Trouble(f"farlane.ko did not build for {kernel.release}:\n{(done.stdout + done.stderr)[-4000:]}")

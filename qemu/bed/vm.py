@@ -16,7 +16,7 @@ from bed.paths import Trouble, program
 # No AVX-512 under TCG; programs are built for x86-64-v2. la57 costs page walks and nobody needs it.
 CPU = {"tcg": "max,la57=off", "kvm": "host"}
 COMMAND_LINE = "console=ttyS0,115200 panic=-1 oops=panic nokaslr mitigations=off no_timer_check net.ifnames=0 " \
-               "audit=0 selinux=0 apparmor=0 random.trust_cpu=on"
+               "audit=0 selinux=0 apparmor=0 random.trust_cpu=on cryptomgr.notests tsc=reliable"
 
 
 class Machine:

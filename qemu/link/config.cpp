@@ -51,7 +51,7 @@ std::uint64_t Keys::number(const std::string& key, std::uint64_t standard, std::
     if (!object_.contains(key)) return standard;
     const auto& value = object_.at(key);
     const std::string wanted = "a number from " + std::to_string(low) + " to " + std::to_string(high);
-    if (!value.is_number_unsigned()) bad(key, wanted);
+    if (!value.is_number_integer() || value < 0) bad(key, wanted);
     const auto number = value.get<std::uint64_t>();
     if (number < low || number > high) bad(key, wanted);
     return number;

@@ -44,3 +44,8 @@ moved() {
     after=$(frames)
     [ "$after" -gt "$before" ] || fail "$* moved no frame ($before, then $after)"
 }
+# No target answers (exit code 7). For until_ok after a cut: silence takes three keep-alives to show.
+unreachable() {
+    farlane --timeout 2 list >/dev/null 2>&1
+    [ $? = 7 ]
+}
