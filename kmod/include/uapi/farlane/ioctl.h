@@ -35,6 +35,7 @@ enum fl_ioctl_number {
 	FL_IOCTL_NR_FUNCTION_RECOVER = 0x16, /* a new daemon takes a kept function up */
 	FL_IOCTL_NR_FUNCTION_STATE = 0x17,   /* link down, up, device reset */
 	FL_IOCTL_NR_ERROR = 0x18,	  /* what AER would report */
+	FL_IOCTL_NR_POKE = 0x19,	  /* look at the complete ring */
 	FL_IOCTL_NR_CHANNEL_CREATE = 0x20, /* /dev/farlane/<name>: make the rings */
 	FL_IOCTL_NR_MAP = 0x21,
 	FL_IOCTL_NR_UNMAP = 0x22,
@@ -200,6 +201,16 @@ struct fl_ioc_error {
 };
 FL_ASSERT_SIZE(fl_ioc_error, 16);
 
+/*
+ * The bell of the complete ring: the module asks for it by fl_ring.sleeping. Not needed
+ * when INTERRUPT or DMA_COPY follows anyway, and only sooner than the module would look.
+ */
+struct fl_ioc_poke {
+	__u32 bytes;
+	__u32 function_id;
+};
+FL_ASSERT_SIZE(fl_ioc_poke, 8);
+
 #define FL_IOC_INFO _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_INFO, struct fl_ioc_info)
 #define FL_IOC_DAEMON_OPEN _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_DAEMON_OPEN, struct fl_ioc_daemon_open)
 #define FL_IOC_FUNCTION_ADD _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_FUNCTION_ADD, struct fl_ioc_function_add)
@@ -210,5 +221,6 @@ FL_ASSERT_SIZE(fl_ioc_error, 16);
 #define FL_IOC_FUNCTION_RECOVER _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_FUNCTION_RECOVER, struct fl_ioc_function_recover)
 #define FL_IOC_FUNCTION_STATE _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_FUNCTION_STATE, struct fl_ioc_function_state)
 #define FL_IOC_ERROR _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_ERROR, struct fl_ioc_error)
+#define FL_IOC_POKE _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_POKE, struct fl_ioc_poke)
 
 #endif /* _UAPI_FARLANE_IOCTL_H */

@@ -51,7 +51,11 @@ typedef ::farlane::wire::LittleEndian<__u64> fl_le64;
 
 #define FL_STATIC_ASSERT(cond, text) static_assert(cond, text)
 #else
+#ifdef __KERNEL__
+#include <linux/stddef.h>
+#else
 #include <stddef.h>
+#endif
 
 typedef __le16 fl_le16;
 typedef __le32 fl_le32;
