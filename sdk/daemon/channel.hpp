@@ -132,7 +132,7 @@ private:
     std::optional<std::uint32_t> stamped_;  ///< slot whose sequence is set and whose record is not given
     lane::Time now_{};
     std::uint32_t in_flight_ = 0;
-    std::uint32_t outstanding_ = 0;  ///< requests in flight: each will need room in `complete`
+    std::uint32_t outstanding_ = 0;              ///< requests in flight: each will need room in `complete`
     std::optional<std::uint64_t> config_write_;  ///< serial of the one that is out, see held()
     std::optional<Status> state_to_tell_;
     ChannelCounters counters_;

@@ -115,9 +115,7 @@ std::vector<KeyEntry> make_entries() {
           "when farlane.ko is loaded and farlaned may open /dev/farlane/control."},
          [](Config& c, R r, Key k, Node n) {
              const std::string mode = r.choice(n, k, {"auto", "on", "off"});
-             c.kernel.mode = mode == "on"    ? KernelMode::on
-                             : mode == "off" ? KernelMode::off
-                                             : KernelMode::automatic;
+             c.kernel.mode = mode == "on" ? KernelMode::on : mode == "off" ? KernelMode::off : KernelMode::automatic;
          }},
         {{"kernel", "ring_entries", "integer", "16384",
           "Transactions of a function that wait for its target before a driver's writes have to; a power of two, 64 "

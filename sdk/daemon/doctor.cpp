@@ -124,6 +124,7 @@ Json doctor_checks(const Json& doctor) {
                          exports == 0 ? "nothing is exported: this daemon is no target"
                                       : std::to_string(exports) + " function(s) exported",
                          ""));
+    rows.push_back(kernel_doctor_check(doctor.at("kernel")));
     rows.push_back(check("encryption", "warn", "frames are clear text with a checksum",
                          "use it only on a network where every host is trusted"));
     const std::uint64_t files = doctor.at("limits").at("open_files").get<std::uint64_t>();

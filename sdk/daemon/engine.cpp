@@ -72,6 +72,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const Config& config, const Identit
     tc.limits = ic.limits;
     e->initiator_ = std::make_unique<lane::Initiator>(e->lane_, ic, *e->memory_);
     e->target_ = std::make_unique<lane::Target>(e->lane_, tc, *e->memory_);
+    e->kernel_ = std::make_unique<KernelBus>(e->lane_, config, identity, *e->memory_, e->callbacks_.open_kernel);
+    e->host_.kernel = e->kernel_.get();
     e->holdings_ = std::make_unique<Holdings>(e->host_, *e->initiator_, config.daemon.state_dir, config.session.grace,
                                               e->callbacks_.kick);
     Engine* raw = e.get();
@@ -111,8 +113,7 @@ Result<bool> Engine::open_peers() {
 
 Result<bool> Engine::add_export(const ExportSettings& e) {
     auto device = backend::make_device({e.name, e.device, e.options}, *memory_);
-    if (!device.ok())
-        return {device.failure().status, e.where + ": [[export]] " + device.failure().detail};
+    if (!device.ok()) return {device.failure().status, e.where + ": [[export]] " + device.failure().detail};
     if (const Status s = target_->add(e.name, std::move(*device)); s != Status::ok)
         return {s, e.where + ": [[export]] '" + e.name + "': " + std::string(status_text(s))};
     exports_.push_back(e);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -25,6 +26,7 @@ public:
     struct Callbacks {
         std::function<void(Json)> event;                         ///< lane thread
         std::function<void(ClientId, const std::string&)> kick;  ///< lane thread
+        KernelBus::Opener open_kernel;                           ///< none: the kernel module of this host
     };
     /// Opens everything the configuration names. The failure names what, and where it stands.
     [[nodiscard]] static Result<std::unique_ptr<Engine>> open(const Config& config, const Identity& identity,
@@ -44,6 +46,8 @@ public:
     [[nodiscard]] Holdings& holdings() noexcept { return *holdings_; }
     [[nodiscard]] Json stats();
     [[nodiscard]] Json top();
+    /// Drops since the start by reason, of the reasons that an operator should know of.
+    [[nodiscard]] std::map<std::string_view, std::uint64_t> odd_drops();
     /// Peers, for doctor.
     [[nodiscard]] Json peers() const;
     /// What the log should say of peers that do not answer; about once a second.
@@ -67,6 +71,7 @@ private:
     [[nodiscard]] proto::SessionConfig session_config() const;
     [[nodiscard]] Json port_stats();
     [[nodiscard]] Json session_stats();
+    [[nodiscard]] bool half_open(const proto::Session& s) const;
     [[nodiscard]] Json export_stats();
 
     struct NamedPort {
@@ -80,6 +85,7 @@ private:
     BellRinger bells_;
     std::unique_ptr<backend::Memory> memory_;
     lane::Lane lane_;
+    std::unique_ptr<KernelBus> kernel_;
     HoldingHost host_;
     std::unique_ptr<lane::Initiator> initiator_;
     std::unique_ptr<lane::Target> target_;

@@ -30,6 +30,13 @@ const char* export_state(unsigned state) {
     return kNames[std::min<unsigned>(state, FL_FUNCTION_FAILED)];
 }
 
+Json drops_json(const lane::Drops& drops) {
+    Json all = Json::object();
+    for (unsigned i = 0; i < proto::kDrops; ++i)
+        all[std::string(proto::drop_name(static_cast<proto::Drop>(i)))] = drops[i];
+    return all;
+}
+
 Json paths_json(const proto::Session& s) {
     Json all = Json::array();
     for (const proto::Session::PathInfo& p : s.paths())
@@ -98,7 +105,8 @@ Json Engine::port_stats() {
                        {"faults_delayed", c.faults_delayed},
                        {"faults_reordered", c.faults_reordered},
                        {"faults_duplicated", c.faults_duplicated},
-                       {"faults_corrupted", c.faults_corrupted}});
+                       {"faults_corrupted", c.faults_corrupted},
+                       {"drops", drops_json(lane_.drops(p.id))}});
     }
     return all;
 }
@@ -107,16 +115,14 @@ Json Engine::session_stats() {
     Json all = Json::array();
     const std::vector<lane::PeerStatus> peers = initiator_->peers();
     lane_.each_session([&](proto::Session& s, lane::PortId port) {
+        if (half_open(s)) return;  // anybody can make many of them: they are only counted
         const auto peer = std::ranges::find(peers, &s, &lane::PeerStatus::session);
         const auto named = std::ranges::find(ports_, port, &NamedPort::id);
         const proto::SessionCounters& c = s.counters();
-        Json drops = Json::object();
-        for (unsigned i = 0; i < proto::kDrops; ++i)
-            drops[std::string(proto::drop_name(static_cast<proto::Drop>(i)))] = c.drops[i];
         all.push_back({{"session", s.session_id()},
                        {"role", peer != peers.end() ? "initiator" : "target"},
                        {"peer", s.peer().name},
-                       {"address", peer != peers.end() ? peer->address : ""},
+                       {"address", peer != peers.end() ? peer->address : lane_.address_of(s)},
                        {"port", named != ports_.end() ? named->settings.name : ""},
                        {"state", state_name(s.state())},
                        {"frames_in", c.frames_in},
@@ -127,7 +133,7 @@ Json Engine::session_stats() {
                        {"records_out", c.records_out},
                        {"packets_lost", c.packets_lost},
                        {"tail_probes", c.tail_probes},
-                       {"drops", std::move(drops)},
+                       {"drops", drops_json(c.drops)},
                        {"paths", paths_json(s)}});
     });
     return all;
@@ -154,7 +160,32 @@ Json Engine::export_stats() {
     return all;
 }
 
+// Greeted by a target, and nothing heard since.
+bool Engine::half_open(const proto::Session& s) const {
+    if (s.state() != proto::SessionState::hello) return false;
+    const std::vector<lane::PeerStatus> peers = initiator_->peers();
+    return std::ranges::find(peers, &s, &lane::PeerStatus::session) == peers.end();
+}
+
+// Of the reasons that an operator should know of. A stranger's datagrams are not one of them.
+std::map<std::string_view, std::uint64_t> Engine::odd_drops() {
+    lane::Drops all = lane_.ended_sessions().drops;
+    lane_.each_session([&](proto::Session& s, lane::PortId) {
+        for (unsigned d = 0; d < proto::kDrops; ++d) all[d] += s.counters().drops[d];
+    });
+    for (const NamedPort& p : ports_)
+        for (const proto::Drop d : {proto::Drop::frame_crc, proto::Drop::hello_refused})
+            all[static_cast<unsigned>(d)] += lane_.drops(p.id)[static_cast<unsigned>(d)];
+    std::map<std::string_view, std::uint64_t> odd;
+    for (unsigned d = 0; d < proto::kDrops; ++d)
+        if (const auto reason = static_cast<proto::Drop>(d); all[d] != 0 && proto::drop_is_odd(reason))
+            odd[proto::drop_name(reason)] = all[d];
+    return odd;
+}
+
 Json Engine::stats() {
+    std::uint64_t half_open_sessions = 0;
+    lane_.each_session([&](proto::Session& s, lane::PortId) { half_open_sessions += half_open(s) ? 1 : 0; });
     const lane::LaneCounters& l = lane_.counters();
     Json attachments = Json::array();
     holdings_->each([&](const Holding& h) { attachments.push_back(h.stats()); });
@@ -165,9 +196,15 @@ Json Engine::stats() {
               {"naps", l.naps},
               {"unknown_session", l.unknown_session},
               {"not_ours", l.not_ours},
-              {"bad_hello", l.bad_hello}}},
+              {"bad_hello", l.bad_hello},
+              {"hints_sent", l.hints_sent},
+              {"hints_taken", l.hints_taken},
+              {"hints_ignored", l.hints_ignored},
+              {"half_open_sessions", half_open_sessions}}},
             {"ports", port_stats()},
             {"sessions", session_stats()},
+            {"ended_sessions",
+             {{"count", lane_.ended_sessions().count}, {"drops", drops_json(lane_.ended_sessions().drops)}}},
             {"exports", export_stats()},
             {"attachments", std::move(attachments)}};
 }

@@ -34,7 +34,7 @@ Holding::Holding(HoldingHost& host, std::unique_ptr<StateFile> file)
 }
 
 Holding::~Holding() {
-    if (attachment_ != nullptr) attachment_->set_sink(nullptr);
+    let_go();
     end();
     host_.lane.remove(*this);
 }
@@ -100,6 +100,12 @@ void Holding::expel() {
     channel_->tell(Status::device_lost);
 }
 
+void Holding::let_go() noexcept {
+    if (attachment_ == nullptr) return;
+    attachment_->set_sink(nullptr);
+    attachment_->forget_memory();
+}
+
 // The attachment may be gone already; its memory is not written any more.
 void Holding::end() {
     attachment_ = nullptr;
@@ -142,11 +148,13 @@ void Holding::on_released(std::uint64_t cookie) noexcept {
 }
 
 void Holding::on_interrupt(std::uint32_t vector) noexcept {
+    if (bus_) return bus_->memory.interrupt(vector);
     if (vector >= vectors_.size() || !vectors_[vector].valid()) return;
     if (!host_.bells.ring(vectors_[vector].get())) misbehaved_ = true;
 }
 
 void Holding::on_event(EventKind kind, const std::string& detail) noexcept {
+    if (bus_ && bus_event(kind)) return;
     switch (kind) {
         case EventKind::device_lost:
             if (channel_) {
@@ -189,6 +197,7 @@ bool Holding::turn(lane::Time now) noexcept {
         std::erase_if(retired_, [&](const Retired& r) { return static_cast<std::int32_t>(released - r.tail) >= 0; });
     }
     if (draining_) finish_drain();
+    if (bus_) busy |= bus_->memory.flush();
     return busy;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "daemon/channel.hpp"
+#include "daemon/kernel_bus.hpp"
 #include "daemon/own_requests.hpp"
 #include "daemon/reply.hpp"
 
@@ -25,9 +26,29 @@ struct HoldingHost {
     lane::Lane& lane;
     BellRinger& bells;
     std::function<void(const Event&)> emit;  ///< to subscribers
+    KernelBus* kernel = nullptr;             ///< this host's PCI bus, if there is one
 };
 
-class Holding final : public lane::AttachmentSink, public lane::Task, public BufferTable {
+/// A holding whose user is this host's PCI bus (holding_kernel.cpp).
+struct BusPort {
+    enum class Phase : std::uint8_t {
+        plugging,    ///< the device is reset, its configuration space read, the module told
+        live,        ///< on the bus
+        unplugging,  ///< the module is removing it
+    };
+    BusPort(std::shared_ptr<KernelModule> m, DmaJournal& journal) : module(std::move(m)), memory(journal) {}
+    std::shared_ptr<KernelModule> module;
+    KernelMemory memory;
+    KernelFunction function;
+    Phase phase = Phase::plugging;
+    bool state_lost = false;  ///< the device forgot everything: it has to be unplugged and plugged again
+    std::vector<std::function<void(Status)>> unplugged;
+};
+
+class Holding final : public lane::AttachmentSink,
+                      public lane::Task,
+                      public BufferTable,
+                      public std::enable_shared_from_this<Holding> {
 public:
     enum class Phase : std::uint8_t {
         waiting,   ///< an earlier daemon had it; its application is expected back
@@ -46,6 +67,8 @@ public:
     /// Ends the application's use at once: surprise removal.
     void expel();
     void end();  ///< no callback of the attachment comes any more
+    /// The attachment outlives this object: it forgets it.
+    void let_go() noexcept;
     /// Runs when no application uses it any more and its records have drained.
     void when_free(std::function<void()> then);
 
@@ -53,6 +76,17 @@ public:
     [[nodiscard]] Reply open_resumed_channel(Channel::Parts parts);
     [[nodiscard]] lane::SavedAttachment saved_attachment();
     void resumed(lane::Attachment& a, std::function<void()> then);
+
+    // --- this host's PCI bus (holding_kernel.cpp)
+    using Plugged = std::function<void(Reply)>;
+    /// Resets the device and plugs it. Precondition: no user, attached.
+    void plug(Plugged done);
+    /// The module kept the function over the restart of this daemon: goes on with its channel.
+    [[nodiscard]] Result<bool> recover(KernelFunction kept);
+    /// Orderly (the driver is unbound while the device answers) or by surprise.
+    void unplug(bool surprise, std::function<void(Status)> done);
+    [[nodiscard]] bool on_bus() const noexcept { return bus_ != nullptr; }
+    [[nodiscard]] const BusPort* bus() const noexcept { return bus_.get(); }
 
     // --- what the application asks for
     [[nodiscard]] Reply open_channel(const channel::Geometry& geometry);
@@ -93,6 +127,7 @@ public:
     void on_released(std::uint64_t cookie) noexcept override;
     void on_interrupt(std::uint32_t vector) noexcept override;
     void on_event(EventKind kind, const std::string& detail) noexcept override;
+    void on_device_error(std::uint32_t severity, std::uint32_t source) noexcept override;
     // Task
     bool turn(lane::Time now) noexcept override;
     [[nodiscard]] lane::Time next_timer() const noexcept override;
@@ -115,6 +150,14 @@ private:
     [[nodiscard]] bool run_replay() noexcept;
     void finish_drain();
     void flr_step(const std::shared_ptr<Flr>& flr);
+    [[nodiscard]] Status use_bus_memory();
+    [[nodiscard]] Result<bool> open_bus_channel(UniqueFd submit_bell, bool fresh);
+    void add_to_bus(const std::shared_ptr<ConfigSpace>& space, const Plugged& done);
+    void added_to_bus(Result<KernelFunction> result, UniqueFd submit_bell, const Plugged& done);
+    void plug_failed(const Reply& why, const Plugged& done);
+    void leave_bus(Status status);
+    bool bus_event(EventKind kind) noexcept;
+    [[nodiscard]] Json bus_json() const;
 
     HoldingHost& host_;
     std::unique_ptr<StateFile> file_;
@@ -122,6 +165,7 @@ private:
     OwnRequests own_;
     FunctionInfo info_;
     lane::Attachment* attachment_ = nullptr;
+    std::unique_ptr<BusPort> bus_;  ///< longer than the channel, which is in its memory
     std::unique_ptr<Channel> channel_;
     std::map<std::uint32_t, std::shared_ptr<SharedMemory>> buffers_;
     std::vector<Retired> retired_;

@@ -54,6 +54,10 @@ lane::SavedAttachment Holding::saved_attachment() {
     saved.handle = s.handle();
     saved.info = info_;
     saved.interrupt_vectors = s.vectors;
+    if (bus_) {
+        saved.memory = &bus_->memory;
+        return saved;
+    }
     for (SavedMapping& m : file_->state().mappings) {
         if (m.bytes == 0) continue;
         const std::span<std::byte> memory = m.buffer == FL_BUFFER_STAGING ? std::span<std::byte>() : buffer(m.buffer);
@@ -83,7 +87,8 @@ void Holding::resumed(lane::Attachment& a, std::function<void()> then) {
         for (const WalkedSlot& s : slots)
             if (!s.done) channel_->finish(s.count, Status::completer_abort);
         for (std::uint32_t i = 0; i < kMaxAnnouncements; ++i) ledger_.drop(i);
-        if (channel_) channel_->tell(Status::device_reset);
+        if (channel_ && !bus_) channel_->tell(Status::device_reset);
+        if (bus_) bus_->state_lost = true;
     } else {
         plan = plan_resume(file_->state(), slots, a.next_sequence(proto::RecordClass::posted),
                            a.next_sequence(proto::RecordClass::non_posted));
@@ -106,6 +111,7 @@ void Holding::resumed(lane::Attachment& a, std::function<void()> then) {
 bool Holding::run_replay() noexcept {
     bool busy = false;
     while (!replay_.empty()) {
+        if (channel_ && channel_->held()) return busy;  // goes on behind the answer to a configuration write
         const ResumeStep step = replay_.front();
         Status status = Status::ok;
         if (step.kind == ResumeStep::Kind::slot) {
@@ -140,7 +146,8 @@ Json Holding::holders() const {
 
 Json Holding::json() const {
     return {{"id", id()},         {"state", state_name(phase_, attachment_)}, {"persistent", persistent()},
-            {"uid", owner_uid()}, {"since", utc_of(file_->state().since_ms)}, {"holders", holders()}};
+            {"uid", owner_uid()}, {"since", utc_of(file_->state().since_ms)}, {"holders", holders()},
+            {"bus", bus_json()}};
 }
 
 Json Holding::stats() const {
@@ -158,6 +165,12 @@ Json Holding::stats() const {
     j["interrupts"] = c.interrupts;
     j["interrupts_refused"] = c.interrupts_refused;
     j["records"] = records_json(attachment_ != nullptr ? attachment_->function_counters() : kNoRecords);
+    if (bus_) {
+        const KernelMemoryCounters& m = bus_->memory.counters();
+        j["dma_refused"] = c.dma_refused + m.refused;
+        j["bus"]["dma_calls"] = m.calls;
+        j["bus"]["dma_operations"] = m.operations;
+    }
     j["channel"] = nullptr;
     if (!channel_) return j;
     const ChannelCounters& n = channel_->counters();

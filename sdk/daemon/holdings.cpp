@@ -24,14 +24,15 @@ Reply busy_reply(const Holding& h) {
     return r;
 }
 
+}  // namespace
+
 Json attach_result(const Holding& h, bool adopted) {
     const Json j = h.json();
     return {{"attachment", h.id()},   {"function", control::function_to_json(h.info())},
             {"adopted", adopted},     {"persistent", h.persistent()},
-            {"state", j.at("state")}, {"token", h.token()}};
+            {"state", j.at("state")}, {"token", h.token()},
+            {"bus", j.at("bus")}};
 }
-
-}  // namespace
 
 Holdings::Holdings(HoldingHost& host, lane::Initiator& initiator, std::string directory, lane::Duration grace,
                    std::function<void(ClientId, const std::string&)> kick)
@@ -42,7 +43,7 @@ Holdings::Holdings(HoldingHost& host, lane::Initiator& initiator, std::string di
 Holdings::~Holdings() {
     // Questions to the initiator that are open may own a holding for longer than its attachment lives.
     for (const Pointer& h : holdings_) {
-        if (h->attachment() != nullptr) h->attachment()->set_sink(nullptr);
+        h->let_go();
         h->end();
     }
     holdings_.clear();
@@ -81,14 +82,18 @@ std::uint32_t Holdings::free_id() const {
 }
 
 void Holdings::attach(const Client& client, const std::string& name, bool persistent, const Answer& answer,
-                      std::optional<lane::Duration> timeout) {
+                      std::optional<lane::Duration> timeout, Use use) {
+    const bool to_bus = wants_bus(use, persistent);
     if (Holding* h = named(name)) {
         if (h->phase() == Holding::Phase::waiting || h->phase() == Holding::Phase::resuming)
             return answer(refusal(Status::busy, "'" + name + "' waits for its application to come back"));
+        if (h->on_bus()) return answer(on_bus_reply(*h, to_bus));
         if (h->user()) return answer(busy_reply(*h));
+        if (to_bus) return h->when_free([this, keep = shared(*h), answer] { plug(*keep, true, answer); });
         if (persistent) return answer({Status::ok, "", attach_result(*h, true), {}});
         const Pointer keep = shared(*h);
         return h->when_free([this, keep, client, answer] {
+            if (keep->on_bus()) return answer(on_bus_reply(*keep, false));
             if (keep->user()) return answer(busy_reply(*keep));
             adopt(*keep, client, answer);
         });
@@ -98,9 +103,9 @@ void Holdings::attach(const Client& client, const std::string& name, bool persis
     if (!attaching_.insert(name).second)
         return answer(refusal(Status::busy, "'" + name + "' is being attached by somebody else"));
     ++waiting_attaches_;
-    const auto done = [this, client, name, persistent, answer](Result<lane::Attachment*> result) {
+    const auto done = [this, client, name, persistent, to_bus, answer](Result<lane::Attachment*> result) {
         attaching_.erase(name);
-        attached(client, persistent, std::move(result), answer);
+        attached(client, persistent, to_bus, std::move(result), answer);
         if (--waiting_attaches_ == 0) gone_while_attaching_.clear();
     };
     initiator_.attach(name, done, timeout);
@@ -112,7 +117,8 @@ void Holdings::adopt(Holding& h, const Client& client, const Answer& answer) {
     answer({Status::ok, "", attach_result(h, true), {}, 1});
 }
 
-void Holdings::attached(const Client& client, bool persistent, Result<lane::Attachment*> result, const Answer& answer) {
+void Holdings::attached(const Client& client, bool persistent, bool to_bus, Result<lane::Attachment*> result,
+                        const Answer& answer) {
     if (!result.ok()) return answer(refusal(result.failure()));
     lane::Attachment& a = **result;
     auto file = StateFile::create(directory_, free_id());
@@ -126,13 +132,19 @@ void Holdings::attached(const Client& client, bool persistent, Result<lane::Atta
     h->start(a, client, persistent);
     if (!persistent) h->take_user(client);
     holdings_.push_back(h);
+    if (to_bus) return plug(*h, false, answer);
     answer({Status::ok, "", attach_result(*h, false), {}, persistent ? 0 : 1});
 }
 
 // The attachment ends; the holding lives until the session does not touch its memory any more.
-void Holdings::drop(Holding& h, std::function<void(Status)> done) {
+void Holdings::drop(Holding& h, std::function<void(Status)> done, bool surprise) {
     const Pointer keep = shared(h);
     if (keep == nullptr || h.phase() == Holding::Phase::ending) return done(Status::ok);
+    if (h.on_bus())  // the device goes on answering until its driver has let go
+        return h.unplug(surprise, [this, keep, done = std::move(done)](Status status) {
+            if (status != Status::ok) return done(status);
+            drop(*keep, done);
+        });
     h.set_phase(Holding::Phase::ending);
     h.expel();
     if (h.attachment() == nullptr) {
@@ -169,12 +181,18 @@ void Holdings::detach(const Client& client, const std::string& name, bool force,
     if (client.role != Role::admin && client.uid != owner)
         return answer(refusal(Status::denied, "'" + name + "' was attached by uid " + std::to_string(owner) +
                                                   "; only that user and admins may detach it"));
-    drop(*h, [answer, name](Status status) {
+    if (h->on_bus() && h->bus()->phase == BusPort::Phase::plugging)
+        return answer(refusal(Status::busy, "'" + name + "' is being put on the PCI bus; try again"));
+    const auto dropped = [answer, name, keep = shared(*h)](Status status) {
         if (status == Status::ok || status == Status::device_lost) return answer({});
+        if (keep->on_bus())
+            return answer(refusal(status, "the kernel does not let '" + name + "' go: " +
+                                              std::string(status_text(status)) + "; --force removes it by surprise"));
         answer(refusal(status, "'" + name +
                                    "' is detached here, but its target did not answer; it frees the function "
                                    "after its grace"));
-    });
+    };
+    drop(*h, dropped, force);
 }
 
 void Holdings::give_back(const Client& client, std::uint32_t id, const Answer& answer) {
@@ -201,9 +219,14 @@ void Holdings::client_gone(ClientId client) {
 
 std::vector<std::string> Holdings::restore() {
     std::vector<std::string> report, refused;
+    if (host_.kernel != nullptr) host_.kernel->look_for_kept();
     for (auto& file : StateFile::find(directory_, refused)) {
         auto h = std::make_shared<Holding>(host_, std::move(file));
         h->set_phase(Holding::Phase::waiting);
+        if (h->saved().on_bus != 0) {
+            report.push_back(restore_bus(h));
+            continue;
+        }
         report.push_back("'" + h->info().name + "' of an earlier daemon" +
                          (h->saved().has_user != 0 ? ": waiting for its application" : ": taking it up again"));
         holdings_.push_back(h);
@@ -212,6 +235,9 @@ std::vector<std::string> Holdings::restore() {
         else
             resume_alone(h);
     }
+    if (host_.kernel != nullptr)
+        for (const std::string& name : host_.kernel->drop_kept())
+            report.push_back("'" + name + "' on the PCI bus: nothing is known of it any more, it is removed");
     for (const std::string& path : refused) report.push_back(path + " is not usable and was removed");
     return report;
 }
@@ -250,11 +276,12 @@ bool Holdings::start_resumes(lane::Time now) {
 void Holdings::resume_alone(const Pointer& h) {
     h->set_phase(Holding::Phase::resuming);
     resume(h, [this, h](Result<lane::Attachment*> result) {
+        if (result.ok() && h->phase() == Holding::Phase::ending)  // detached meanwhile
+            return initiator_.detach(**result, [h](Status) {});
         if (result.ok()) return h->resumed(**result, [] {});
         host_.emit({EventKind::device_lost, h->info().name, h->info().target, result.failure().detail,
                     std::chrono::system_clock::now()});
-        h->forget();
-        erase(*h);
+        drop(*h, [](Status) {});
     });
 }
 
@@ -314,6 +341,10 @@ bool Holdings::turn(lane::Time now) noexcept {
         if (h->misbehaved() && h->user() && kicked_.insert(h->user()->id).second) {
             kick_(h->user()->id, "it broke the channel of '" + h->info().name + "'");
             busy = true;
+        }
+        if (h->on_bus()) {
+            busy |= look_after_bus(h);
+            continue;
         }
         // Lost, and nobody is there to be told.
         if (h->lost() && !h->user()) {

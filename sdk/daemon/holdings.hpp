@@ -15,6 +15,16 @@ namespace farlane::daemon {
 
 constexpr std::size_t kMaxAttachments = 64;
 
+/// Who is to use a function.
+enum class Use : std::uint8_t {
+    automatic,  ///< stock drivers when it is persistent and the kernel module is there, else applications
+    applications,
+    bus,  ///< this host's PCI bus
+};
+
+/// The result of the verb `attach`.
+[[nodiscard]] Json attach_result(const Holding& h, bool adopted);
+
 class Holdings final : public lane::Task {
 public:
     /// `kick`: the client breaks the rules, its connection is to be closed.
@@ -29,7 +39,7 @@ public:
     void leave();
 
     void attach(const Client& client, const std::string& name, bool persistent, const Answer& answer,
-                std::optional<lane::Duration> timeout = std::nullopt);
+                std::optional<lane::Duration> timeout = std::nullopt, Use use = Use::automatic);
     void detach(const Client& client, const std::string& name, bool force, const Answer& answer);
     void give_back(const Client& client, std::uint32_t id, const Answer& answer);
     void resume_attachment(const Client& client, const std::string& token, const Answer& answer);
@@ -52,8 +62,15 @@ private:
     [[nodiscard]] Holding* named(const std::string& name) const;
     [[nodiscard]] Pointer shared(const Holding& h) const;
     void adopt(Holding& h, const Client& client, const Answer& answer);
-    void attached(const Client& client, bool persistent, Result<lane::Attachment*> result, const Answer& answer);
-    void drop(Holding& h, std::function<void(Status)> done);
+    void attached(const Client& client, bool persistent, bool to_bus, Result<lane::Attachment*> result,
+                  const Answer& answer);
+    void drop(Holding& h, std::function<void(Status)> done, bool surprise = true);
+    // holdings_kernel.cpp
+    [[nodiscard]] bool wants_bus(Use use, bool persistent);
+    void plug(Holding& h, bool adopted, const Answer& answer);
+    [[nodiscard]] Reply on_bus_reply(const Holding& h, bool to_bus) const;
+    [[nodiscard]] std::string restore_bus(const Pointer& h);
+    bool look_after_bus(const Pointer& h);
     void erase(const Holding& h);
     /// Takes `h` up again once its target is known among the peers, within the grace.
     void resume(Pointer h, std::function<void(Result<lane::Attachment*>)> done);

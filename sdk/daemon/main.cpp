@@ -70,20 +70,18 @@ Result<Locks> take_locks(const Config& c) {
     return locks;
 }
 
-// Drops are counted for ever in `stats`; the log says so at most once in a while.
+// Drops are counted for ever in `stats`; the log says so at most once in a while, and only of what
+// somebody should look at.
 void log_drops(Engine& engine) {
     engine.post([&engine] {
-        static std::uint64_t logged = 0;
-        std::uint64_t drops = 0;
-        std::string reasons;
-        const Json stats = engine.stats();
-        for (const Json& s : stats.at("sessions"))
-            for (const auto& [name, count] : s.at("drops").items()) {
-                drops += count.get<std::uint64_t>();
-                if (count != 0 && reasons.find(name) == std::string::npos) reasons += " " + name;
-            }
-        if (drops > logged) spdlog::warn("{} records or frames dropped since the start:{}", drops, reasons);
-        logged = std::max(logged, drops);
+        static std::map<std::string_view, std::uint64_t> logged;
+        const auto now = engine.odd_drops();
+        std::string news;
+        for (const auto& [reason, count] : now)
+            if (count > logged[reason])
+                news += " " + std::string(reason) + " " + std::to_string(count - logged[reason]);
+        if (!news.empty()) spdlog::warn("dropped lately:{} (farlane stats says more)", news);
+        logged = now;
     });
 }
 

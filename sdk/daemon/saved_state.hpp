@@ -62,7 +62,7 @@ struct SavedState {
     std::uint32_t submit_entries, complete_entries, staging_bytes;
     std::uint32_t submit_tail;  // slots consumed
     std::uint32_t submit_released;
-    std::uint32_t reserved;
+    std::uint32_t on_bus;  // the channel is the kernel module's
     std::uint64_t channel_inode;
     std::uint64_t next_iova;
     std::uint64_t next_order;

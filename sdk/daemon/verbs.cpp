@@ -123,11 +123,16 @@ void Verbs::attach(Request& r, const Answer& answer) {
     Arguments args(r.args);
     const std::string name = args.text("name");
     const bool persistent = args.flag("persistent", false);
+    const std::string provider = args.optional_text("provider").value_or("auto");
+    if (provider != "auto" && provider != "kernel" && provider != "daemon")
+        throw Error(Status::invalid, "'provider' is auto, kernel or daemon");
+    const Use use = provider == "kernel" ? Use::bus : provider == "daemon" ? Use::applications : Use::automatic;
     std::optional<lane::Duration> timeout;
     if (const auto ms = args.optional_number("timeout_ms", 3'600'000)) timeout = std::chrono::milliseconds(*ms);
     args.finish();
-    engine_.post([this, answer, name, persistent, timeout, client = r.client] {
-        engine_.holdings().attach(client, name, persistent, answer, timeout);
+    // What is on the bus belongs to no connection.
+    engine_.post([this, answer, name, persistent = persistent || use == Use::bus, timeout, use, client = r.client] {
+        engine_.holdings().attach(client, name, persistent, answer, timeout, use);
     });
 }
 
@@ -185,17 +190,19 @@ void Verbs::top(Request& r, const Answer& answer) {
 
 void Verbs::doctor(Request& r, const Answer& answer) {
     Arguments(r.args).finish();
-    engine_.post([this, answer, host = doctor_json(engine_.config(), identity_)] {
-        Reply reply;
-        reply.body = host;
-        reply.body["peers"] = engine_.peers();
-        const Json stats = engine_.stats();
-        reply.body["ports"] = stats.at("ports");
-        reply.body["exports"] = stats.at("exports").size();
-        reply.body["attachments"] = stats.at("attachments").size();
-        reply.body["checks"] = doctor_checks(reply.body);
-        answer(std::move(reply));
-    });
+    engine_.post(
+        [this, answer, host = doctor_json(engine_.config(), identity_), kernel = kernel_doctor_json(engine_.config())] {
+            Reply reply;
+            reply.body = host;
+            reply.body["peers"] = engine_.peers();
+            reply.body["kernel"] = kernel;
+            const Json stats = engine_.stats();
+            reply.body["ports"] = stats.at("ports");
+            reply.body["exports"] = stats.at("exports").size();
+            reply.body["attachments"] = stats.at("attachments").size();
+            reply.body["checks"] = doctor_checks(reply.body);
+            answer(std::move(reply));
+        });
 }
 
 }  // namespace farlane::daemon

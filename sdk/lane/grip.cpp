@@ -128,6 +128,12 @@ void Grip::on_posted(proto::Function&, const proto::Tlp& tlp, std::span<const st
 
 void Grip::on_relaxed(proto::Function&, const proto::Tlp& tlp, std::uint32_t offset_bytes,
                       std::span<const std::byte> payload) noexcept {
+    if (host_ != nullptr) [[unlikely]] {
+        if ((tlp.attr & FL_ATTR_EP) != 0) return void(++counters_.dma_refused);
+        host_->write(tlp.address + offset_bytes, tlp.pasid, payload);
+        if (offset_bytes + payload.size() >= tlp.length_bytes) ++counters_.dma_writes;
+        return;
+    }
     const auto* range = dma_.find(tlp.address, tlp.length_bytes, FL_MAP_DEVICE_WRITES);
     if (range == nullptr || (tlp.attr & FL_ATTR_EP) != 0) {
         ++counters_.dma_refused;

@@ -122,7 +122,8 @@ void Initiator::on_state(proto::Session& s, proto::SessionState state, Status wh
         case proto::SessionState::open: came_up(*peer); break;
         case proto::SessionState::silent:
             peer->why = Status::timeout;
-            peer->silent_since = lane_.now();
+            // stale: the target says that it does not know this session, and nobody else spoke up for it.
+            peer->silent_since = lane_.now() - (why == Status::stale ? config_.session.keepalive : Duration{});
             went_down(*peer);
             for (auto& g : grips_)
                 if (g->session() == &s) g->down(deadline, false, "the target is silent");

@@ -37,7 +37,7 @@ Time Lane::clock() noexcept {
 
 PortId Lane::add_port(std::unique_ptr<transport::Port> port) {
     if (const int fd = port->wait_fd(); fd >= 0) watch(fd);
-    ports_.push_back({std::move(port), nullptr, false});
+    ports_.push_back({std::move(port), nullptr, false, {}});
     return static_cast<PortId>(ports_.size() - 1);
 }
 
@@ -144,31 +144,66 @@ void Lane::forget_dropped() noexcept {
     for (auto& slot : slots_)
         if (slot && slot->dropped) {
             (void)transmit(*slot);  // its goodbye
+            ++ended_.count;
+            for (unsigned d = 0; d < proto::kDrops; ++d) ended_.drops[d] += slot->session->counters().drops[d];
             slot.reset();
         }
 }
 
 void Lane::hello(PortId id, transport::RxFrame& frame) noexcept {
+    if (const auto hint = proto::parse_hint({frame.data, frame.size_bytes})) return take_hint(id, frame.from, *hint);
     auto* acceptor = ports_[id].acceptor;
-    const auto hello = proto::parse_hello({frame.data, frame.size_bytes});
+    proto::Drop why = proto::Drop::hello_refused;
+    const auto hello = proto::parse_hello({frame.data, frame.size_bytes}, &why);
     if (!hello.ok() || acceptor == nullptr) {
         ++counters_.bad_hello;
+        count(id, why);
         return;
     }
     acceptor->on_hello(id, frame.from, hello.value(), now_);
+}
+
+// From the peer's address, or it is nobody's.
+void Lane::take_hint(PortId id, const transport::Address* from, const proto::Hint& hint) noexcept {
+    for (auto& slot : slots_) {
+        if (!slot || slot->dropped || hint.path >= slot->paths.size()) continue;
+        const PathSlot& path = slot->paths[hint.path];
+        if (!path.used || path.port != id || (from != nullptr && !(path.to == *from))) continue;
+        if (!slot->session->on_hint(hint, now_)) continue;
+        ++counters_.hints_taken;
+        return;
+    }
+    ++counters_.hints_ignored;
+}
+
+// A peer whose target was killed would wait for silence: it is told that its session is not known.
+// Only where sessions are accepted, since only there it can open another.
+void Lane::send_hint(PortId id, const transport::RxFrame& frame) noexcept {
+    if (ports_[id].acceptor == nullptr || !hint_limit_.allow(frame.from, now_)) return;
+    auto& port = *ports_[id].port;
+    transport::TxFrame out;
+    if (port.tx_alloc({&out, 1}) != 1) return;
+    const auto bytes = proto::build_hint({out.data, out.capacity_bytes}, {frame.data, frame.size_bytes});
+    if (bytes == 0) return port.tx_free({&out, 1});
+    out.size_bytes = static_cast<std::uint32_t>(bytes);
+    out.to = frame.from;
+    port.tx_send({&out, 1});
+    ++counters_.hints_sent;
 }
 
 void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
     const auto session_id = proto::peek_session({frame.data, frame.size_bytes});
     if (!session_id) {
         ++counters_.not_ours;
+        count(id, frame.size_bytes < FL_FRAME_MIN_BYTES ? proto::Drop::frame_short : proto::Drop::frame_version);
         return;
     }
     if (*session_id == 0) return hello(id, frame);
     auto* slot = slot_of(*session_id);
     if (slot == nullptr) {
         ++counters_.unknown_session;
-        return;
+        count(id, proto::Drop::frame_session);
+        return send_hint(id, frame);
     }
     slot->session->on_frame({frame.data, frame.size_bytes}, path_of(frame), now_);
 }
@@ -284,6 +319,16 @@ void Lane::post(std::function<void()> work) {
         has_posted_.store(true, std::memory_order_relaxed);
     }
     wake();
+}
+
+std::string Lane::address_of(const proto::Session& session) const {
+    for (const auto& slot : slots_) {
+        if (!slot || slot->session.get() != &session) continue;
+        const PathSlot& path = slot->paths[slot->last_path];
+        const auto& port = *ports_[path.port].port;
+        return port.info().point_to_point ? "" : port.to_string(path.to);
+    }
+    return {};
 }
 
 void Lane::each_session(const std::function<void(proto::Session&, PortId)>& f) {

@@ -15,6 +15,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "lane/hint_limit.hpp"
 #include "proto/session.hpp"
 #include "transport/port.hpp"
 
@@ -62,6 +63,16 @@ struct LaneCounters {
     std::uint64_t unknown_session = 0;  ///< frames for no session of this lane
     std::uint64_t not_ours = 0;         ///< frames that are not of this protocol version
     std::uint64_t bad_hello = 0;
+    std::uint64_t hints_sent = 0;     ///< answers to frames for no session
+    std::uint64_t hints_taken = 0;    ///< of peers: they may have forgotten a session
+    std::uint64_t hints_ignored = 0;  ///< fit nothing
+};
+
+using Drops = std::array<std::uint64_t, proto::kDrops>;
+/// What is left of sessions that are over.
+struct EndedSessions {
+    std::uint64_t count = 0;
+    Drops drops{};
 };
 
 class Lane {
@@ -124,6 +135,11 @@ public:
     void wake() noexcept;
 
     [[nodiscard]] const LaneCounters& counters() const noexcept { return counters_; }
+    /// Frames of a port that reached no session, by reason.
+    [[nodiscard]] const Drops& drops(PortId id) const noexcept { return ports_[id].drops; }
+    [[nodiscard]] const EndedSessions& ended_sessions() const noexcept { return ended_; }
+    /// Where the peer of a session is; "" when its port has exactly one peer.
+    [[nodiscard]] std::string address_of(const proto::Session& session) const;
     /// All sessions, for statistics; lane thread.
     void each_session(const std::function<void(proto::Session&, PortId)>& f);
 
@@ -134,6 +150,7 @@ private:
         std::unique_ptr<transport::Port> port;
         Acceptor* acceptor = nullptr;
         bool armed = false;
+        Drops drops{};
     };
     struct PathSlot {
         PortId port = 0;
@@ -156,6 +173,9 @@ private:
     bool receive(PortId id) noexcept;
     void dispatch(PortId id, transport::RxFrame& frame) noexcept;
     void hello(PortId id, transport::RxFrame& frame) noexcept;
+    void take_hint(PortId id, const transport::Address* from, const proto::Hint& hint) noexcept;
+    void send_hint(PortId id, const transport::RxFrame& frame) noexcept;
+    void count(PortId id, proto::Drop d) noexcept { ++ports_[id].drops[static_cast<unsigned>(d)]; }
     bool transmit(SessionSlot& slot) noexcept;
     bool build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept;
     bool run_timers(SessionSlot& slot) noexcept;
@@ -166,6 +186,8 @@ private:
 
     LaneConfig config_;
     LaneCounters counters_;
+    EndedSessions ended_;
+    HintLimit hint_limit_;
     Time now_{};
     unsigned turns_since_look_ = 0;
     // Of the burst at hand; here, so that no turn has to clear them.

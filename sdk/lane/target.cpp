@@ -144,6 +144,13 @@ void Target::retire(Peer& peer) noexcept {
     std::erase_if(peers_, [&](const auto& p) { return p.get() == &peer; });
 }
 
+// A hello costs its sender nothing, not even an address of its own.
+void Target::bound_half_open() noexcept {
+    const auto half_open = [](const auto& p) { return p->session->state() == proto::SessionState::hello; };
+    if (std::ranges::count_if(peers_, half_open) < static_cast<std::ptrdiff_t>(config_.max_half_open)) return;
+    retire(**std::ranges::find_if(peers_, half_open));  // in the order they came
+}
+
 void Target::on_hello(PortId port, const transport::Address* from, const proto::Hello& hello, Time) noexcept {
     const auto known = std::ranges::find(peers_, hello.peer.instance, [](const auto& p) { return p->info.instance; });
     if (known != peers_.end()) {
@@ -154,6 +161,7 @@ void Target::on_hello(PortId port, const transport::Address* from, const proto::
         // A new session of the same peer: it restarted, or gave the old session up.
         retire(p);
     }
+    bound_half_open();
     if (peers_.size() >= config_.max_sessions) return lane_.reject(port, from, hello, Status::limit);
     if (hello.version_max < config_.session.version_min || hello.version_min > config_.session.version_max)
         return lane_.reject(port, from, hello, Status::version);

@@ -20,6 +20,7 @@ struct TargetConfig {
     proto::SessionConfig session;  ///< instance, incarnation, name, keep-alive, grace
     proto::FunctionLimits limits;
     std::uint32_t max_sessions = 1024;
+    std::uint32_t max_half_open = 64;  ///< hellos answered whose peer has said nothing since; beyond: the oldest goes
 };
 
 /// What a target tells whoever watches it (daemon: events, log).
@@ -81,6 +82,7 @@ private:
 
     [[nodiscard]] Peer* peer_of(const proto::Session& s) noexcept;
     [[nodiscard]] Export* export_of(std::string_view name) noexcept;
+    void bound_half_open() noexcept;
     void retire(Peer& peer) noexcept;
     [[nodiscard]] proto::AttachReply attach(proto::Session& s, const Peer& peer,
                                             const proto::AttachRequest& r) noexcept;

@@ -38,7 +38,7 @@ std::uint8_t completion_code(Status status) noexcept {
 }  // namespace
 
 void FunctionCore::drop(Drop d) noexcept {
-    if (d == Drop::sequence_duplicate) ++counters.duplicates;
+    if (d == Drop::retransmit_duplicate) ++counters.duplicates;
     if (session != nullptr) session->counters.drop(d);
 }
 
@@ -83,7 +83,7 @@ void FunctionCore::place_relaxed(const Tlp& tlp, std::uint32_t offset_bytes,
 bool FunctionCore::on_posted(const TlpRecord& r, Time /*now*/) noexcept {
     const std::uint64_t sequence = r.tlp.sequence;
     if (sequence <= posted_in.placed()) {
-        drop(Drop::sequence_duplicate);
+        drop(Drop::retransmit_duplicate);
         return true;
     }
     if (posted_in.beyond(sequence)) {
@@ -103,7 +103,7 @@ bool FunctionCore::on_posted(const TlpRecord& r, Time /*now*/) noexcept {
         std::uint64_t fresh = 0;
         switch (posted_in.take(r, !relaxed, fresh)) {
             case PostedIn::Taken::news: break;
-            case PostedIn::Taken::duplicate: drop(Drop::sequence_duplicate); return true;
+            case PostedIn::Taken::duplicate: drop(Drop::retransmit_duplicate); return true;
             case PostedIn::Taken::mismatch: drop(Drop::fragment_mismatch); return true;
             case PostedIn::Taken::no_memory: drop(Drop::sequence_beyond); return false;
         }
@@ -172,7 +172,7 @@ bool FunctionCore::on_request(const TlpRecord& r) noexcept {
     const std::uint64_t executed = memory.released[FL_CLASS_NON_POSTED];
     const std::uint64_t sequence = r.tlp.sequence;
     if (sequence <= executed) {
-        drop(Drop::sequence_duplicate);
+        drop(Drop::retransmit_duplicate);
         return true;
     }
     if (sequence - executed > completions_out.free_slots()) {
@@ -186,7 +186,7 @@ bool FunctionCore::on_request(const TlpRecord& r) noexcept {
         if (!requests_in.idle()) run_kept_requests();
         return true;
     }
-    if (!requests_in.keep(r)) drop(Drop::sequence_duplicate);
+    if (!requests_in.keep(r)) drop(Drop::retransmit_duplicate);
     return true;
 }
 
@@ -221,7 +221,7 @@ void FunctionCore::tell(std::uint32_t request_slot, std::uint8_t code, unsigned 
 bool FunctionCore::on_completion(const TlpRecord& r) noexcept {
     const std::uint64_t sequence = r.tlp.sequence;
     if (sequence <= completions_in.released()) {
-        drop(Drop::sequence_duplicate);
+        drop(Drop::retransmit_duplicate);
         return true;
     }
     if (completions_in.beyond(sequence)) {
@@ -261,7 +261,7 @@ bool FunctionCore::take_completion_part(const TlpRecord& r) noexcept {
     const std::uint64_t fresh =
         granule_mask(run_of(r.offset_bytes, static_cast<unsigned>(r.payload.size()))) & ~s.received;
     if (s.done || fresh == 0) {
-        drop(Drop::sequence_duplicate);
+        drop(Drop::retransmit_duplicate);
         return true;
     }
     s.received |= fresh;

@@ -159,22 +159,31 @@ std::optional<std::uint32_t> peek_session(std::span<const std::byte> frame) noex
     return h.session.get();
 }
 
-Result<Hello> parse_hello(std::span<std::byte> frame) {
+Result<Hello> parse_hello(std::span<std::byte> frame, Drop* why) {
+    const auto refuse = [why](Drop d, Status status, std::string_view text) {
+        if (why != nullptr) *why = d;
+        return Failure{status, std::string(text)};
+    };
+    const auto malformed = [&](Drop d) { return refuse(d, Status::malformed, drop_text(d)); };
     Header h;
-    if (const Drop d = parse_header(frame, h); d != kNoDrop) return {Status::malformed, std::string(drop_text(d))};
-    if (h.session != 0) return {Status::stale, "frame of a session that is not known here"};
+    if (const Drop d = parse_header(frame, h); d != kNoDrop) return malformed(d);
+    if (h.session != 0) return refuse(Drop::frame_session, Status::stale, "frame of a session that is not known here");
     ClearSeal seal;
-    if (h.flags != seal.frame_flags()) return {Status::malformed, std::string(drop_text(Drop::frame_flags))};
+    if (h.flags != seal.frame_flags()) return malformed(Drop::frame_flags);
     if (!seal.open(frame.first(h.frame_bytes), h.packet_number))
-        return {Status::integrity, std::string(drop_text(Drop::frame_crc))};
+        return refuse(Drop::frame_crc, Status::integrity, drop_text(Drop::frame_crc));
     RecordReader reader(records_of(frame, h));
     Record r;
-    if (reader.next(r) != Next::record) return {Status::malformed, "frame of session 0 without a whole record"};
+    const Next first = reader.next(r);
+    if (first != Next::record)
+        return refuse(first == Next::bad ? reader.drop() : Drop::record_truncated, Status::malformed,
+                      "frame of session 0 without a whole record");
+    const auto refused = [&](std::string_view text) { return refuse(Drop::hello_refused, Status::protocol, text); };
     if (r.family != FL_FAMILY_CONTROL || r.control.type != FL_CONTROL_HELLO)
-        return {Status::protocol, "frame of session 0 that is not a hello"};
+        return refused("frame of session 0 that is not a hello");
     const auto raw = r.control.as<fl_control_hello>();
-    if (reader.next(r) != Next::end) return {Status::protocol, "hello that is not alone in its frame"};
-    if (raw.path.get() != h.path) return {Status::protocol, "hello for another path than its frame's"};
+    if (reader.next(r) != Next::end) return refused("hello that is not alone in its frame");
+    if (raw.path.get() != h.path) return refused("hello for another path than its frame's");
     Hello hello;
     hello.peer = peer_of(raw);
     hello.session_id = raw.session.get();

@@ -23,7 +23,8 @@ SessionCore::~SessionCore() {
 
 //            idle -> hello          first path (initiating), or a hello accepted
 //            hello -> open          HELLO_ACK (initiating), or the first frame of the peer
-//            open <-> silent        nothing heard for 3 keep-alive intervals; the next good frame
+//            open <-> silent        nothing heard for 3 keep-alive intervals, or a doubt was not cleared;
+//                                   the next good frame
 //            any but closed -> closed
 bool may_enter(SessionState from, SessionState to) noexcept {
     switch (to) {
@@ -61,7 +62,10 @@ Status SessionCore::bind(FunctionCore& f, const std::optional<Session::Resume>& 
     if (state == SessionState::closed) return Status::unreachable;
     if (h.index >= config.max_functions) return Status::limit;
     if (f.session != nullptr) return Status::busy;
-    if (functions.size() <= h.index) functions.resize(std::size_t{h.index} + 1, nullptr);
+    if (functions.size() <= h.index) {
+        functions.resize(std::size_t{h.index} + 1, nullptr);
+        past.resize(functions.size(), 0);
+    }
     if (functions[h.index] != nullptr) return Status::busy;
     functions[h.index] = &f;
     if (++bindings == 0) ++bindings;
@@ -77,8 +81,11 @@ void SessionCore::forget(FunctionCore& f) noexcept {
     ready.remove(f);
     credits.remove(f);
     quarantined.remove(f);
-    for (FunctionCore*& place : functions)
-        if (place == &f) place = nullptr;
+    for (std::size_t i = 0; i < functions.size(); ++i) {
+        if (functions[i] != &f) continue;
+        functions[i] = nullptr;
+        past[i] = kPastBit | f.handle().generation;
+    }
     f.session = nullptr;
 }
 
@@ -137,6 +144,10 @@ void Session::on_hello(const Hello& hello, const PathConfig& path, Time now) {
 
 void Session::on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
     state_->on_frame(frame, arrived_on, now);
+}
+
+bool Session::on_hint(const Hint& hint, Time now) noexcept {
+    return state_->on_hint(hint, now);
 }
 
 Session::Built Session::build(std::span<std::byte> out, Time now) noexcept {

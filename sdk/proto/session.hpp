@@ -114,6 +114,14 @@ struct Hello {
     std::uint32_t max_frame_bytes = 0;
 };
 
+/// What a receiver answers to a frame of a session that it does not know: it repeats three fields of
+/// that frame's header. Anybody can say it, so it is a reason to ask the peer, and nothing else.
+struct Hint {
+    std::uint32_t session_id = 0;
+    PathId path = 0;
+    std::uint64_t packet_number = 0;
+};
+
 class Session {
 public:
     /// The initiating side. Sends hello as soon as a path is there.
@@ -135,6 +143,10 @@ public:
     /// A frame whose header names this session. Returns no verdict: bad ones are counted.
     /// `frame` may be decrypted in place.
     void on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    /// A hint arrived from the address of this session's peer. When it fits what was sent, the peer is
+    /// asked for a sign of life; without one the session becomes silent at once, with `why` = stale.
+    /// False: it fits nothing.
+    [[nodiscard]] bool on_hint(const Hint& hint, Time now) noexcept;
     /// Builds the next frame into `out` (at least the path's max_frame_bytes) and says on which
     /// path it goes. 0 bytes = nothing to send now. The frame counts as sent.
     struct Built {
@@ -174,7 +186,7 @@ public:
     void close(Status why, Time now) noexcept;
 
     [[nodiscard]] SessionState state() const noexcept;
-    /// Why it is in that state; ok unless closed.
+    /// Why it is in that state; ok unless closed, or silent because the peer seems to have forgotten it (stale).
     [[nodiscard]] Status why() const noexcept;
     [[nodiscard]] const PeerInfo& peer() const noexcept;
     [[nodiscard]] std::uint32_t session_id() const noexcept;
@@ -197,8 +209,13 @@ private:
 /// Session id of a frame (0 = a hello), for the lane's dispatch; nullopt = not a frame of
 /// this protocol version, or too short. Checks nothing else.
 [[nodiscard]] std::optional<std::uint32_t> peek_session(std::span<const std::byte> frame) noexcept;
-/// Checks and decodes a frame of session 0.
-[[nodiscard]] Result<Hello> parse_hello(std::span<std::byte> frame);
+/// Checks and decodes a frame of session 0. `why` gets the reason to drop it when that fails.
+[[nodiscard]] Result<Hello> parse_hello(std::span<std::byte> frame, Drop* why = nullptr);
+/// The hint in a frame of session 0; nullopt = it is none.
+[[nodiscard]] std::optional<Hint> parse_hint(std::span<std::byte> frame) noexcept;
+/// The hint that answers `frame`, of a session nobody knows: FL_FRAME_MIN_BYTES, so never more than came.
+/// 0 = the frame deserves none. `out` must not overlap `frame`.
+[[nodiscard]] std::size_t build_hint(std::span<std::byte> out, std::span<const std::byte> frame) noexcept;
 /// Frame that refuses a hello. Returns its size.
 [[nodiscard]] std::size_t build_reject(std::span<std::byte> out, const Hello& hello, Status why) noexcept;
 

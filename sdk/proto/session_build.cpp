@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: room for one frame. Hands on: the frame, filled from whatever is ready. Owns:
 // nothing. Hot path. docs/wire.md, "Building a frame". Order in a frame: acknowledgement,
-// credits, control, functions in turn.
+// control, credits, functions in turn.
 #include "proto/session_core.hpp"
 
 namespace farlane::proto {
@@ -146,8 +146,9 @@ void SessionCore::write_control() noexcept {
 }
 
 void SessionCore::write_due(Path& p) noexcept {
-    if ((due & (kDueCredit | kDueAllCredits)) != 0) write_credits((due & kDueAllCredits) != 0);
+    // Credits behind the attach reply: with it the peer knows the function that they are for.
     if ((due & kDueControl) != 0) write_control();
+    if ((due & (kDueCredit | kDueAllCredits)) != 0) write_credits((due & kDueAllCredits) != 0);
     if (!p.keepalive_due && (due & kDueKeepalive) == 0) return;
     if (!write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0)) return;
     p.keepalive_due = false;

@@ -67,6 +67,10 @@ public:
         FunctionCore* f = functions[ref.function()];
         return f != nullptr && f->binding == ref.binding() ? f : nullptr;
     }
+    /// A function with this handle was here, and was the last one of its index to be taken out.
+    [[nodiscard]] bool was_bound(FunctionHandle h) const noexcept {
+        return h.index < past.size() && past[h.index] == (kPastBit | h.generation);
+    }
     Status bind(FunctionCore& f, const std::optional<Session::Resume>& resume, Time now) noexcept;
     void forget(FunctionCore& f) noexcept;
     [[nodiscard]] bool flows() const noexcept { return state == SessionState::open || state == SessionState::silent; }
@@ -132,6 +136,10 @@ public:
     [[nodiscard]] std::size_t build_hello(std::span<std::byte> out, Path& p, Time now) noexcept;
     void path_is_up(Path& p, Time now) noexcept;
 
+    // --- doubt.cpp
+    [[nodiscard]] bool on_hint(const Hint& h, Time now) noexcept;
+    void doubt_timer(Time now) noexcept;
+
     Session& self;
     SessionConfig config;
     SessionHandler& handler;
@@ -150,8 +158,12 @@ public:
     Path* single = nullptr;     ///< the only path
     std::size_t last_path = 0;  ///< ties are broken in turn
     Time last_heard{};
+    Time doubted = kNever;  ///< since when: the peer may have forgotten this session
+    Time next_doubt{};      ///< hints before that are ignored
 
     std::vector<FunctionCore*> functions;
+    static constexpr std::uint32_t kPastBit = 1u << 16;
+    std::vector<std::uint32_t> past;  ///< by index: generation taken out last, with kPastBit; as long as functions
     std::uint16_t bindings = 0;
     IntrusiveList<FunctionCore, &FunctionCore::ready_link> ready;
     IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< the peer does not know all of them

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: frames of the peer. Hands on: their records to whom they belong. Owns: nothing.
 // Hot path. docs/wire.md, "Receiving a frame": header, integrity, packet number, records. The
-// packet number counts as received only when every record could be taken.
+// packet number counts as received only when nothing in it has to be sent again.
 #include "proto/session_core.hpp"
 
 namespace farlane::proto {
@@ -57,8 +57,10 @@ bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool
         switch (reader.next(record_)) {
             case Next::end: return all_taken;
             case Next::bad:
+                // Sent again it would be as bad: the packet is acknowledged, so that it does not count as
+                // lost, and the path and the other records go on. Its own transaction is missed by its function.
                 counters.drop(reader.drop());
-                all_taken = false;
+                asks_for_ack = true;
                 continue;
             case Next::record: break;
         }
@@ -82,6 +84,10 @@ bool SessionCore::on_record(const Record& r, Path& p, Time now) noexcept {
     if (r.family == FL_FAMILY_CONTROL) return on_control(r.control, p, now);
     const FunctionHandle h = r.family == FL_FAMILY_TLP ? r.tlp.handle : r.credit.handle;
     FunctionCore* f = h.index < functions.size() ? functions[h.index] : nullptr;
+    if ((f == nullptr || f->handle() != h) && was_bound(h)) [[unlikely]] {
+        counters.drop(Drop::late_after_detach);
+        return r.family != FL_FAMILY_TLP;  // credits of it are of no use any more
+    }
     if (f == nullptr || !flows()) [[unlikely]] {
         counters.drop(Drop::function_unknown);
         return false;  // perhaps it is bound in a moment: the peer sends it again

@@ -12,6 +12,7 @@ constexpr unsigned kSilentIntervals = 3;
 constexpr unsigned kProbedPackets = 2;   // oldest packets whose records a tail probe repeats
 constexpr unsigned kProbedRequests = 8;  // newest packets whose requests it repeats
 constexpr unsigned kRestartAfter = 3;    // tail probes after which the window starts again
+constexpr Duration kHalfOpen = std::chrono::seconds(3);  // a hello that nobody stands behind
 constexpr Duration kDeadProbe = std::chrono::milliseconds(50);
 
 }  // namespace
@@ -23,7 +24,7 @@ void SessionCore::on_timer(Time now) noexcept {
     if (state == SessionState::closed) return;
     if (state == SessionState::hello) {
         for (const auto& p : paths) hello_timer(*p, now);
-        const Time given_up = last_heard + peer.keepalive * kSilentIntervals;
+        const Time given_up = last_heard + std::min(peer.keepalive * kSilentIntervals, kHalfOpen);
         if (!initiating && now >= given_up) return close(Status::unreachable, false);
         if (!initiating) arm(given_up);
         return;
@@ -34,6 +35,7 @@ void SessionCore::on_timer(Time now) noexcept {
     else
         arm(silent_at);
     if (state == SessionState::closed) return;
+    if (doubted != kNever) doubt_timer(now);
     for (const auto& p : paths) path_timer(*p, now);
     due |= kDuePath;  // of one or the other; build() looks
     credit_timers(now);

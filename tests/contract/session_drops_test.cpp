@@ -88,7 +88,7 @@ TEST(SessionDrops, FunctionsThatAreNotThere) {
 TEST(SessionDrops, Sequences) {
     OpenSession s;
     s.feed([](FrameWriter& w) { put(w, write(1)); });
-    expect_drop(s, Drop::sequence_duplicate, [](FrameWriter& w) { put(w, write(1)); });
+    expect_drop(s, Drop::retransmit_duplicate, [](FrameWriter& w) { put(w, write(1)); });
     expect_drop(s, Drop::sequence_beyond, [](FrameWriter& w) { put(w, write(1 + 16384 + 1)); });
     expect_drop(s, Drop::sequence_beyond, [](FrameWriter& w) { put(w, write(proto::kMaxSequence)); });
     EXPECT_EQ(s.watcher.posted, 1u);
@@ -97,7 +97,7 @@ TEST(SessionDrops, Sequences) {
     read.follows_posted = 0;
     s.feed([&](FrameWriter& w) { put(w, read); });
     EXPECT_EQ(s.watcher.requests, 1u);
-    expect_drop(s, Drop::sequence_duplicate, [&](FrameWriter& w) { put(w, read); });
+    expect_drop(s, Drop::retransmit_duplicate, [&](FrameWriter& w) { put(w, read); });
     read.sequence = 1 + proto::kRequestWindow + 1;
     expect_drop(s, Drop::sequence_beyond, [&](FrameWriter& w) { put(w, read); });
     EXPECT_EQ(s.watcher.requests, 1u);
@@ -114,7 +114,7 @@ TEST(SessionDrops, FragmentsThatDisagree) {
         };
     };
     s.feed(part(64));
-    expect_drop(s, Drop::sequence_duplicate, part(64));
+    expect_drop(s, Drop::retransmit_duplicate, part(64));
     t.address += 8;
     expect_drop(s, Drop::fragment_mismatch, part(128));
     EXPECT_EQ(s.watcher.posted, 0u);

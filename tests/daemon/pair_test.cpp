@@ -5,7 +5,10 @@
 #include <csignal>
 #include <numeric>
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <farlane/accel.hpp>
 #include <farlane/fabric.hpp>
@@ -176,6 +179,53 @@ TEST_F(PairTest, DoctorAndTop) {
     ASSERT_EQ(sessions.size(), 1U);
     EXPECT_EQ(sessions[0].at("drops").at("frame_crc"), 0);
     (void)c.call("detach", {{"name", "nvme0"}});
+}
+
+void send_to(unsigned port, const std::string& bytes) {
+    const control::UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_port = htons(static_cast<std::uint16_t>(port));
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ASSERT_EQ(::sendto(fd.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&a), sizeof a),
+              static_cast<ssize_t>(bytes.size()));
+}
+
+TEST_F(PairTest, StatsNameThePeerAndCountGarbage) {
+    auto c = pair.target.client();
+    const auto session = c.call("stats").at("sessions").at(0);
+    EXPECT_EQ(session.at("role"), "target");
+    EXPECT_TRUE(session.at("address").get<std::string>().starts_with("127.0.0.1:")) << session.at("address");
+    send_to(pair.port, "short");
+    send_to(pair.port, std::string(100, 'x'));
+    const auto garbage = [&] {
+        const auto drops = c.call("stats").at("ports").at(0).at("drops");
+        return drops.at("frame_short").get<int>() + drops.at("frame_version").get<int>();
+    };
+    const auto until = std::chrono::steady_clock::now() + 60s;
+    while (garbage() < 2 && std::chrono::steady_clock::now() < until) ::usleep(5000);
+    EXPECT_EQ(garbage(), 2);
+    EXPECT_EQ(c.call("stats").at("sessions").size(), 1U) << "no session for a stranger";
+}
+
+// Attach, work and detach in a row leave nothing that an operator would have to look at.
+TEST_F(PairTest, HarmlessDropsHaveNamesOfTheirOwn) {
+    for (int i = 0; i < 5; ++i) {
+        Fabric fabric = open(pair.initiator);
+        Device device = fabric.attach("accel0");
+        device.enable();
+        for (std::uint32_t n = 0; n < 200; ++n) device.write32(2, n * 4, n);
+        EXPECT_EQ(device.read32(2, 0), 0U);
+        device.detach();
+    }
+    for (const Daemon* d : {&pair.initiator, &pair.target}) {
+        const auto drops = d->client().call("stats").at("sessions").at(0).at("drops");
+        for (const auto& [reason, count] : drops.items()) {
+            if (reason == "late_after_detach" || reason == "retransmit_duplicate" || reason == "credit_backwards")
+                continue;
+            EXPECT_EQ(count, 0) << reason;
+        }
+    }
 }
 
 // The question is for the target: who does not answer is named, and it is not this host's farlaned.

@@ -16,12 +16,34 @@ bool readable(std::span<std::byte> frame) {
            seal.open(frame, h.packet_number);
 }
 
+// Whatever arrives for a session that is not known: the answer is small, and is what it should be.
+void hints(std::span<std::byte> frame) {
+    std::vector<std::byte> out(FL_FRAME_MIN_BYTES);
+    const std::size_t bytes = proto::build_hint(out, frame);
+    require(bytes <= frame.size(), "a hint is never more than came");
+    if (bytes != 0) {
+        const auto back = proto::parse_hint(out);
+        require(back && back->session_id == proto::peek_session(frame), "a hint names the session of its frame");
+        require(proto::build_hint(out, out) == 0, "a hint is never answered");
+    }
+    const auto hint = proto::parse_hint(frame);
+    if (!hint) return;
+    require(hint->session_id != 0 && hint->packet_number != 0, "a hint that is taken is valid");
+    require(!proto::parse_hello(frame).ok(), "a hint is no hello");
+    test::CountingOwner owner;
+    proto::Session session({}, owner, std::make_unique<proto::ClearSeal>());
+    const test::Time now{std::chrono::seconds(1)};
+    (void)session.add_path({}, now);
+    require(!session.on_hint(*hint, now), "before it is open a session was never known");
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::vector<std::byte> frame(size);
     if (size != 0) std::memcpy(frame.data(), data, size);
     (void)proto::peek_session(frame);
+    hints(frame);
     const auto hello = proto::parse_hello(frame);
     if (!hello) {
         require(!hello.failure().detail.empty(), "a failure says what is wrong");

@@ -107,8 +107,13 @@ int run_stats(const Context& c) {
         p.title(fmt::format("port {} {} ({})", text_of(port, "name"), text_of(port, "url"),
                             flag_of(port, "link_up") ? "up" : "down"));
         p.numbers(port);
+        p.drops(part_of(port, "drops"));
     }
     print_sessions(c.out, p, part_of(result, "sessions"));
+    if (const Json& ended = part_of(result, "ended_sessions"); number_of(ended, "count") != 0) {
+        p.title(fmt::format("sessions that are over: {}", number_of(ended, "count")));
+        p.drops(part_of(ended, "drops"));
+    }
     for (const Json& f : part_of(result, "exports")) print_function(p, "export", f);
     for (const Json& f : part_of(result, "attachments")) print_function(p, "attachment", f);
     return 0;

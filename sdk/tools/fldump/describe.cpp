@@ -297,6 +297,7 @@ Json describe_frame(Bytes frame, const Options& options) {
         return out;
     }
     out["integrity"] = "ok";
+    if (h.session == 0 && h.frame_bytes == FL_FRAME_MIN_BYTES) out["hint_for_session"] = hex_number(h.sent_ns);
     add_records(out, proto::records_of(frame, h), options);
     return out;
 }

@@ -32,7 +32,7 @@ struct fl_frame_header {
 	__u8 version;	      /* FL_WIRE_VERSION */
 	__u8 flags;	      /* FL_FRAME_* */
 	fl_le16 frame_bytes;  /* header to trailer; what a port adds behind is ignored */
-	fl_le32 session;      /* chosen by the receiver; 0: no session yet, only a hello inside */
+	fl_le32 session;      /* chosen by the receiver; 0: no session, a hello or a hint */
 	fl_le64 packet_number; /* per path and key, from 1, never used twice */
 	fl_le16 path;	      /* path of the session, given by the side that opened it */
 	fl_le16 reserved;     /* 0 */
