@@ -27,6 +27,7 @@
 struct fl_function;
 struct fl_rings; /* not struct fl_ring: that one is the shared memory of the contract */
 struct fl_domain;
+struct fl_msi;
 struct eventfd_ctx;
 
 typedef void (*fl_done_fn)(struct fl_function *f, void *arg, enum fl_status status,
@@ -72,7 +73,7 @@ struct fl_bar_range {
 
 /* Monotonic; read by debugfs without a lock. */
 struct fl_counters {
-	atomic64_t posted, requests, timeouts, contained;
+	atomic64_t posted, posted_refused, requests, timeouts, contained;
 	atomic64_t dma_reads, dma_writes, dma_refused, dma_bytes;
 	atomic64_t interrupts, interrupts_refused, interrupts_masked;
 	atomic64_t traps, ring_full_spins, ring_broken, late_completions;
@@ -88,6 +89,7 @@ struct fl_function {
 	struct list_head node; /* fl_functions, under fl_functions_lock */
 	u32 id;
 	u32 flags; /* FL_ADD_* */
+	const void *owner; /* the daemon's open file; chardev.c, NULL while orphaned */
 	char name[FL_NAME_BYTES], peer[FL_NAME_BYTES], lease[FL_NAME_BYTES];
 	unsigned int slot;
 	enum fl_function_state state; /* by fl_function_set_state only */
@@ -136,6 +138,8 @@ static inline bool fl_function_is_gone(const struct fl_function *f)
 {
 	return READ_ONCE(f->gone);
 }
+/* Surprise removal of everything, and waits for it. */
+void fl_device_drain(void);
 int fl_device_init(void);
 void fl_device_exit(void);
 bool fl_device_busy(void); /* functions are there: the module can't go */
@@ -147,9 +151,15 @@ void fl_hostbridge_exit(void);
 bool fl_window_contains(phys_addr_t address, size_t bytes);
 phys_addr_t fl_window_start(void);
 resource_size_t fl_window_size(void);
-int fl_slot_plug(struct fl_function *f);	     /* presence detect; pciehp does the rest */
+bool fl_window_from_bus(u64 bus_address, u64 bytes, phys_addr_t *cpu);
+int fl_slot_reserve(struct fl_function *f); /* a free slot, or -ENOSPC */
+void fl_slot_release(struct fl_function *f);
+unsigned int fl_slots_free(void);
+void fl_slot_plug(struct fl_function *f); /* resets, then presence detect; pciehp does the rest */
 void fl_slot_unplug(struct fl_function *f, bool surprise); /* waits until the bus is empty */
 struct fl_function *fl_slot_function(unsigned int slot); /* under RCU */
+struct pci_dev *fl_slot_port(unsigned int slot); /* the root port; no reference, it stays */
+void fl_slot_reset_done(struct fl_function *f); /* config.c: the remote has answered; any context */
 bool fl_is_our_device(const struct pci_dev *pdev); /* a function behind our ports */
 struct fl_function *fl_function_of(const struct pci_dev *pdev); /* no reference; while pdev is bound */
 void fl_port_error(struct fl_function *f, u32 severity, u32 source); /* AER at the root port */
@@ -157,8 +167,14 @@ void fl_port_error(struct fl_function *f, u32 severity, u32 source); /* AER at t
 /* --- config.c ------------------------------------------------------------- */
 int fl_config_init(struct fl_function *f, const u8 *image, u32 bytes); /* refuses what lies */
 void fl_config_free(struct fl_function *f);
-int fl_config_read(struct fl_function *f, int where, int size, u32 *value);   /* pci_lock held */
-int fl_config_write(struct fl_function *f, int where, int size, u32 value);
+/* pci_lock held, interrupts off, RCU; where and size are checked by the PCI core. */
+u32 fl_config_read(struct fl_function *f, int where, int size, bool retry_visible);
+void fl_config_write(struct fl_function *f, int where, int size, u32 value);
+unsigned int fl_config_vectors(const struct fl_function *f); /* of MSI-X, else MSI, else 0 */
+/* Like the wire of a reset: local state at once, the remote follows. Any context. */
+void fl_config_reset(struct fl_function *f);
+/* Sets what the device would have set; true: the root port hears of it. Any context. */
+bool fl_config_error(struct fl_function *f, u32 severity, u32 source);
 
 /* --- bar.c: from an address in the window to a transaction ---------------- */
 /* Called by config.c when a BAR or the memory enable bit changed. Interrupts may be off. */
@@ -184,8 +200,13 @@ void fl_msi_exit(void);
 struct irq_domain *fl_msi_domain(void);
 int fl_msi_attach(struct fl_function *f);
 void fl_msi_detach(struct fl_function *f);
-/* Raise vectors first + bit of mask. Process context of the daemon, never waits. */
+/* Raise vectors first + bit of mask. Any context, never waits. */
 void fl_msi_raise(struct fl_function *f, u32 first, u64 mask);
+/* For a root port, which has vectors but is no function. */
+struct fl_msi *fl_msi_create(struct fl_function *f, unsigned int vectors);
+void fl_msi_destroy(struct fl_msi *msi);
+int fl_msi_fire(struct fl_msi *msi, unsigned int vector); /* 0, -EBUSY: masked, -ENOENT */
+struct fl_msi *fl_port_msi(const struct pci_dev *pdev); /* NULL: no root port of ours */
 
 /* --- ring.c, tag.c: the channel to the daemon ------------------------------- */
 extern const struct fl_function_ops fl_ring_ops;
@@ -196,6 +217,9 @@ size_t fl_ring_bytes(const struct fl_function *f);
 int fl_ring_mmap(struct fl_function *f, struct vm_area_struct *vma);
 /* The daemon is gone (bell NULL) or a new one is there. Requests in flight go on waiting. */
 void fl_ring_set_bell(struct fl_function *f, struct eventfd_ctx *bell);
+/* Takes what the daemon has answered meanwhile; each of its calls does so. */
+void fl_ring_poke(struct fl_function *f);
+void fl_ring_geometry(const struct fl_function *f, struct fl_ioc_function_get *out);
 /* Every request that waits ends now with `status`. Any context. */
 void fl_ring_fail_all(struct fl_function *f, enum fl_status status);
 
@@ -207,8 +231,10 @@ int fl_dma_attach(struct fl_function *f); /* makes the domain, before the functi
 /* No copy runs and none starts once it returns. */
 void fl_dma_revoke(struct fl_function *f);
 void fl_dma_detach(struct fl_function *f);
-/* One request of the device, <= FL_DMA_MAX_OP_BYTES; `user` is the daemon's memory. May fault. */
-enum fl_status fl_dma_op(struct fl_function *f, const struct fl_dma_op *op);
+/* No copy that began before this call still runs: after bus master was cleared. Any context. */
+void fl_dma_quiesce(struct fl_function *f);
+/* One request of the device; its `address` is the daemon's memory, `bounce` a page. May fault. */
+enum fl_status fl_dma_op(struct fl_function *f, const struct fl_dma_op *op, void *bounce);
 /* The same with memory of the kernel, for selftest.c; to_memory: FL_DMA_WRITE. Never sleeps. */
 enum fl_status fl_dma_copy(struct fl_function *f, u64 iova, void *buffer, u32 bytes, bool to_memory);
 
@@ -224,6 +250,11 @@ void fl_debugfs_init(void);
 void fl_debugfs_exit(void);
 void fl_debugfs_add(struct fl_function *f);
 void fl_debugfs_remove(struct fl_function *f);
+
+/* Ids of the functions this module makes itself: for development, not assigned by PCI-SIG. */
+#define FL_VENDOR_ID 0xf1a0
+#define FL_DEVICE_ID_PORT 0x0f01
+#define FL_DEVICE_ID_SELFTEST 0x5e1f
 
 /* --- selftest.c: a function that the module itself answers ------------------------ */
 int fl_selftest_init(void); /* when the module parameter asks for it */

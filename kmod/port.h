@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The emulated root port, between hostbridge.c and port.c.
+ * Receives: nothing. Hands on: struct fl_port and its calls. Owns: nothing.
+ */
+#ifndef FARLANE_PORT_H
+#define FARLANE_PORT_H
+
+#include "farlane.h"
+#include "regs.h"
+
+struct fl_port {
+	unsigned int slot;
+	raw_spinlock_t lock; /* everything below; inside pci_lock and f->config_lock */
+	struct fl_regs regs;
+	bool present;	   /* a function is in the slot */
+	bool ready;	   /* and has been reset since it last lost power */
+	struct fl_msi *msi;
+	struct pci_dev *pdev; /* from the scan to the end of the bus */
+	struct fl_function *reserved; /* hostbridge.c, under its mutex */
+	struct fl_function __rcu *function;
+};
+
+int fl_port_init(struct fl_port *port, unsigned int slot);
+void fl_port_free(struct fl_port *port);
+u32 fl_port_read(struct fl_port *port, int where, int size);
+/* True: the function behind has to be reset now, by the caller, without the lock. */
+bool fl_port_write(struct fl_port *port, int where, int size, u32 value);
+/* Card in or out, link ready or not: the port tells pciehp what changed. Any context. */
+void fl_port_set(struct fl_port *port, bool present, bool ready);
+bool fl_port_link_active(struct fl_port *port);
+bool fl_port_retry_visible(struct fl_port *port);
+/* An error message from below, PCIe 6.0, 6.2.4.1. */
+void fl_port_message(struct fl_port *port, u32 severity, u16 requester);
+
+#endif /* FARLANE_PORT_H */
