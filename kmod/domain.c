@@ -124,25 +124,26 @@ static void unhook_leaf(struct fl_table *table, u64 iova, struct list_head *dead
 	}
 }
 
-/* With enough spares the lock is held on return. */
-static int lock_with_spares(struct fl_table *table, gfp_t gfp, unsigned long *flags)
+static bool has_spares(const struct fl_table *table)
 {
-	for (;;) {
-		struct page *page;
+	return READ_ONCE(table->spares_count) >= NODES_PER_MAP;
+}
 
-		raw_spin_lock_irqsave(&table->lock, *flags);
-		if (table->spares_count >= NODES_PER_MAP)
-			return 0;
-		raw_spin_unlock_irqrestore(&table->lock, *flags);
-		page = alloc_page((gfp & ~GFP_ZONEMASK) | __GFP_ZERO);
+static int stock_spares(struct fl_table *table, gfp_t gfp)
+{
+	while (!has_spares(table)) {
+		struct page *page = alloc_page((gfp & ~GFP_ZONEMASK) | __GFP_ZERO);
+		unsigned long flags;
+
 		if (!page)
 			return -ENOMEM;
 		set_page_private(page, 0);
-		raw_spin_lock_irqsave(&table->lock, *flags);
+		raw_spin_lock_irqsave(&table->lock, flags);
 		list_add(&page->lru, &table->spares);
 		table->spares_count++;
-		raw_spin_unlock_irqrestore(&table->lock, *flags);
+		raw_spin_unlock_irqrestore(&table->lock, flags);
 	}
+	return 0;
 }
 
 /* They are zero again: a node dies when its last slot was cleared. */
@@ -232,18 +233,20 @@ int fl_table_map(struct fl_table *table, u64 iova, phys_addr_t address, u64 byte
 	if (!bytes || end < iova || end > BIT_ULL(FL_IOVA_BITS) || (direction & ~DIRECTION_MASK) ||
 	    !direction || offset_in_page(iova) != offset_in_page(address))
 		return -EINVAL;
-	while (at < end) {
+	while (at < end && !error) {
 		u64 next = min(end, round_down(at, LEAF_BYTES) + LEAF_BYTES);
 		unsigned long flags;
+		bool enough;
 
-		error = lock_with_spares(table, gfp, &flags);
-		if (error)
-			break;
-		error = map_in_leaf(table, at, address + (at - iova), next - at, direction);
+		raw_spin_lock_irqsave(&table->lock, flags);
+		enough = has_spares(table); /* another CPU may have taken them */
+		if (enough)
+			error = map_in_leaf(table, at, address + (at - iova), next - at, direction);
 		raw_spin_unlock_irqrestore(&table->lock, flags);
-		if (error)
-			break;
-		at = next;
+		if (!enough)
+			error = stock_spares(table, gfp);
+		else if (!error)
+			at = next;
 	}
 	if (error && at > iova)
 		fl_table_unmap(table, iova, at - iova);
@@ -314,7 +317,6 @@ phys_addr_t fl_table_address(struct fl_table *table, u64 iova)
 struct fl_table *fl_table_create(void)
 {
 	struct fl_table *table = kvzalloc(sizeof(*table), GFP_KERNEL);
-	unsigned long flags;
 
 	if (!table)
 		return NULL;
@@ -322,11 +324,10 @@ struct fl_table *fl_table_create(void)
 	INIT_LIST_HEAD(&table->domains);
 	INIT_LIST_HEAD(&table->spares);
 	/* the first map may come from an interrupt */
-	if (lock_with_spares(table, GFP_KERNEL, &flags)) {
+	if (stock_spares(table, GFP_KERNEL)) {
 		fl_table_destroy(table);
 		return NULL;
 	}
-	raw_spin_unlock_irqrestore(&table->lock, flags);
 	return table;
 }
 

@@ -3,6 +3,7 @@
 // module in a guest. Owns: descriptors and mappings. Contract: farlane/uapi/ioctl.h.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -104,28 +105,33 @@ inline fl_ioc_function_add make_add(const std::string& name, const std::uint8_t*
     return add;
 }
 
-/// The daemon's view of a channel.
+/// The daemon's view of a channel. Offsets come from the sizes, never from the memory.
 class Channel {
 public:
-    Channel(const Control& control, std::uint64_t offset, std::uint64_t bytes) : bytes_(bytes) {
+    Channel(const Control& control, std::uint64_t offset, std::uint64_t bytes, Sizes sizes)
+        : bytes_(bytes), sizes_(sizes) {
         void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, control.fd(), static_cast<off_t>(offset));
-        if (at == MAP_FAILED) fail("mmap of the channel");
-        base_ = static_cast<std::byte*>(at);
+        base_ = at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
     }
-    ~Channel() { ::munmap(base_, bytes_); }
+    ~Channel() {
+        if (base_ != nullptr) ::munmap(base_, bytes_);
+    }
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
 
+    /// False: the module did not map it; errno says why.
+    [[nodiscard]] bool valid() const noexcept { return base_ != nullptr; }
     [[nodiscard]] std::byte* base() const noexcept { return base_; }
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+    [[nodiscard]] const Sizes& sizes() const noexcept { return sizes_; }
     [[nodiscard]] fl_channel& header() const noexcept { return *reinterpret_cast<fl_channel*>(base_); }
     [[nodiscard]] fl_slot& submit(std::uint32_t n) const noexcept {
-        return slot(header().submit_offset, n, header().submit_entries);
+        return reinterpret_cast<fl_slot*>(base_ + FL_CHANNEL_HEADER_BYTES)[n & (sizes_.submit - 1)];
     }
     [[nodiscard]] fl_slot& complete(std::uint32_t n) const noexcept {
-        return slot(header().complete_offset, n, header().complete_entries);
+        return (&submit(0) + sizes_.submit)[n & (sizes_.complete - 1)];
     }
-    [[nodiscard]] std::byte* staging() const noexcept { return base_ + header().staging_offset; }
+    [[nodiscard]] std::byte* staging() const noexcept { return base_ + bytes_ - sizes_.staging; }
 
     static std::uint32_t load(std::uint32_t& word) noexcept {
         return std::atomic_ref<std::uint32_t>(word).load(std::memory_order_acquire);
@@ -135,11 +141,9 @@ public:
     }
 
 private:
-    [[nodiscard]] fl_slot& slot(std::uint32_t offset, std::uint32_t n, std::uint32_t entries) const noexcept {
-        return reinterpret_cast<fl_slot*>(base_ + offset)[n & (entries - 1)];
-    }
     std::byte* base_ = nullptr;
     std::uint64_t bytes_;
+    Sizes sizes_;
 };
 
 }  // namespace farlane::kmodtest

@@ -20,8 +20,9 @@ constexpr std::size_t kBarBytes = 64 << 10;
 
 class Echo {
 public:
-    Echo(const Control& control, std::uint32_t id, std::uint64_t offset, std::uint64_t bytes, int bell)
-        : control_(control), id_(id), channel_(control, offset, bytes), bell_(bell), memory_(kBarBytes) {
+    Echo(const Control& control, std::uint32_t id, std::uint64_t offset, std::uint64_t bytes, Sizes sizes, int bell)
+        : control_(control), id_(id), channel_(control, offset, bytes, sizes), bell_(bell), memory_(kBarBytes) {
+        if (!channel_.valid()) fail("mmap of the channel");
         for (std::size_t i = 0; i < memory_.size(); ++i) memory_[i] = static_cast<std::byte>(i * 31 + (i >> 8));
         tail_ = Channel::load(channel_.header().submit.tail);
         head_ = Channel::load(channel_.header().complete.head);
@@ -88,7 +89,7 @@ private:
 
     void push(const fl_slot& answer) {
         fl_ring& ring = channel_.header().complete;
-        while (head_ - Channel::load(ring.released) >= channel_.header().complete_entries) poke();
+        while (head_ - Channel::load(ring.released) >= channel_.sizes().complete) poke();
         channel_.complete(head_) = answer;
         Channel::store(ring.head, ++head_);
         std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -120,7 +121,7 @@ int add(const Control& control, const std::string& name, bool answers) {
     if ((errno = control.call(FL_IOC_FUNCTION_ADD, a)) != 0) fail("FUNCTION_ADD");
     std::printf("READY %u\n", a.function_id);
     std::fflush(stdout);
-    if (answers) Echo(control, a.function_id, a.mmap_offset, a.channel_bytes, bell).run();
+    if (answers) Echo(control, a.function_id, a.mmap_offset, a.channel_bytes, Sizes{}, bell).run();
     for (;;) ::pause();
 }
 
@@ -138,7 +139,8 @@ int recover(const Control& control, const std::string& name) {
         if ((errno = control.call(FL_IOC_FUNCTION_GET, g)) != 0) fail("FUNCTION_GET");
     }
     const int bell = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    Echo echo(control, g.function_id, g.mmap_offset, g.channel_bytes, bell);
+    Echo echo(control, g.function_id, g.mmap_offset, g.channel_bytes,
+              Sizes{g.submit_entries, g.complete_entries, g.staging_bytes}, bell);
     fl_ioc_function_recover r{sizeof r, g.function_id, bell, 0};
     if ((errno = control.call(FL_IOC_FUNCTION_RECOVER, r)) != 0) fail("FUNCTION_RECOVER");
     std::printf("READY %u\n", g.function_id);
