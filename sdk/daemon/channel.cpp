@@ -239,9 +239,12 @@ void Channel::advance_released() noexcept {
 }
 
 void Channel::ring(std::uint32_t at_least) noexcept {
-    if (!parts_.complete_bell.valid()) return;
     if (!channel::take_sleeper(layout_.header().complete, at_least)) return;
     ++counters_.bells_rung;
+    if (!parts_.complete_bell.valid()) {
+        poke_ = true;
+        return;
+    }
     if (!bells_.ring(parts_.complete_bell.get())) broken_ = true;
 }
 

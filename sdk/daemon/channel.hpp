@@ -32,7 +32,7 @@ public:
     struct Parts {
         std::shared_ptr<SharedMemory> memory;
         UniqueFd submit_bell;        ///< application rings, daemon sleeps on it
-        UniqueFd complete_bell;      ///< the other way; none: the other side polls
+        UniqueFd complete_bell;      ///< the other way; none: see take_poke()
         bool others_header = false;  ///< the other side has written the header (the module), see same_header()
     };
     /// `fresh`: the header is written and the rings are empty; else the state of an earlier daemon
@@ -58,6 +58,9 @@ public:
     /// The other side broke the ring; nothing is taken any more.
     [[nodiscard]] bool broken() const noexcept { return broken_; }
     [[nodiscard]] SlotError last_error() const noexcept { return last_error_; }
+
+    /// Without a complete bell: the other side has asked to be told of what was pushed. Once.
+    [[nodiscard]] bool take_poke() noexcept { return std::exchange(poke_, false); }
 
     // --- resume
     [[nodiscard]] std::vector<WalkedSlot> walk();
@@ -138,6 +141,7 @@ private:
     ChannelCounters counters_;
     SlotError last_error_ = SlotError::none;
     bool open_ = false;
+    bool poke_ = false;
     bool stalled_ = false;  ///< the oldest record waits for a window
     bool starved_ = false;  ///< ... or for the application to read its completions
     bool broken_ = false;

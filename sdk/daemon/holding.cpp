@@ -197,7 +197,12 @@ bool Holding::turn(lane::Time now) noexcept {
         std::erase_if(retired_, [&](const Retired& r) { return static_cast<std::int32_t>(released - r.tail) >= 0; });
     }
     if (draining_) finish_drain();
-    if (bus_) busy |= bus_->memory.flush();
+    if (bus_) {
+        const bool gave = bus_->memory.flush();
+        const bool poke = channel_ && channel_->take_poke();
+        if (poke && !gave) (void)bus_->module->poke(bus_->function.id);
+        busy |= gave;
+    }
     return busy;
 }
 

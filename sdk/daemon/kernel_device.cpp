@@ -140,6 +140,11 @@ public:
         return called(FL_IOC_INTERRUPT, &i);
     }
 
+    Status poke(std::uint32_t id) noexcept override {
+        fl_ioc_poke p{sizeof p, id};
+        return called(FL_IOC_POKE, &p);
+    }
+
     Status dma(std::uint32_t id, std::span<fl_dma_op> ops, std::uint32_t& failed) noexcept override {
         fl_ioc_dma_copy c{sizeof c, id, static_cast<std::uint32_t>(ops.size()), 0,
                           reinterpret_cast<std::uintptr_t>(ops.data())};

@@ -64,6 +64,8 @@ public:
 
     // --- hot; lane thread
     [[nodiscard]] virtual Status interrupt(std::uint32_t id, std::uint32_t first, std::uint64_t mask) noexcept = 0;
+    /// The module looks at the complete ring, as it does in the two others of these.
+    [[nodiscard]] virtual Status poke(std::uint32_t id) noexcept = 0;
     /// Executes all of them in order; each gets its status.
     [[nodiscard]] virtual Status dma(std::uint32_t id, std::span<fl_dma_op> ops, std::uint32_t& failed) noexcept = 0;
 };

@@ -265,6 +265,14 @@ public:
         f->changed.notify_all();
         return Status::ok;
     }
+    Status poke(std::uint32_t id) noexcept override {
+        const auto f = of(id);
+        if (f == nullptr) return Status::not_found;
+        const std::scoped_lock lock(f->mutex);
+        ++f->pokes;
+        f->changed.notify_all();
+        return Status::ok;
+    }
     Status dma(std::uint32_t id, std::span<fl_dma_op> ops, std::uint32_t& failed) noexcept override {
         const auto f = of(id);
         if (f == nullptr) return Status::not_found;

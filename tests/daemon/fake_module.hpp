@@ -52,7 +52,7 @@ public:
     // --- seen by the test, under `mutex`
     std::mutex mutex;
     std::condition_variable changed;
-    std::uint64_t dma_calls = 0, dma_ops = 0, dma_refused = 0;
+    std::uint64_t pokes = 0, dma_calls = 0, dma_ops = 0, dma_refused = 0;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> errors;
     fl_function_state state = FL_FUNCTION_LIVE;
     bool removed = false, surprise = false;

@@ -38,6 +38,7 @@ struct CountingModule final : KernelModule {
         interrupts.emplace_back(first, mask);
         return Status::ok;
     }
+    Status poke(std::uint32_t) noexcept override { return Status::ok; }
     Status dma(std::uint32_t, std::span<fl_dma_op> ops, std::uint32_t& failed) noexcept override {
         ++calls;
         for (fl_dma_op& op : ops) {

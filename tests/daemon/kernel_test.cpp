@@ -174,6 +174,16 @@ TEST_F(KernelTest, WritesStayBehindAConfigurationWrite) {
     }
 }
 
+TEST_F(KernelTest, AnswerThatNobodySpinsForIsTold) {
+    const auto f = attach("nvme0");
+    EXPECT_NE(f->config_read(0), 0U);
+    EXPECT_EQ(f->pokes, 0U) << "not asked for";
+    channel::announce_sleep(f->header().complete, FL_RING_SLEEPS_HEAD);
+    f->post_config_write(4, 6, 2);
+    std::unique_lock lock(f->mutex);
+    EXPECT_TRUE(f->changed.wait_for(lock, 60s, [&] { return f->pokes == 1; }));
+}
+
 TEST_F(KernelTest, OrderlyRemovalLetsTheDriverSayGoodbye) {
     const auto f = attach("nvme0");
     f->config_write(4, 6, 2);
