@@ -47,19 +47,42 @@ static int status_show(struct seq_file *s, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(status);
 
-#define FL_COUNTERS(X)                                                                        \
-	X(posted) X(posted_refused) X(requests) X(timeouts) X(contained)                      \
-	X(dma_reads) X(dma_writes) X(dma_refused) X(dma_bytes)                                \
-	X(interrupts) X(interrupts_refused) X(interrupts_masked)                              \
-	X(traps) X(ring_full_spins) X(ring_broken) X(late_completions)
+static const struct {
+	const char *name;
+	size_t offset;
+} counters[] = {
+#define COUNTER(name) { #name, offsetof(struct fl_counters, name) }
+	COUNTER(posted),
+	COUNTER(posted_refused),
+	COUNTER(requests),
+	COUNTER(timeouts),
+	COUNTER(contained),
+	COUNTER(dma_reads),
+	COUNTER(dma_writes),
+	COUNTER(dma_refused),
+	COUNTER(dma_bytes),
+	COUNTER(interrupts),
+	COUNTER(interrupts_refused),
+	COUNTER(interrupts_masked),
+	COUNTER(traps),
+	COUNTER(ring_full_spins),
+	COUNTER(ring_broken),
+	COUNTER(late_completions),
+#undef COUNTER
+};
+
+static_assert(sizeof(struct fl_counters) == ARRAY_SIZE(counters) * sizeof(atomic64_t));
 
 static int counters_show(struct seq_file *s, void *unused)
 {
 	struct fl_function *f = s->private;
+	unsigned int i;
 
-#define FL_SHOW(name) seq_printf(s, #name " %lld\n", (s64)atomic64_read(&f->counters.name));
-	FL_COUNTERS(FL_SHOW)
-#undef FL_SHOW
+	for (i = 0; i < ARRAY_SIZE(counters); i++) {
+		atomic64_t *counter = (void *)&f->counters + counters[i].offset;
+
+		seq_printf(s, "%s %lld\n", counters[i].name, (s64)atomic64_read(counter));
+	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(counters);

@@ -26,11 +26,14 @@
 #include "farlane.h"
 #include "trace.h"
 
-#define MOST_EVENTS_WAITING 1024
+#define EVENTS_WAITING 16 /* a power of two */
 
 struct fl_device {
 	struct fl_function f;
-	struct work_struct end, free;
+	struct work_struct end, free, tell;
+	raw_spinlock_t events_lock;
+	const char *events[EVENTS_WAITING];
+	unsigned int events_set, events_told; /* grow for ever */
 	struct completion ended;
 	atomic_t ending;
 	bool surprise;
@@ -38,20 +41,10 @@ struct fl_device {
 	struct rcu_head rcu;
 };
 
-struct event {
-	struct list_head node;
-	struct fl_function *f;
-	char text[48];
-};
-
 static LIST_HEAD(functions);
 static DEFINE_MUTEX(functions_lock);
 static u32 next_id = 1;
 static struct workqueue_struct *life;
-
-static LIST_HEAD(events);
-static DEFINE_RAW_SPINLOCK(events_lock);
-static unsigned int events_waiting;
 
 static struct fl_device *device_of(struct fl_function *f)
 {
@@ -71,63 +64,61 @@ static struct pci_dev *get_pdev(struct fl_function *f)
 	return pdev ? pdev : pci_dev_get(fl_slot_port(f->slot));
 }
 
-static void tell(const struct event *e)
+static void tell(struct fl_function *f, const char *event)
 {
 	char name[FL_NAME_BYTES + 16], peer[FL_NAME_BYTES + 16], lease[FL_NAME_BYTES + 16];
-	char what[sizeof(e->text) + 16], slot[32];
+	char what[64], slot[32];
 	char *variables[] = { name, peer, lease, what, slot, NULL };
-	struct pci_dev *pdev = get_pdev(e->f);
+	struct pci_dev *pdev = get_pdev(f);
 
-	snprintf(name, sizeof(name), "FARLANE_NAME=%s", e->f->name);
-	snprintf(peer, sizeof(peer), "FARLANE_PEER=%s", e->f->peer);
-	snprintf(lease, sizeof(lease), "FARLANE_LEASE=%s", e->f->lease);
-	snprintf(what, sizeof(what), "FARLANE_EVENT=%s", e->text);
-	snprintf(slot, sizeof(slot), "FARLANE_SLOT=farlane%u", e->f->slot);
+	snprintf(name, sizeof(name), "FARLANE_NAME=%s", f->name);
+	snprintf(peer, sizeof(peer), "FARLANE_PEER=%s", f->peer);
+	snprintf(lease, sizeof(lease), "FARLANE_LEASE=%s", f->lease);
+	snprintf(what, sizeof(what), "FARLANE_EVENT=%s", event);
+	snprintf(slot, sizeof(slot), "FARLANE_SLOT=farlane%u", f->slot);
 	kobject_uevent_env(&pdev->dev.kobj, KOBJ_CHANGE, variables);
 	pci_dev_put(pdev);
 }
 
-static void tell_events(struct work_struct *work)
+static const char *next_event(struct fl_device *d)
 {
-	struct event *e, *next;
-	LIST_HEAD(mine);
+	const char *event = NULL;
 
-	raw_spin_lock_irq(&events_lock);
-	list_splice_init(&events, &mine);
-	events_waiting = 0;
-	raw_spin_unlock_irq(&events_lock);
-	list_for_each_entry_safe(e, next, &mine, node) {
-		tell(e);
-		fl_function_put(e->f);
-		kfree(e);
-	}
+	raw_spin_lock_irq(&d->events_lock);
+	if (d->events_told != d->events_set)
+		event = d->events[d->events_told++ % EVENTS_WAITING];
+	raw_spin_unlock_irq(&d->events_lock);
+	return event;
 }
 
-static DECLARE_WORK(events_work, tell_events);
+static void tell_events(struct work_struct *work)
+{
+	struct fl_device *d = container_of(work, struct fl_device, tell);
+	const char *event;
 
+	while ((event = next_event(d)))
+		tell(&d->f, event);
+	fl_function_put(&d->f);
+}
+
+/*
+ * No allocation: this is called under pci_lock and from traps. When events come faster
+ * than user space is told, the oldest that wait make room; the trace has them all.
+ */
 void fl_function_event(struct fl_function *f, const char *event)
 {
-	struct event *e;
+	struct fl_device *d = device_of(f);
 	unsigned long flags;
 
 	trace_farlane_event(f, event);
-	e = kzalloc(sizeof(*e), GFP_NOWAIT | __GFP_NOWARN);
-	if (!e)
-		return;
-	strscpy(e->text, event, sizeof(e->text));
-	e->f = f;
-	raw_spin_lock_irqsave(&events_lock, flags);
-	if (events_waiting >= MOST_EVENTS_WAITING) {
-		/* A daemon can cause events faster than user space reads them. */
-		raw_spin_unlock_irqrestore(&events_lock, flags);
-		kfree(e);
-		return;
-	}
+	raw_spin_lock_irqsave(&d->events_lock, flags);
+	d->events[d->events_set++ % EVENTS_WAITING] = event;
+	if (d->events_set - d->events_told > EVENTS_WAITING)
+		d->events_told = d->events_set - EVENTS_WAITING;
+	raw_spin_unlock_irqrestore(&d->events_lock, flags);
 	kref_get(&f->ref);
-	list_add_tail(&e->node, &events);
-	events_waiting++;
-	raw_spin_unlock_irqrestore(&events_lock, flags);
-	queue_work(life, &events_work);
+	if (!queue_work(life, &d->tell))
+		fl_function_put(f);
 }
 
 /* --- state ----------------------------------------------------------------------- */
@@ -328,6 +319,8 @@ static struct fl_device *make_device(const struct fl_function_spec *spec)
 	kref_init(&f->ref);
 	INIT_WORK(&d->end, end_function);
 	INIT_WORK(&d->free, free_function);
+	INIT_WORK(&d->tell, tell_events);
+	raw_spin_lock_init(&d->events_lock);
 	init_completion(&d->ended);
 	strscpy(f->name, add->name, sizeof(f->name));
 	strscpy(f->peer, add->peer, sizeof(f->peer));

@@ -126,13 +126,16 @@ struct fl_function_spec {
 struct fl_function *fl_function_add(struct fl_function_spec *spec);
 /* Orderly: the driver is unbound with the device still answering. Surprise: after `gone`. */
 int fl_function_remove(struct fl_function *f, bool surprise);
-/* Any context: disconnects at once (gone, event) and removes from a work item. */
+/* Any context: disconnects at once (gone, event) and removes from a work item. `why`: a literal. */
 void fl_function_contain(struct fl_function *f, const char *why);
 struct fl_function *fl_function_get(u32 id); /* a reference, or NULL */
 struct fl_function *fl_function_get_index(u32 index);
 void fl_function_put(struct fl_function *f);
 int fl_function_set_state(struct fl_function *f, enum fl_function_state state);
-/* Event to user space: uevent of the PCI device with FARLANE_* variables, and a trace event. */
+/*
+ * Event to user space: uevent of the PCI device with FARLANE_* variables, and a trace event. Any
+ * context; `event` is a literal, it is read later.
+ */
 void fl_function_event(struct fl_function *f, const char *event);
 static inline bool fl_function_is_gone(const struct fl_function *f)
 {

@@ -62,7 +62,7 @@ static void deliver(struct fl_vector *v)
 
 	/* Before the handler reads the device's state: an edge from here on is a new one. */
 	clear_bit(VECTOR_QUEUED, &v->state);
-	smp_mb__after_atomic();
+	smp_mb__after_atomic(); /* pairs with the test_and_set_bit of send() */
 	virq = READ_ONCE(v->virq);
 	if (virq)
 		generic_handle_irq(virq);

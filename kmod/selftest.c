@@ -37,7 +37,8 @@ enum {
 	REG_STATUS = 0x2c, /* u32: enum copy_status */
 	REG_READS = 0x30,  /* u64: read requests seen so far */
 	REG_WRITES = 0x38, /* u64: write requests seen so far */
-	REG_END = 0x40,
+	REG_ERROR = 0x40,  /* u32: severity << 8 | source, reported to the root port */
+	REG_VANISH = 0x44, /* u32: any write unplugs the device, by surprise and at once */
 	MSIX_TABLE = 0x1000,
 	MSIX_PBA = 0x1800,
 	LANE_START = 0x2000, /* +0: write the next value, read the count; +8: errors; +16: clear */
@@ -186,6 +187,10 @@ static u64 write_register(struct fl_function *f, u32 offset, const u8 *from, u32
 		memcpy(device->bar0 + offset, from, bytes);
 	} else if (offset == REG_RAISE) {
 		return value;
+	} else if (offset == REG_ERROR) {
+		fl_port_error(f, value >> 8 & 0xff, value & 0xff);
+	} else if (offset == REG_VANISH) {
+		fl_function_contain(f, "vanished");
 	} else if (offset == REG_GO) {
 		put_unaligned_le32(COPY_BUSY, device->bar0 + REG_STATUS);
 		queue_work(system_unbound_wq, &device->copy);

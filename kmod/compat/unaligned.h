@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Kernel versions: unaligned.h moved in 6.12. */
+/*
+ * Kernel versions: unaligned.h moved in 6.12.
+ * Receives: nothing. Hands on: get_unaligned_le32() and so on. Owns: nothing.
+ */
 #ifndef FARLANE_COMPAT_UNALIGNED_H
 #define FARLANE_COMPAT_UNALIGNED_H
 

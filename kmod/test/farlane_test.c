@@ -27,7 +27,8 @@
 #define REG_VECTOR 0x24
 #define REG_GO 0x28
 #define REG_STATUS 0x2c
-#define MSIX_PBA 0x1800
+#define REG_ERROR 0x40
+#define REG_VANISH 0x44
 #define LANE_START 0x2000
 #define LANE_BYTES 64
 #define MEMORY_START 0x4000
@@ -346,8 +347,27 @@ static int test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (err)
 		return err;
 	run(t);
+	pci_save_state(pdev); /* for slot_reset */
 	return 0;
 }
+
+/* Severity << 8 | source: the device reports this error. 0x10000: it vanishes instead. */
+static ssize_t error_store(struct device *dev, struct device_attribute *attribute, const char *text,
+			   size_t bytes)
+{
+	struct test *t = pci_get_drvdata(to_pci_dev(dev));
+	unsigned int error;
+	int err = kstrtouint(text, 0, &error);
+
+	if (err)
+		return err;
+	writel(error, t->bar0 + (error & 0x10000 ? REG_VANISH : REG_ERROR));
+	return bytes;
+}
+static DEVICE_ATTR_WO(error);
+
+static struct attribute *test_attrs[] = { &dev_attr_error.attr, NULL };
+ATTRIBUTE_GROUPS(test);
 
 static void test_remove(struct pci_dev *pdev)
 {
@@ -362,7 +382,7 @@ static void test_remove(struct pci_dev *pdev)
 
 static pci_ers_result_t error_detected(struct pci_dev *pdev, pci_channel_state_t state)
 {
-	pr_info("error_detected: state %d\n", (int)state);
+	pr_info("error detected, state %d\n", (int)state);
 	if (state == pci_channel_io_perm_failure)
 		return PCI_ERS_RESULT_DISCONNECT;
 	return state == pci_channel_io_frozen ? PCI_ERS_RESULT_NEED_RESET :
@@ -374,13 +394,14 @@ static pci_ers_result_t slot_reset(struct pci_dev *pdev)
 	struct test *t = pci_get_drvdata(pdev);
 
 	pci_restore_state(pdev);
-	pr_info("slot_reset: the device %s\n", readl(t->bar0) == MAGIC ? "answers" : "is silent");
+	pci_save_state(pdev);
+	pr_info("slot was reset, the device %s\n", readl(t->bar0) == MAGIC ? "answers" : "is silent");
 	return PCI_ERS_RESULT_RECOVERED;
 }
 
 static void resume(struct pci_dev *pdev)
 {
-	pr_info("resume\n");
+	pr_info("resumed\n");
 }
 
 static const struct pci_error_handlers error_handlers = {
@@ -398,6 +419,7 @@ static struct pci_driver test_driver = {
 	.probe = test_probe,
 	.remove = test_remove,
 	.err_handler = &error_handlers,
+	.dev_groups = test_groups,
 };
 module_pci_driver(test_driver);
 
