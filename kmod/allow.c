@@ -41,6 +41,7 @@ static const struct entry proven[] = {
 	{ .id = 0x15ad07b0, .id_mask = ALL_BITS },	     /* vmxnet3 */
 	{ .id = 0x10000060, .id_mask = ALL_BITS },	     /* megaraid_sas: SAS1078 */
 	{ .id = 0x1000005b, .id_mask = ALL_BITS },	     /* megaraid_sas: SAS2208 */
+	{ .id = FL_VENDOR_ID << 16 | FL_DEVICE_ID_SELFTEST, .id_mask = ALL_BITS },
 };
 
 struct allow_list {

@@ -248,7 +248,7 @@ static bool emulate(struct pt_regs *regs)
 	return false;
 }
 
-bool fl_trap_handle(struct pt_regs *regs, int trap)
+static bool handle(struct pt_regs *regs, int trap)
 {
 	bool enable = trap == X86_TRAP_SS && (regs->flags & X86_EFLAGS_IF);
 	bool done;
@@ -269,13 +269,38 @@ static int on_die(struct notifier_block *block, unsigned long value, void *data)
 
 	if (!ours || args->err || !args->regs || user_mode(args->regs))
 		return NOTIFY_DONE;
-	return fl_trap_handle(args->regs, args->trapnr) ? NOTIFY_STOP : NOTIFY_DONE;
+	return handle(args->regs, args->trapnr) ? NOTIFY_STOP : NOTIFY_DONE;
 }
 
 static struct notifier_block die_block = {
 	.notifier_call = on_die,
 	.priority = INT_MAX - 1, /* right behind kprobes */
 };
+
+/*
+ * #SS does not happen under every emulator: with selftest=1 its branch is tried at load,
+ * on the window as it is then, without a function: all-ones.
+ */
+static int try_stack_fault(void)
+{
+	static const u8 code[] = { 0x8b, 0x4d, 0x10 }; /* mov 0x10(%rbp),%ecx */
+	struct pt_regs regs = { .ip = (unsigned long)code,
+				.bp = fl_token_of(fl_window_start()),
+				.flags = X86_EFLAGS_IF,
+				.cs = __KERNEL_CS };
+	struct die_args args = { .regs = &regs, .trapnr = X86_TRAP_SS };
+	unsigned long flags;
+	bool stopped, off;
+
+	local_irq_save(flags);
+	stopped = on_die(&die_block, DIE_TRAP, &args) == NOTIFY_STOP;
+	off = irqs_disabled();
+	local_irq_restore(flags);
+	if (stopped && off && regs.ip == (unsigned long)code + sizeof(code) && regs.cx == U32_MAX)
+		return 0;
+	pr_err("the handler of stack faults fails its test\n");
+	return -EIO;
+}
 
 bool fl_trap_active(void)
 {
@@ -291,6 +316,9 @@ int fl_trap_init(void)
 	err = register_die_notifier(&die_block); /* before anybody gets a token */
 	if (err)
 		return err;
+	err = fl_param_selftest ? try_stack_fault() : 0;
+	if (err)
+		goto err_die;
 	err = fl_hook_init();
 	if (err)
 		goto err_die;

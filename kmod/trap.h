@@ -56,10 +56,4 @@ void fl_hook_exit(void);
 int fl_allow_init(void);
 void fl_allow_exit(void);
 
-/*
- * trap.c, for selftest.c: emulates the instruction at regs->ip as the handler of trap
- * X86_TRAP_GP or X86_TRAP_SS would. True: done, regs are behind it.
- */
-bool fl_trap_handle(struct pt_regs *regs, int trap);
-
 #endif /* FARLANE_TRAP_H */
