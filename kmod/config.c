@@ -270,6 +270,7 @@ void fl_config_reset(struct fl_function *f)
 	WRITE_ONCE(f->resetting, true);
 	memcpy(map->regs.value, map->power_on, FL_CONFIG_BYTES);
 	map->vpd_address = 0;
+	fl_msix_reset(f);
 	raw_spin_unlock_irqrestore(&f->config_lock, flags);
 	settle(map);
 	if (running)
@@ -391,6 +392,20 @@ bool fl_config_error(struct fl_function *f, u32 severity, u32 source)
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
+
+bool fl_config_msix(const struct fl_function *f, unsigned int *bar, u32 *offset, u32 *vectors)
+{
+	const struct fl_config_map *map = f->config_map;
+	u32 table;
+
+	if (!map->at.msix)
+		return false;
+	table = fl_regs_get32(&map->regs, map->at.msix + PCI_MSIX_TABLE);
+	*bar = table & PCI_MSIX_TABLE_BIR;
+	*offset = table & PCI_MSIX_TABLE_OFFSET;
+	*vectors = fl_config_vectors(f);
+	return true;
+}
 
 unsigned int fl_config_vectors(const struct fl_function *f)
 {

@@ -172,6 +172,7 @@ static void free_function(struct work_struct *work)
 
 	fl_ring_destroy(&d->f);
 	fl_dma_detach(&d->f);
+	fl_msix_detach(&d->f);
 	fl_msi_detach(&d->f);
 	fl_config_free(&d->f);
 	kfree_rcu(d, rcu);
@@ -346,6 +347,8 @@ static int build(struct fl_function *f, struct fl_function_spec *spec)
 	err = fl_config_init(f, spec->config, add->config_bytes);
 	if (!err)
 		err = fl_msi_attach(f);
+	if (!err)
+		err = fl_msix_attach(f);
 	if (!err)
 		err = fl_dma_attach(f);
 	if (err || spec->ops)

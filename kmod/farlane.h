@@ -28,6 +28,7 @@ struct fl_function;
 struct fl_rings; /* not struct fl_ring: that one is the shared memory of the contract */
 struct fl_domain;
 struct fl_msi;
+struct fl_msix;
 struct eventfd_ctx;
 
 typedef void (*fl_done_fn)(struct fl_function *f, void *arg, enum fl_status status,
@@ -110,6 +111,7 @@ struct fl_function {
 	struct fl_rings *rings;	  /* ring.c */
 	struct fl_domain *domain; /* dma.c */
 	struct fl_msi *msi;	  /* msi.c */
+	struct fl_msix *msix;	  /* msix.c; NULL: the function has no table */
 	struct dentry *debugfs;
 	struct fl_counters counters;
 };
@@ -174,6 +176,7 @@ void fl_config_free(struct fl_function *f);
 u32 fl_config_read(struct fl_function *f, int where, int size, bool retry_visible);
 void fl_config_write(struct fl_function *f, int where, int size, u32 value);
 unsigned int fl_config_vectors(const struct fl_function *f); /* of MSI-X, else MSI, else 0 */
+bool fl_config_msix(const struct fl_function *f, unsigned int *bar, u32 *offset, u32 *vectors);
 /* Like the wire of a reset: local state at once, the remote follows. Any context. */
 void fl_config_reset(struct fl_function *f);
 /* Sets what the device would have set; true: the root port hears of it. Any context. */
@@ -210,6 +213,17 @@ struct fl_msi *fl_msi_create(struct fl_function *f, unsigned int vectors);
 void fl_msi_destroy(struct fl_msi *msi);
 int fl_msi_fire(struct fl_msi *msi, unsigned int vector); /* 0, -EBUSY: masked, -ENOENT */
 struct fl_msi *fl_port_msi(const struct pci_dev *pdev); /* NULL: no root port of ours */
+
+/* --- msix.c: the MSI-X table, answered here ---------------------------------- */
+int fl_msix_attach(struct fl_function *f);
+void fl_msix_detach(struct fl_function *f);
+void fl_msix_reset(struct fl_function *f);
+/* False: it is the device's. */
+bool fl_msix_read(struct fl_function *f, unsigned int bar, u64 offset, void *into,
+		  unsigned int bytes);
+/* Besides the transaction, never instead of it. */
+void fl_msix_write(struct fl_function *f, unsigned int bar, u64 offset, const void *from,
+		   unsigned int bytes);
 
 /* --- ring.c, tag.c: the channel to the daemon ------------------------------- */
 extern const struct fl_function_ops fl_ring_ops;
