@@ -21,7 +21,7 @@ from bed.vm import Machine, Vm
 
 BOOT_TIMEOUT_S = 120
 END_TIMEOUT_S = 60
-KEPT_RUNS = 20
+KEPT_RUNS = 60
 
 
 class Options:
@@ -110,7 +110,7 @@ class Run:
         (self.folder / "run.json").write_text(json.dumps({
             "pid": os.getpid(), "sockets": self.sockets, "topology": self.topology.name,
             "vms": [v.name for v in self.topology.vms], "links": list(self.topology.links),
-            "kernel": self.options.kernel.release, "vmlinux": str(self.options.kernel.vmlinux)}))
+            "kernel": self.options.kernel.release, "short": self.options.kernel.short}))
 
     async def start(self):
         for host in self.topology.natives:
@@ -143,8 +143,7 @@ class Run:
             with open(disk, "wb") as file:
                 file.truncate(s.nvme << 20)
             vm.extra += ["-drive", f"if=none,id=disk,format=raw,file={disk}", "-device", "nvme,drive=disk,serial=bed"]
-        if o.gdb == host.name:
-            vm.gdb = f"unix:{self.sockets}/{host.name}.gdb,server=on,wait=off"
+        vm.wait_for_gdb = o.gdb == host.name
         self.vms[host.name] = vm
         self._up[host.name] = asyncio.Event()
         await vm.start()
@@ -166,8 +165,7 @@ class Run:
     async def wait_for_boot(self):
         if self.options.gdb:
             vm = self.vm(self.options.gdb)
-            self.log(f"VM {vm.name} waits for gdb: gdb {self.options.kernel.vmlinux} "
-                     f"-ex 'target remote {self.sockets}/{vm.name}.gdb'")
+            self.log(f"VM {vm.name} waits for gdb: qemu/testbed gdb {vm.name} --run {os.getpid()}, then continue")
         limit = None if self.options.gdb else BOOT_TIMEOUT_S
         for name, event in self._up.items():
             await self.or_end(self.vms[name], event.wait(), limit, f"VM {name} did not boot within {limit} s")

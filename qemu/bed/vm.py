@@ -46,7 +46,7 @@ class Vm:
         self.process = None
         self.nics = []  # (mac, socket path)
         self.extra = []
-        self.gdb = None
+        self.wait_for_gdb = False
         self.files = {}
         self.image_options = {}
         self._servers = []
@@ -57,6 +57,10 @@ class Vm:
     @property
     def tty(self):
         return f"{self.sockets}/{self.name}.tty"
+
+    @property
+    def gdb(self):
+        return f"{self.sockets}/{self.name}.gdb"
 
     def arguments(self, initrd):
         m = self.machine
@@ -69,6 +73,7 @@ class Vm:
              "-chardev", f"file,id=console,path={self.console}", "-serial", "chardev:console",
              "-chardev", f"socket,id=tty,path={self.tty},server=on,wait=off", "-serial", "chardev:tty",
              "-qmp", f"unix:{self.sockets}/{self.name}.qmp,server=on,wait=off",
+             "-chardev", f"socket,id=gdb,path={self.gdb},server=on,wait=off", "-gdb", "chardev:gdb",
              "-device", "virtio-serial-pci,id=ports,max_ports=8", "-device", "virtio-rng-pci"]
         for port in self.PORTS:
             a += ["-chardev", f"socket,id={port},path={self.sockets}/{self.name}.{port},server=off",
@@ -76,8 +81,8 @@ class Vm:
         for number, (mac, path) in enumerate(self.nics):
             a += ["-netdev", f"stream,id=net{number},server=off,addr.type=unix,addr.path={path}",
                   "-device", f"virtio-net-pci,netdev=net{number},mac={mac},host_mtu=9000,romfile="]
-        if self.gdb:
-            a += ["-gdb", self.gdb, "-S"]
+        if self.wait_for_gdb:
+            a += ["-S"]
         return a + self.extra
 
     async def start(self):
