@@ -180,7 +180,11 @@ static bool find(phys_addr_t address, struct fl_range *found)
 
 static bool answers(const struct fl_function *f)
 {
-	return !fl_function_is_gone(f) && !READ_ONCE(f->resetting) && !in_nmi();
+	if (in_nmi()) { /* it may have interrupted whoever holds the ring */
+		pr_warn_once("an access to %s out of an NMI is not forwarded\n", f->name);
+		return false;
+	}
+	return !fl_function_is_gone(f) && !READ_ONCE(f->resetting);
 }
 
 static void make_tlp(struct fl_tlp *tlp, const struct fl_range *range, phys_addr_t address, u8 type,
