@@ -24,7 +24,7 @@ struct fl_node {
 	struct fl_function *function;
 	struct device *dev;
 	u32 minor;
-	bool held; /* under fl_nodes_lock */
+	bool held, leaving; /* under fl_nodes_lock */
 };
 
 static dev_t fl_numbers;
@@ -71,7 +71,7 @@ static struct fl_node *hold_node(unsigned int minor)
 
 	mutex_lock(&fl_nodes_lock);
 	node = xa_load(&fl_nodes, minor);
-	if (!node || fl_function_is_gone(node->function)) {
+	if (!node || node->leaving || fl_function_is_gone(node->function)) {
 		node = ERR_PTR(-ENODEV);
 		goto out;
 	}
@@ -154,6 +154,24 @@ static const struct file_operations fl_fops = {
 	.mmap = fl_mmap,
 };
 
+/* The node of an earlier function of that name may still be on its way out. */
+static int take_minor(struct fl_node *node)
+{
+	struct fl_node *other;
+	unsigned long minor;
+	int error = 0;
+
+	mutex_lock(&fl_nodes_lock);
+	xa_for_each(&fl_nodes, minor, other)
+		if (!strcmp(other->function->name, node->function->name))
+			error = -EEXIST;
+	if (!error)
+		error = xa_alloc(&fl_nodes, &node->minor, node, XA_LIMIT(1, MINORS - 1),
+				 GFP_KERNEL);
+	mutex_unlock(&fl_nodes_lock);
+	return error;
+}
+
 int fl_chardev_node_add(struct fl_function *f)
 {
 	struct fl_node *node = kzalloc(sizeof(*node), GFP_KERNEL);
@@ -164,7 +182,7 @@ int fl_chardev_node_add(struct fl_function *f)
 	kref_init(&node->ref);
 	node->function = f;
 	kref_get(&f->ref);
-	error = xa_alloc(&fl_nodes, &node->minor, node, XA_LIMIT(1, MINORS - 1), GFP_KERNEL);
+	error = take_minor(node);
 	if (error)
 		goto err_node;
 	node->dev = device_create(&fl_class, NULL, fl_numbers + node->minor, node, "%s", f->name);
@@ -189,11 +207,15 @@ void fl_chardev_node_remove(struct fl_function *f)
 		if (node->function == f)
 			break;
 	if (node)
-		xa_erase(&fl_nodes, minor);
+		node->leaving = true; /* hold_node() refuses it */
 	mutex_unlock(&fl_nodes_lock);
 	if (!node)
 		return;
+	/* the name is free again when the device has gone */
 	device_destroy(&fl_class, fl_numbers + node->minor);
+	mutex_lock(&fl_nodes_lock);
+	xa_erase(&fl_nodes, minor);
+	mutex_unlock(&fl_nodes_lock);
 	kref_put(&node->ref, free_node);
 }
 

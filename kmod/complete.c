@@ -19,6 +19,7 @@
 
 #define DRAIN_BURST 64	     /* slots for which interrupts are off */
 #define CLOCK_EVERY 16	     /* turns of a spinner between looks at the clock */
+#define WAKE_EVERY 4096	     /* turns until another CPU is asked to ring */
 
 u64 fl_rings_now_ns(void)
 {
@@ -157,6 +158,8 @@ enum fl_status fl_complete_wait(struct fl_rings *r, struct fl_tag *tag, u64 dead
 		fl_complete_drain(r, false);
 		if (fl_function_is_gone(r->function))
 			break;
+		if (turn % WAKE_EVERY == 0)
+			fl_rings_wake_again(r);
 		if (turn % CLOCK_EVERY == 0 && fl_rings_now_ns() >= deadline_ns) {
 			/* this CPU may have been away for long: the answer counts, not the clock */
 			fl_complete_drain(r, true);

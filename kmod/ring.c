@@ -4,10 +4,14 @@
  * bell. Owns: the memory of the channel and both sides' private counts (rings.h).
  *
  * The geometry is fixed here: nothing that stands in the memory says where something is. What was
- * trapped on its way to a register never rings, prints or queues: an irq_work does it.
+ * trapped on its way to a register never rings, prints or queues: an irq_work does it, or, for
+ * the bell, another CPU.
  */
+#include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/eventfd.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -40,12 +44,67 @@ static void ring_bell(struct fl_rings *r)
 	spin_unlock_irqrestore(&r->bell_lock, flags);
 }
 
+static void on_bell_call(void *data)
+{
+	struct fl_rings *r = data;
+
+	WRITE_ONCE(r->bell_due, false);
+	ring_bell(r);
+	atomic_dec(&r->bells_called); /* the last touch: fl_ring_destroy() waits for it */
+}
+
+/* Asks that CPU to ring. One that has been asked already will. */
+static bool call_cpu(struct fl_rings *r, int cpu)
+{
+	int error;
+
+	atomic_inc(&r->bells_called);
+	error = smp_call_function_single_async(cpu, per_cpu_ptr(r->bell_calls, cpu));
+	if (error)
+		atomic_dec(&r->bells_called);
+	return !error || error == -EBUSY;
+}
+
+static void call_other(struct fl_rings *r, int cpu)
+{
+	int here;
+
+	preempt_disable(); /* no CPU goes offline meanwhile */
+	here = smp_processor_id();
+	if (cpu == here || !cpu_online(cpu))
+		cpu = cpumask_any_but(cpu_online_mask, here);
+	if (cpu >= nr_cpu_ids || !call_cpu(r, cpu))
+		fl_rings_todo(r, FL_TODO_BELL);
+	preempt_enable();
+}
+
+void fl_rings_wake(struct fl_rings *r)
+{
+	WRITE_ONCE(r->bell_due, true);
+	call_other(r, READ_ONCE(r->bell_cpu));
+}
+
+void fl_rings_wake_again(struct fl_rings *r)
+{
+	int cpu;
+
+	if (!READ_ONCE(r->bell_due))
+		return;
+	cpu = cpumask_next(READ_ONCE(r->bell_cpu), cpu_online_mask);
+	if (cpu >= nr_cpu_ids)
+		cpu = cpumask_first(cpu_online_mask);
+	WRITE_ONCE(r->bell_cpu, cpu);
+	call_other(r, cpu);
+}
+
 static void on_irq_work(struct irq_work *work)
 {
 	struct fl_rings *r = container_of(work, struct fl_rings, irq_work);
 
-	if (test_and_clear_bit(FL_TODO_BELL, &r->todo))
+	if (test_and_clear_bit(FL_TODO_BELL, &r->todo)) {
+		WRITE_ONCE(r->bell_due, false);
 		ring_bell(r);
+	}
 	if (test_and_clear_bit(FL_TODO_SWEEP, &r->todo))
 		queue_delayed_work(system_wq, &r->sweep, SWEEP_INTERVAL);
 	if (READ_ONCE(r->todo))
@@ -112,6 +171,10 @@ static size_t bytes_of(u32 submit_entries, u32 complete_entries, u32 staging_byt
 
 static void init_rings(struct fl_rings *r)
 {
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		INIT_CSD(per_cpu_ptr(r->bell_calls, cpu), on_bell_call, r);
 	raw_spin_lock_init(&r->submit_lock);
 	raw_spin_lock_init(&r->complete_lock);
 	spin_lock_init(&r->bell_lock);
@@ -120,6 +183,14 @@ static void init_rings(struct fl_rings *r)
 	INIT_DELAYED_WORK(&r->sweep, on_sweep);
 	fl_tags_init(&r->tags);
 	lay_out(r);
+}
+
+static void free_rings(struct fl_rings *r)
+{
+	free_percpu(r->bell_calls);
+	vfree(r->memory);
+	kvfree(r->staging_end);
+	kvfree(r);
 }
 
 int fl_ring_create(struct fl_function *f, u32 submit_entries, u32 complete_entries,
@@ -140,10 +211,9 @@ int fl_ring_create(struct fl_function *f, u32 submit_entries, u32 complete_entri
 	r->bytes = bytes_of(submit_entries, complete_entries, staging_bytes);
 	r->staging_end = kvcalloc(submit_entries, sizeof(u64), GFP_KERNEL_ACCOUNT);
 	r->memory = vmalloc_user(r->bytes);
-	if (!r->staging_end || !r->memory) {
-		vfree(r->memory);
-		kvfree(r->staging_end);
-		kvfree(r);
+	r->bell_calls = alloc_percpu(call_single_data_t);
+	if (!r->staging_end || !r->memory || !r->bell_calls) {
+		free_rings(r);
 		return -ENOMEM;
 	}
 	init_rings(r);
@@ -169,11 +239,11 @@ void fl_ring_destroy(struct fl_function *f)
 	/* the sweep may have asked for one more event */
 	irq_work_sync(&r->irq_work);
 	cancel_work_sync(&r->work);
+	while (atomic_read(&r->bells_called))
+		usleep_range(10, 100);
 	fl_ring_set_bell(f, NULL);
 	f->rings = NULL;
-	vfree(r->memory);
-	kvfree(r->staging_end);
-	kvfree(r);
+	free_rings(r);
 }
 
 size_t fl_ring_bytes(const struct fl_function *f)
@@ -212,7 +282,7 @@ void fl_ring_set_bell(struct fl_function *f, struct eventfd_ctx *bell)
 		spin_unlock_irqrestore(&r->bell_lock, flags);
 		/* what came while nobody was there */
 		if (bell)
-			fl_rings_todo(r, FL_TODO_BELL);
+			fl_rings_wake(r);
 	}
 	if (before)
 		eventfd_ctx_put(before);
@@ -220,8 +290,10 @@ void fl_ring_set_bell(struct fl_function *f, struct eventfd_ctx *bell)
 
 void fl_ring_poke(struct fl_function *f)
 {
-	if (f->rings)
-		fl_complete_drain(f->rings, true);
+	if (!f->rings)
+		return;
+	WRITE_ONCE(f->rings->bell_cpu, raw_smp_processor_id());
+	fl_complete_drain(f->rings, true);
 }
 
 void fl_ring_fail_all(struct fl_function *f, enum fl_status status)

@@ -8,6 +8,7 @@
 
 #include <linux/irq_work.h>
 #include <linux/list.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -70,7 +71,7 @@ void fl_tags_fail(struct fl_tags *tags, enum fl_status status, struct list_head 
 unsigned int fl_tags_expire(struct fl_tags *tags, u64 now_ns, struct list_head *finished);
 
 /* r->todo, for the irq_work: nothing of this is done where a driver's access was trapped */
-#define FL_TODO_BELL 0	  /* the daemon sleeps */
+#define FL_TODO_BELL 0	  /* the daemon sleeps, and this is the only CPU */
 #define FL_TODO_SWEEP 1	  /* a request without a spinner is in flight */
 #define FL_TODO_TIMEOUT 2 /* event: a completion timed out */
 #define FL_TODO_DOWN 3	  /* the daemon says: the device is out of reach */
@@ -101,6 +102,14 @@ struct fl_rings {
 
 	spinlock_t bell_lock;
 	struct eventfd_ctx *bell;
+	/*
+	 * This CPU may be about to spin for the answer with interrupts off, so that an irq_work
+	 * of its own would wait for it: another one rings, best the one that the daemon uses.
+	 */
+	call_single_data_t __percpu *bell_calls;
+	atomic_t bells_called; /* and not yet rung */
+	bool bell_due;	       /* the daemon sleeps and nobody has rung yet */
+	int bell_cpu;	       /* where the daemon was last seen */
 	unsigned long todo; /* FL_TODO_* */
 	struct irq_work irq_work;
 	struct work_struct work;
@@ -116,6 +125,8 @@ void fl_complete_sweep(struct fl_rings *r); /* drains, and ends what is overdue 
 /* The daemon did what it can not do. Contains the function. */
 void fl_rings_broken(struct fl_rings *r, const char *why);
 void fl_rings_todo(struct fl_rings *r, unsigned int what); /* any context */
+void fl_rings_wake(struct fl_rings *r); /* the daemon sleeps; any context but NMI */
+void fl_rings_wake_again(struct fl_rings *r); /* the CPU that was to ring may spin as well */
 u64 fl_rings_now_ns(void);
 
 /* Bytes that the answer of a request has. */

@@ -172,7 +172,7 @@ static int try_submit(struct fl_rings *r, const struct record *record)
 	}
 	raw_spin_unlock_irqrestore(&r->submit_lock, flags);
 	if (bell)
-		fl_rings_todo(r, FL_TODO_BELL);
+		fl_rings_wake(r);
 	return error;
 }
 
