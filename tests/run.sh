@@ -6,14 +6,14 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-all_stages=(style release fuzz asan tsan nodpdk)
+all_stages=(style release fuzz asan tsan nodpdk testbed)
 fuzz_seconds=10
 long=no
 stages=()
 for argument in "$@"; do
     case "$argument" in
         --long) long=yes; fuzz_seconds=60 ;;
-        style | release | fuzz | asan | tsan | nodpdk) stages+=("$argument") ;;
+        style | release | fuzz | asan | tsan | nodpdk | testbed) stages+=("$argument") ;;
         *) echo "tests/run.sh: unknown stage '$argument'; there are: ${all_stages[*]}" >&2; exit 2 ;;
     esac
 done
@@ -128,6 +128,27 @@ stage_nodpdk() {
     configure nodpdk && build nodpdk farlaned farlane || return
     say "nodpdk: the programs start"
     if build/nodpdk/bin/farlane --version && build/nodpdk/bin/farlaned --version; then pass; else fail "nodpdk/start"; fi
+}
+
+# Tests in virtual machines with stock kernels; qemu/testbed counts them itself.
+stage_testbed() {
+    local line bad total options=() log="$results/testbed.log"
+    configure release && build release || return
+    [ "$long" = no ] || options=(--long)
+    say "testbed: tests"
+    qemu/testbed test --kernel both "${options[@]}" 2>&1 | tee "$log"
+    line=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+' "$log" | tail -n 1)
+    if [ -z "$line" ]; then
+        fail "testbed/run"
+        return
+    fi
+    bad=$(sed -E 's/.*, ([0-9]+) tests failed.*/\1/' <<<"$line")
+    total=$(sed -E 's/.*out of ([0-9]+).*/\1/' <<<"$line")
+    passed=$((passed + total - bad))
+    failed=$((failed + bad))
+    while read -r name; do
+        failures+=("testbed/$name")
+    done < <(sed -nE 's/^failed: (.*)$/\1/p' "$log")
 }
 
 for stage in "${stages[@]}"; do

@@ -28,7 +28,7 @@ MODULES = """virtio_pci virtio_console virtio_net virtio_blk virtio_rng virtio_s
     vfio vfio_pci vfio_iommu_type1 uio uio_pci_generic cxl_core cxl_pci cxl_acpi cxl_port cxl_mem
     ext4 crc32c_generic crc32_generic crc32c-intel crc16 mbcache jbd2 loop tun tap bridge veth af_packet
     qemu_fw_cfg pci-stub softdog rdma_rxe""".split()
-LIBRARY_DIRS = ("/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
+KEPT_COPIES = 6
 
 
 def libraries(binary):
@@ -152,15 +152,21 @@ def base(kernel):
 def stripped(path):
     """A copy without debug information: the guest unpacks a third of it. Cached by size and time."""
     entry = path.stat()
-    copy = BUILD / "stripped" / f"{path.name}-{entry.st_size}-{entry.st_mtime_ns}"
+    copy = BUILD / "stripped" / f"{path.name}-{entry.st_size}-{entry.st_mtime_ns}-{entry.st_ino}"
     if not copy.exists():
         copy.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as out:
             subprocess.run([program("strip", "binutils"), "--strip-debug", "-o", out.name, path], check=True)
-        for old in copy.parent.glob(f"{path.name}-*"):
-            old.unlink(missing_ok=True)
+        forget_old(copy.parent, path.name)
         os.rename(out.name, copy)
     return copy
+
+
+def forget_old(folder, name):
+    """Of each program the youngest few copies stay; others may be about to be read."""
+    copies = sorted(folder.glob(f"{name}-*"), key=lambda p: p.stat().st_mtime_ns)
+    for old in copies[:-KEPT_COPIES]:
+        old.unlink(missing_ok=True)
 
 
 def add_farlane(tree):
@@ -198,13 +204,13 @@ def add_own(tree, paths):
         tree.file(f"add/{path.name}", path.resolve(), 0o755)
 
 
-def image(kernel, out, module=None, add=(), programs=(), files=None):
+def image(kernel, out, modules=(), add=(), programs=(), files=None):
     """Writes the archive of one VM. `files`: path inside -> bytes."""
     overlay = Tree()
     add_guest(overlay)
     add_farlane(overlay)
-    if module:
-        overlay.file("farlane/farlane.ko", pathlib.Path(module))
+    for path in modules:
+        overlay.file(f"farlane/{path.name}", stripped(path))
     for name in programs:
         add_program(overlay, program(name, name), name)
     add_own(overlay, add)

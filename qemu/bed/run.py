@@ -120,7 +120,7 @@ class Run:
             pcap = self.folder / "link.pcap" if self.options.pcap else None
             self.link = LinkEmulator(self.topology, self.folder, self.sockets, self.options.seed, pcap)
             await self.link.start({name: d.port for name, d in self.natives.items()})
-        built = module.build(self.options.kernel) if self.script.module else None
+        built = module.build(self.options.kernel) if self.script.module else []
         await asyncio.gather(*(self.start_vm(host, built) for host in self.topology.vms))
         await self.wait_for_boot()
         if self.script.daemon and self.topology.links:
@@ -135,7 +135,7 @@ class Run:
         vm = Vm(host.name, machine, self.folder, self.sockets, self.heard)
         if host.address:
             vm.nics.append((host.mac, self.link.nic_path(host)))
-        vm.image_options = {"module": built, "add": o.add, "programs": s.programs}
+        vm.image_options = {"modules": built, "add": o.add, "programs": s.programs}
         vm.files = self.guest_files(host)
         vm.extra = list(o.qemu)
         if s.nvme and host.role == "initiator":

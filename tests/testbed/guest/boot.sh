@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The testbed by itself: what a guest is made of, a stock driver at work, the link, commands to the host.
 # testbed: topology=one timeout=90 nvme=64 daemon=no
+# shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 
 say "tools"

@@ -3,6 +3,7 @@
 # Two initiators and two targets: each initiator reaches both, a function is held by one of them, and
 # a cut link takes away one target only.
 # testbed: topology=mesh timeout=240 exports=default
+# shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 10 "$@"; }
 reach() { f show "$1" >/dev/null; }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Initiator and target in a VM each: the target's farlaned is stopped, killed and started in its VM.
 # testbed: topology=two timeout=180
+# shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 10 "$@"; }
 

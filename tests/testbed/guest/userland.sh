@@ -3,6 +3,7 @@
 # Farlane in a guest without its module: the initiator's daemon reaches a native target over the link,
 # calls fail as documented when the link is cut, and work again when it is healed.
 # testbed: topology=one timeout=120
+# shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 10 "$@"; }
 
