@@ -293,7 +293,10 @@ lane::Time Channel::next_timer() const noexcept {
 }
 
 bool Channel::prepare_sleep() noexcept {
-    if (broken_ || !open_ || stalled_) return true;  // only the session can help a stalled one
+    if (broken_ || !open_) return true;
+    // A processor of this host spins for the answer; that which would wake us may be the same.
+    if (parts_.others_header && outstanding_ != 0) return false;
+    if (stalled_) return true;  // only the session can help
     channel::announce_sleep(layout_.header().submit, FL_RING_SLEEPS_HEAD);
     return submit_.available() == 0;
 }

@@ -20,6 +20,7 @@
 namespace farlane::transport {
 namespace {
 
+constexpr int kBusyPollUs = 50;
 constexpr const char* kForms = "valid: ADDRESS:PORT, [IPV6]:PORT, ADDRESS, :PORT";
 static_assert(sizeof(sockaddr_in6) <= sizeof(Address::bytes));
 
@@ -103,6 +104,9 @@ void set_options(int fd, int family, std::uint64_t buffer_bytes) {
     for (const int name : {SO_RCVBUF, SO_SNDBUF}) set_option(fd, SOL_SOCKET, name, size);
     for (const int name : {SO_RCVBUFFORCE, SO_SNDBUFFORCE}) set_option(fd, SOL_SOCKET, name, size);
     set_option(fd, SOL_UDP, UDP_GRO, 1);
+    // Whoever reads looks into the network card's queue, too (with CAP_NET_ADMIN): the processor that has its
+    // interrupt may be waiting with interrupts off for the very answer that comes there.
+    set_option(fd, SOL_SOCKET, SO_BUSY_POLL, kBusyPollUs);
     // PROBE sets "don't fragment" but leaves the path MTU to the protocol, which probes it itself
     // (RFC 8899, 4.6: packets must not be fragmented, and ICMP is not to be trusted alone).
     set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
