@@ -14,8 +14,12 @@ namespace farlane::firmware {
 /// Farlane accelerator (devices/accel). Memory as above.
 [[nodiscard]] Result<std::unique_ptr<backend::Device>> make_accel(const backend::DeviceConfig& config,
                                                                   backend::Memory& memory);
+/// PCI serial port with two channels (devices/serial). Memory as above.
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_serial(const backend::DeviceConfig& config,
+                                                                   backend::Memory& memory);
 /// Only their options.
 [[nodiscard]] Result<bool> check_nvme(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_accel(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_serial(const backend::DeviceConfig& config);
 
 }  // namespace farlane::firmware

@@ -15,6 +15,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"accel", firmware::make_accel, firmware::check_accel},
     {"nvme", firmware::make_nvme, firmware::check_nvme},
+    {"serial", firmware::make_serial, firmware::check_serial},
 };
 
 // The name goes into records (fl_function_desc.name) and names state files.
