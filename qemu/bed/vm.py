@@ -10,13 +10,13 @@ import json
 import os
 import signal
 
-from bed import initramfs
+from bed import initramfs, tsc
 from bed.paths import Trouble, program
 
 # No AVX-512 under TCG; programs are built for x86-64-v2. la57 costs page walks and nobody needs it.
 CPU = {"tcg": "max,la57=off", "kvm": "host"}
 COMMAND_LINE = "console=ttyS0,115200 panic=-1 oops=panic nokaslr mitigations=off no_timer_check net.ifnames=0 " \
-               "audit=0 selinux=0 apparmor=0 random.trust_cpu=on cryptomgr.notests tsc=reliable"
+               "audit=0 selinux=0 apparmor=0 random.trust_cpu=on cryptomgr.notests"
 
 
 class Machine:
@@ -66,6 +66,8 @@ class Vm:
         m = self.machine
         accel = f"tcg,thread={m.threads}" if m.accel == "tcg" else m.accel
         command_line = COMMAND_LINE + (" iommu=soft" if m.swiotlb else "")
+        if m.accel == "tcg":
+            command_line += f" tsc=reliable tsc_early_khz={tsc.khz()}"
         a = [program("qemu-system-x86_64", "qemu-system-x86"), "-name", f"farlane-{self.name}", "-no-user-config",
              "-nodefaults", "-display", "none", "-no-reboot", "-machine", "q35,hpet=off", "-accel", accel,
              "-cpu", CPU[m.accel], "-smp", str(m.smp), "-m", f"{m.memory_mib}M",

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "qemu"))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-from bed import console, cpio, hostcalls, initramfs, kernel, link, script, topology, vm
+from bed import console, cpio, hostcalls, initramfs, kernel, link, script, topology, tsc, vm
 from bed.paths import Trouble
 
 
@@ -196,6 +196,13 @@ class VmTest(unittest.TestCase):
     def test_bounce_buffers_can_be_had_and_not(self):
         self.assertIn("iommu=soft", " ".join(self.arguments()))
         self.assertNotIn("iommu=soft", " ".join(self.arguments(swiotlb=False)))
+
+
+class TscTest(unittest.TestCase):
+    def test_two_measurements_agree(self):
+        first, second = tsc.khz(), tsc.khz()
+        self.assertGreater(first, 100_000)
+        self.assertLess(abs(first - second), first // 100)
 
 
 class InitramfsTest(unittest.TestCase):
