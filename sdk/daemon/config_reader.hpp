@@ -22,6 +22,9 @@ struct ConfigError {
     std::string text;
 };
 
+/// Throws when the parser must not see this text, with its place.
+void check_text(std::string_view text, const std::string& name);
+
 class Reader {
 public:
     explicit Reader(std::string file) : file_(std::move(file)) {}

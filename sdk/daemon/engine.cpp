@@ -78,9 +78,13 @@ Result<std::unique_ptr<Engine>> Engine::open(const Config& config, const Identit
                                               e->callbacks_.kick);
     Engine* raw = e.get();
     e->initiator_->on_watch([raw](const Event& event) { raw->callbacks_.event(control::event_to_json(event)); });
-    e->target_->on_watch([raw](const lane::TargetEvent& event) { raw->callbacks_.event(target_event(event)); });
+    // What a start that fails had exported is nobody's news.
+    std::vector<Json> early;
+    e->target_->on_watch([&early](const lane::TargetEvent& event) { early.push_back(target_event(event)); });
     for (const auto step : {&Engine::open_exports, &Engine::open_ports, &Engine::open_peers})
         if (auto done = (raw->*step)(); !done.ok()) return done.failure();
+    for (const Json& event : early) raw->callbacks_.event(event);
+    e->target_->on_watch([raw](const lane::TargetEvent& event) { raw->callbacks_.event(target_event(event)); });
     return e;
 }
 

@@ -2,12 +2,18 @@
 // Receives: the state directory. Hands on: who this daemon is over restarts. Owns: nothing.
 #include "daemon/identity.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 
+#include <fcntl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/daemon_wire.hpp"
 
 namespace farlane::daemon {
 namespace {
@@ -20,6 +26,15 @@ bool from_hex(const std::string& text, proto::Instance& out) {
         out[i] = static_cast<std::uint8_t>(byte);
     }
     return true;
+}
+
+// Who knows the instance can claim to be this daemon: for its user only, whole or not at all.
+bool write_private(const std::string& path, const std::string& text) {
+    const std::string fresh = path + ".new";
+    (void)::unlink(fresh.c_str());
+    const control::UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    return fd.valid() && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+           std::rename(fresh.c_str(), path.c_str()) == 0;
 }
 
 }  // namespace
@@ -39,8 +54,10 @@ Result<Identity> read_identity(const std::string& state_dir, const std::string& 
     Identity id;
     std::string text;
     if (std::ifstream in(path); in && (in >> text >> id.incarnation) && from_hex(text, id.instance) &&
-                                (configured.empty() || text == configured))
+                                (configured.empty() || text == configured)) {
+        (void)::chmod(path.c_str(), 0600);  // of a version that did not care
         return id;
+    }
     // A state that nobody has seen: its incarnation is later than any before it.
     id.incarnation = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -50,11 +67,8 @@ Result<Identity> read_identity(const std::string& state_dir, const std::string& 
         }
     else if (!from_hex(configured, id.instance))
         return {Status::invalid, "instance '" + configured + "' is not 32 hexadecimal digits"};
-    std::ofstream out(path + ".new", std::ios::trunc);
-    out << to_hex(id.instance) << ' ' << id.incarnation << '\n';
-    out.close();
-    if (!out || std::rename((path + ".new").c_str(), path.c_str()) != 0)
-        return {Status::io, path + ": can not be written"};
+    if (!write_private(path, to_hex(id.instance) + ' ' + std::to_string(id.incarnation) + '\n'))
+        return {Status::io, path + ": can not be written: " + std::strerror(errno)};
     return id;
 }
 

@@ -28,7 +28,14 @@ Status status_of(int error) noexcept {
 Result<control::UniqueFd> lock_file(const std::string& path, const std::string& what) {
     control::UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd.valid()) return {status_of(errno), path + ": " + std::strerror(errno)};
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    const int taken = ::flock(fd.get(), LOCK_EX | LOCK_NB);
+    // Its last owner may have removed the file between our open and our lock: then it guards nothing.
+    struct stat ours {
+    }, there{};
+    if (taken == 0 && ::fstat(fd.get(), &ours) == 0 &&
+        (::stat(path.c_str(), &there) != 0 || there.st_ino != ours.st_ino || there.st_dev != ours.st_dev))
+        return lock_file(path, what);
+    if (taken != 0) {
         std::array<char, 32> pid{};
         (void)!::pread(fd.get(), pid.data(), pid.size() - 1, 0);
         return {Status::busy, what + " is in use by another farlaned (pid " + std::to_string(std::atol(pid.data())) +

@@ -150,6 +150,7 @@ int run(const Config& config) {
     running.stop();
     loop.turn(std::chrono::milliseconds(0));  // answers that the lane gave last
     control.drain(std::chrono::milliseconds(200));
+    (void)::unlink((config.daemon.socket + ".lock").c_str());  // still locked: nobody else can have it
     return 0;
 }
 

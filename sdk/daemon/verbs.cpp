@@ -71,7 +71,7 @@ void Verbs::handle(Request request, const Answer& answer) {
     try {
         (this->*at->second)(request, answer);
     } catch (const Error& e) {
-        answer(refusal(e.status(), e.what()));
+        answer(refusal(e.status(), e.detail()));
     }
 }
 

@@ -108,7 +108,8 @@ void Initiator::came_up(Peer& peer) noexcept {
 }
 
 void Initiator::went_down(Peer& peer) noexcept {
-    if (peer.up) tell(EventKind::link_down, "", peer, std::string(status_text(peer.why)));
+    const std::string why = peer.why == Status::ok ? "the target said goodbye" : std::string(status_text(peer.why));
+    if (peer.up) tell(EventKind::link_down, "", peer, why);
     peer.up = false;
     for (auto& p : pending_)
         if (p->peer == peer.id) p->sent = false;
@@ -132,7 +133,9 @@ void Initiator::on_state(proto::Session& s, proto::SessionState state, Status wh
             peer->why = why;
             for (auto& g : grips_)
                 if (g->session() == &s)
-                    g->down(deadline, true, "the session is gone: " + std::string(status_text(why)));
+                    g->down(deadline, true,
+                            why == Status::ok ? "the target said goodbye"
+                                              : "the session is gone: " + std::string(status_text(why)));
             lane_.drop(s);
             peer->session = nullptr;
             peer->retry_at = lane_.now() + config_.reconnect_delay;

@@ -107,8 +107,9 @@ TEST(DemoPicture, FilesThatAreNotThere) {
         (void)read_picture("/nonexistent/picture.png");
         FAIL();
     } catch (const Error& e) {
-        EXPECT_EQ(e.status(), Status::not_found);
+        EXPECT_EQ(e.status(), Status::invalid) << "a wrong argument: exit code 2";
         EXPECT_THAT(e.what(), HasSubstr("/nonexistent/picture.png"));
+        EXPECT_THAT(e.what(), HasSubstr("PNG or a PPM"));
     }
 }
 

@@ -56,7 +56,20 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[[export]]\nname = \"n\"\n", "1:1", {"needs 'device'"}},
         Wrong{"[[export]]\nname = \"n\"\ndevice = \"nvmw\"\n", "1:1", {"did you mean 'nvme'?", "accel"}},
         Wrong{"[[export]]\nname = \"n\"\ndevice = \"nvme\"\nsize = [1]\n", "4:8", {"string, a number or a boolean"}},
-        Wrong{"daemon = 3\n", "1:10", {"is a table"}}));
+        Wrong{"daemon = 3\n", "1:10", {"is a table"}}, Wrong{"# a\n[lane]\nx = \"\xff\"\n", "3:6", {"UTF-8"}},
+        Wrong{"# \xc0\xaf\n", "1:3", {"UTF-8"}}, Wrong{"\n\xc3\xa9 = 1\n", "2:1", {"only ASCII", "quotes"}},
+        Wrong{"[daemon]\nname = \xe3\x80\x80\"x\"\n", "2:8", {"only ASCII"}},
+        Wrong{"[daemon]\nname = \"\"\"\\\n \xc3\xa9\"\"\"\n", "3:2", {"only ASCII"}}));
+
+TEST(Config, OtherThanAsciiBelongsIntoCommentsAndQuotes) {
+    auto c = parse_config(
+        "# \xc3\xa9\n[daemon]\nsocket_group = \"\xc3\xa9 \\\" \xf0\x9f\x98\x80\" # '\xe2\x82\xac\n"
+        "state_dir = '/tmp/\xe3\x81\x82'\n",
+        "f.toml");
+    ASSERT_TRUE(c.ok()) << c.failure().detail;
+    EXPECT_EQ(c->daemon.socket_group, "\xc3\xa9 \" \xf0\x9f\x98\x80");
+    EXPECT_EQ(c->daemon.state_dir, "/tmp/\xe3\x81\x82");
+}
 
 TEST(Config, DefaultsAndEveryKey) {
     auto c = parse_config(R"(

@@ -244,6 +244,23 @@ TEST_F(PairTest, AttachAtASilentTargetIsUnreachable) {
     EXPECT_EQ(refused(c, "attach", {{"name", "nvme0"}}), Status::ok);
 }
 
+TEST_F(PairTest, GoodbyeIsNoError) {
+    auto c = pair.initiator.client();
+    c.subscribe();
+    EXPECT_EQ(pair.target.stop(), 0);
+    std::string detail;
+    while (const auto e = c.next_event(60s)) {
+        if (e->at("kind") != "link_down") continue;
+        detail = e->at("detail");
+        break;
+    }
+    EXPECT_EQ(detail, "the target said goodbye");
+    control::Json extra;
+    EXPECT_EQ(refused(c, "attach", control::Json::object(), &extra), Status::invalid);
+    EXPECT_EQ(extra.at("message"), "'name' is missing") << "said once";
+    pair.target.start();
+}
+
 TEST_F(PairTest, DeadTargetIsNamed) {
     Pair lonely("");
     lonely.target.process().kill();

@@ -131,6 +131,18 @@ TEST(Program, WhatCanNotBeOpenedIsNamed) {
     EXPECT_NE(out.find("[[peer]] address"), std::string::npos) << out;
 }
 
+TEST(Program, FailedStartTellsOnlyWhatFailed) {
+    const TempDir dir;
+    std::string out;
+    const std::string good = "[[export]]\nname=\"n0\"\ndevice=\"nvme\"\nsize=\"1M\"\n";
+    const std::string bad = "[[export]]\nname=\"n1\"\ndevice=\"nvme\"\nsize=\"1M\"\nfile=\"" + (dir / "no/x") + "\"\n";
+    write_file(dir / "c.toml", "[daemon]\nname=\"c\"\nsocket=\"" + (dir / "s") + "\"\nstate_dir=\"" + (dir / "st") +
+                                   "\"\n" + kNothing + good + bad);
+    EXPECT_EQ(run(dir, {"--config", dir / "c.toml"}, &out), 3) << out;
+    EXPECT_EQ(out.find("exported"), std::string::npos) << out;
+    EXPECT_NE(out.find("no/x"), std::string::npos) << out;
+}
+
 TEST(Program, TwoOnOneSocketOrState) {
     const TempDir dir;
     Daemon first(dir, "a", kNothing);
@@ -169,6 +181,9 @@ TEST(Program, StopsCleanlyOnSignals) {
         d.process().signal(number);
         EXPECT_EQ(d.process().wait(), 0);
         EXPECT_NE(::access(d.socket().c_str(), F_OK), 0) << "the socket is gone";
+        EXPECT_NE(::access((d.socket() + ".lock").c_str(), F_OK), 0) << "and its lock";
+        ASSERT_EQ(::stat((dir / "a.state/identity").c_str(), &info), 0);
+        EXPECT_EQ(info.st_mode & 0777, 0600U);
         d.start();
     }
 }

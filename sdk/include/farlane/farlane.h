@@ -82,7 +82,8 @@ void fl_fabric_options_init(struct fl_fabric_options *options);
 /* Connects; null options = the standard ones. *out is given back with fl_fabric_close().
  * UNREACHABLE: nobody answers; INVALID: an option, the text lists what is valid; VERSION; DENIED. */
 FL_NODISCARD int fl_fabric_open(const struct fl_fabric_options *options, fl_fabric **out);
-/* Gives the fabric back. Everything opened from it must have been given back before. */
+/* Gives the fabric back. Everything opened from it must have been given back before. No other thread
+ * may be in a call of it. */
 void fl_fabric_close(fl_fabric *fabric);
 
 #define FL_STATE_FREE 0u
@@ -153,11 +154,15 @@ FL_NODISCARD int fl_fabric_poll(fl_fabric *fabric, int *did);
 /* Detaches and gives the device back, whatever is returned. Buffers and mappings of the device must
  * have been given back before. */
 int fl_device_detach(fl_device *device);
+/* What the function is, as its target described it at attach: copied to *out, which is the caller's.
+ * No round trip; the identity is that of its configuration space (PCIe 6.0, 7.5.1). INVALID. */
 FL_NODISCARD int fl_device_info(fl_device *device, struct fl_function_info *out);
 
 /* Configuration space: `bytes` is 1, 2 or 4, within one dword of 4096 bytes. One round trip.
  * INVALID, OUT_OF_BOUNDS, TIMEOUT. PCI 3.0, 6.1. */
 FL_NODISCARD int fl_device_config_read(fl_device *device, uint32_t offset, unsigned bytes, uint32_t *value);
+/* The same way round: `value`'s lower `bytes` are written; returns when the device has them (one round
+ * trip: configuration writes are not posted, PCIe 6.0, 2.2.7). */
 FL_NODISCARD int fl_device_config_write(fl_device *device, uint32_t offset, unsigned bytes, uint32_t value);
 /* Sets memory decoding and bus mastering in the command register: needed before BAR access and DMA. */
 FL_NODISCARD int fl_device_enable(fl_device *device);
@@ -166,20 +171,24 @@ FL_NODISCARD int fl_device_enable(fl_device *device);
  * before them; writes are posted: they return before the device has them and arrive once and in
  * order (PCIe 6.0, 2.4.1). OUT_OF_BOUNDS outside the BAR, TIMEOUT. */
 FL_NODISCARD int fl_device_read32(fl_device *device, unsigned bar, uint64_t offset, uint32_t *value);
+/* As fl_device_read32, of 8 bytes in one access. */
 FL_NODISCARD int fl_device_read64(fl_device *device, unsigned bar, uint64_t offset, uint64_t *value);
+/* Posted, see above. No round trip; waits only while the ring has no room. */
 FL_NODISCARD int fl_device_write32(fl_device *device, unsigned bar, uint64_t offset, uint32_t value);
+/* As fl_device_write32, of 8 bytes in one access. */
 FL_NODISCARD int fl_device_write64(fl_device *device, unsigned bar, uint64_t offset, uint64_t value);
 /* Bulk access to memory behind a BAR. `data` is the caller's again when the call returns.
  * `relaxed` != 0: parts may be placed out of order among each other; a later strict write, such as
  * a doorbell, still comes after all of them. */
 FL_NODISCARD int fl_device_read(fl_device *device, unsigned bar, uint64_t offset, void *data, size_t bytes);
+/* Bulk write, see above; posted. OUT_OF_BOUNDS, and nothing is written then. */
 FL_NODISCARD int fl_device_write(fl_device *device, unsigned bar, uint64_t offset, const void *data, size_t bytes,
 				 int relaxed);
 /* Relaxed bulk write from a buffer that stays unchanged until fl_device_flush(): no copy but the one
  * into the frame. */
 FL_NODISCARD int fl_device_write_from(fl_device *device, unsigned bar, uint64_t offset, const fl_buffer *buffer,
 				      size_t buffer_offset, size_t bytes);
-/* Waits until the device has executed every write so far. */
+/* Waits until the device has executed every write so far: a read pushes them (PCIe 6.0, 2.4.1). TIMEOUT. */
 FL_NODISCARD int fl_device_flush(fl_device *device);
 
 /* MSI-X: enables vectors 0..count-1. LIMIT when the function has fewer. PCI 3.0, 6.8.2. */
@@ -210,6 +219,7 @@ FL_NODISCARD int fl_buffer_allocate(fl_device *device, size_t bytes, fl_buffer *
 void fl_buffer_free(fl_buffer *buffer);
 /* Start of the memory, valid until fl_buffer_free(); null for a null buffer. */
 void *fl_buffer_data(const fl_buffer *buffer);
+/* Its size in bytes, at least what was asked for; 0 for a null buffer. Any thread. */
 size_t fl_buffer_bytes(const fl_buffer *buffer);
 /* 1 when it is made of huge pages. */
 int fl_buffer_huge_pages(const fl_buffer *buffer);

@@ -88,6 +88,13 @@ class Error : public std::system_error {
 public:
     Error(Status s, const std::string& what) : std::system_error(make_error_code(s), what), status_(s) {}
     [[nodiscard]] Status status() const noexcept { return status_; }
+    /// What it was made with: what() without the sentence of the status, which std::system_error adds.
+    [[nodiscard]] std::string detail() const {
+        std::string text = what();
+        const std::string tail = ": " + std::string(status_text(status_));
+        if (text.size() > tail.size() && text.ends_with(tail)) text.resize(text.size() - tail.size());
+        return text;
+    }
 
 private:
     Status status_;

@@ -64,7 +64,6 @@ Picture input_picture(const Settings& s) {
 /// Writes the pictures; gives the name of the filtered one and its bytes.
 std::vector<std::byte> write_pictures(const Settings& s, const Picture& input, const Filtered& filtered,
                                       std::filesystem::path& name) {
-    std::filesystem::create_directories(s.out);
     if (s.picture.empty()) write_file(s.out / "farlane-demo-input.png", encode_png(input));
     write_file(s.out / "farlane-demo-edges.png", encode_png(filtered.edges));
     name = s.out / "farlane-demo-filtered.png";
@@ -76,6 +75,9 @@ std::vector<std::byte> write_pictures(const Settings& s, const Picture& input, c
 void run(const Settings& s) {
     Report report(s.json);
     // What the user gave is looked at before anything is attached.
+    if (!std::filesystem::is_directory(s.out))
+        throw Error(Status::not_found,
+                    s.out.string() + ": there is no such folder for the pictures; make it, or name another by --out");
     const Picture input = input_picture(s);
     std::vector<std::byte> file;
     if (!s.file.empty()) file = read_file(s.file, kMaxFileBytes);
@@ -125,7 +127,7 @@ int main(int argc, char** argv) {
         run(settings_of(*parsed.arguments));
         return 0;
     } catch (const Error& e) {
-        return complain(e.status(), e.what());
+        return complain(e.status(), e.detail());
     } catch (const std::filesystem::filesystem_error& e) {
         return complain(Status::io, e.what());
     } catch (const std::exception& e) {

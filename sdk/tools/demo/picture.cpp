@@ -48,9 +48,15 @@ void write_file(const std::filesystem::path& path, std::span<const std::byte> by
 }
 
 Picture read_picture(const std::filesystem::path& path) {
-    const auto file = read_file(path, kMaxFileBytes);
+    const std::string forms = "; a picture is a PNG or a PPM (P6, P3) file of at most 64 Mi pixels";
+    std::vector<std::byte> file;
+    try {
+        file = read_file(path, kMaxFileBytes);
+    } catch (const Error& e) {
+        throw Error(Status::invalid, e.detail() + forms);
+    }
     auto picture = decode_picture(file);
-    if (!picture) throw Error(picture.status(), path.string() + ": " + picture.failure().detail);
+    if (!picture) throw Error(Status::invalid, path.string() + ": " + picture.failure().detail + forms);
     return picture.take();
 }
 
