@@ -17,9 +17,13 @@ namespace farlane::firmware {
 /// PCI serial port with two channels (devices/serial). Memory as above.
 [[nodiscard]] Result<std::unique_ptr<backend::Device>> make_serial(const backend::DeviceConfig& config,
                                                                    backend::Memory& memory);
+/// CXL type 3 memory device (devices/cxl_mem). Memory as above.
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_cxl_mem(const backend::DeviceConfig& config,
+                                                                    backend::Memory& memory);
 /// Only their options.
 [[nodiscard]] Result<bool> check_nvme(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_accel(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_serial(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_cxl_mem(const backend::DeviceConfig& config);
 
 }  // namespace farlane::firmware

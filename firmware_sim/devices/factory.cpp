@@ -14,6 +14,7 @@ struct Kind {
 // A new kind of device: one line here, its library in CMakeLists.txt.
 constexpr Kind kKinds[] = {
     {"accel", firmware::make_accel, firmware::check_accel},
+    {"cxl_mem", firmware::make_cxl_mem, firmware::check_cxl_mem},
     {"nvme", firmware::make_nvme, firmware::check_nvme},
     {"serial", firmware::make_serial, firmware::check_serial},
 };
