@@ -397,28 +397,33 @@ bool fl_config_msix(const struct fl_function *f, unsigned int *bar, u32 *offset,
 {
 	const struct fl_config_map *map = f->config_map;
 	u32 table;
+	u16 flags;
 
 	if (!map->at.msix)
 		return false;
 	table = fl_regs_get32(&map->regs, map->at.msix + PCI_MSIX_TABLE);
+	flags = fl_regs_get16(&map->regs, map->at.msix + PCI_MSIX_FLAGS);
 	*bar = table & PCI_MSIX_TABLE_BIR;
 	*offset = table & PCI_MSIX_TABLE_OFFSET;
-	*vectors = fl_config_vectors(f);
+	*vectors = (flags & PCI_MSIX_FLAGS_QSIZE) + 1;
 	return true;
 }
 
 unsigned int fl_config_vectors(const struct fl_function *f)
 {
 	const struct fl_config_map *map = f->config_map;
+	unsigned int msix = 0, msi = 0;
 	u16 flags;
 
-	if (map->at.msix)
-		return (fl_regs_get16(&map->regs, map->at.msix + PCI_MSIX_FLAGS) &
-			PCI_MSIX_FLAGS_QSIZE) + 1;
-	if (!map->at.msi)
-		return 0;
-	flags = fl_regs_get16(&map->regs, map->at.msi + PCI_MSI_FLAGS);
-	return 1U << ((flags & PCI_MSI_FLAGS_QMASK) >> 1);
+	if (map->at.msix) {
+		flags = fl_regs_get16(&map->regs, map->at.msix + PCI_MSIX_FLAGS);
+		msix = (flags & PCI_MSIX_FLAGS_QSIZE) + 1;
+	}
+	if (map->at.msi) {
+		flags = fl_regs_get16(&map->regs, map->at.msi + PCI_MSI_FLAGS);
+		msi = 1U << ((flags & PCI_MSI_FLAGS_QMASK) >> 1);
+	}
+	return max(msix, msi);
 }
 
 int fl_config_init(struct fl_function *f, const u8 *image, u32 bytes)

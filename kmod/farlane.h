@@ -23,6 +23,7 @@
 
 #define FL_DOMAIN_FIRST 0x10000 /* PCI domain of the host bridge, or the next free one */
 #define FL_MAX_SLOTS 32
+#define FL_MAX_STAGING_BYTES (64 << 20)
 
 struct fl_function;
 struct fl_rings; /* not struct fl_ring: that one is the shared memory of the contract */
@@ -175,7 +176,7 @@ void fl_config_free(struct fl_function *f);
 /* pci_lock held, interrupts off, RCU; where and size are checked by the PCI core. */
 u32 fl_config_read(struct fl_function *f, int where, int size, bool retry_visible);
 void fl_config_write(struct fl_function *f, int where, int size, u32 value);
-unsigned int fl_config_vectors(const struct fl_function *f); /* of MSI-X, else MSI, else 0 */
+unsigned int fl_config_vectors(const struct fl_function *f); /* of MSI-X or MSI, the most; 0: none */
 bool fl_config_msix(const struct fl_function *f, unsigned int *bar, u32 *offset, u32 *vectors);
 /* Like the wire of a reset: local state at once, the remote follows. Any context. */
 void fl_config_reset(struct fl_function *f);
@@ -234,6 +235,8 @@ size_t fl_ring_bytes(const struct fl_function *f);
 int fl_ring_mmap(struct fl_function *f, struct vm_area_struct *vma);
 /* The daemon is gone (bell NULL) or a new one is there. Requests in flight go on waiting. */
 void fl_ring_set_bell(struct fl_function *f, struct eventfd_ctx *bell);
+/* Rings its bell, for an application's channel. Process context. */
+void fl_ring_wake(struct fl_function *f);
 /* Takes what the daemon has answered meanwhile; each of its calls does so. */
 void fl_ring_poke(struct fl_function *f);
 void fl_ring_geometry(const struct fl_function *f, struct fl_ioc_function_get *out);
@@ -260,6 +263,8 @@ int fl_chardev_init(void);
 void fl_chardev_exit(void);
 int fl_chardev_node_add(struct fl_function *f); /* /dev/farlane/<name> */
 void fl_chardev_node_remove(struct fl_function *f);
+/* dma.c: its device is about to lose the table that it has; process context */
+void fl_node_domain_leaves(struct fl_function *f);
 struct module;
 
 /* --- debugfs.c ------------------------------------------------------------------- */
