@@ -135,6 +135,8 @@ stage_testbed() {
     local line bad total options=() log="$results/testbed.log"
     configure release && build release || return
     [ "$long" = no ] || options=(--long)
+    say "testbed: a login"
+    if python3 tests/testbed/shell_test.py; then pass; else fail "testbed/shell"; fi
     say "testbed: tests"
     qemu/testbed test --kernel both "${options[@]}" 2>&1 | tee "$log"
     line=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+' "$log" | tail -n 1)

@@ -1,0 +1,83 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Stock 8250_exar on a remote serial port: both channels are found, bytes come back through the loopback plug of
+# the first one, with flow control; what the second one sends arrives; a cut link stops both.
+# testbed: topology=one timeout=240 module=yes daemon=no exports=drivers
+# shellcheck source=tests/testbed/guest/lib.sh
+. /tests/lib.sh
+f() { farlane --timeout 20 "$@"; }
+# Ports of a PCI device of the remote bus, in order.
+ports() {
+    for entry in /sys/class/tty/ttyS*; do
+        case "$(readlink -f "$entry")" in */pci1000?:*) echo "/dev/${entry##*/}" ;; esac
+    done
+}
+two_ports() { [ "$(ports | wc -l)" = 2 ]; }
+no_ports() { [ "$(ports | wc -l)" = 0 ]; }
+counter() { host -f "devices.serial0.$1" target farlane stats; }
+
+check insmod /farlane/farlane.ko
+check daemon start
+until_ok 60 f show serial0
+moved f attach serial0
+check modprobe 8250_exar
+until_ok 60 two_ports
+first=$(ports | head -n 1)
+second=$(ports | tail -n 1)
+say "ports $first and $second"
+lspci -D -d 13a8: >/tmp/lspci
+has "$(cat /tmp/lspci)" "Serial controller"
+irq=$(grep -l . /sys/bus/pci/drivers/exar_serial/*/msi_irqs/* | head -n 1)
+check test -n "$irq"
+irq=${irq##*/}
+
+say "a line comes back"
+check stty -F "$first" 115200 raw -echo crtscts
+exec 5<>"$first"
+before=$(sed -n "s/^ *$irq: *\([0-9]*\) *\([0-9]*\).*/\1 \2/p" /proc/interrupts)
+moved sh -c 'echo "hello over the fabric" >&5'
+read -r answer <&5
+equal "$answer" "hello over the fabric" "what came back"
+after=$(sed -n "s/^ *$irq: *\([0-9]*\) *\([0-9]*\).*/\1 \2/p" /proc/interrupts)
+[ "$before" != "$after" ] || fail "interrupt $irq did not happen ($before)"
+
+say "20,000 bytes come back, more than all buffers hold"
+dd if=/dev/urandom of=/tmp/out bs=1000 count=20 2>/dev/null
+cat /tmp/out >&5 &
+writer=$!
+check head -c 20000 <&5 >/tmp/in
+check wait $writer
+check cmp /tmp/out /tmp/in
+
+say "1 % loss, 2 % reordering"
+check host link set net loss=1% reorder=2%
+head -c 4000 /tmp/out >&5 &
+writer=$!
+check head -c 4000 <&5 >/tmp/in
+check wait $writer
+head -c 4000 /tmp/out | cmp - /tmp/in || fail "other bytes came back"
+check host link reset
+exec 5>&-
+
+say "the second port sends into a file of the target"
+check stty -F "$second" 9600 raw -echo
+moved sh -c "echo 'for the other end' >$second"
+f stats >/tmp/stats 2>&1
+
+say "a cut link stops it"
+exec 5<>"$first"
+check host link cut
+echo late >&5 &
+dropped=$(host -f links.net.from.i0.dropped_cut link stats)
+until_ok 20 sh -c "[ \$(host -f links.net.from.i0.dropped_cut link stats) -gt $dropped ]"
+check host link heal
+read -r answer <&5
+equal "$answer" late "what came back after the link was healed"
+exec 5>&-
+
+say "detach"
+check f detach serial0
+until_ok 60 no_ports
+check daemon stop
+check rmmod farlane
+say "done"
