@@ -405,6 +405,8 @@ static int adopt_ports(void)
 			return -ENODEV;
 		}
 		pdev->external_facing = 1;
+		/* The core takes base and limit of zero for a window of 4 KiB: there is none. */
+		pdev->resource[PCI_BRIDGE_IO_WINDOW].flags = 0;
 		host.ports[i].pdev = pdev;
 	}
 	return 0;
