@@ -13,6 +13,7 @@
 #include "chardev.h"
 
 #define MMAP_ID_SHIFT 32
+#define MMAP_APPLICATION BIT_ULL(31) /* added for the application's channel */
 #define MAX_VECTORS 2048
 
 int fl_copy_sized(void *to, size_t bytes, const void __user *from)
@@ -198,7 +199,8 @@ static int interrupt(struct fl_file *file, void __user *argument)
 	f = get_own(file, ask.function_id);
 	if (IS_ERR(f))
 		return PTR_ERR(f);
-	fl_msi_raise(f, ask.first_vector, ask.mask);
+	if (!fl_node_interrupt(f, ask.first_vector, ask.mask))
+		fl_msi_raise(f, ask.first_vector, ask.mask);
 	fl_ring_poke(f);
 	fl_function_put(f);
 	return 0;
@@ -360,6 +362,62 @@ static int poke(struct fl_file *file, void __user *argument)
 	return 0;
 }
 
+static int channel_get(struct fl_file *file, void __user *argument)
+{
+	struct fl_ioc_channel_get get;
+	struct fl_function *f;
+	int error = fl_copy_sized(&get, sizeof(get), argument);
+
+	if (error)
+		return error;
+	f = get_own(file, get.function_id);
+	if (IS_ERR(f))
+		return PTR_ERR(f);
+	memset(&get, 0, sizeof(get));
+	get.bytes = sizeof(get);
+	get.function_id = f->id;
+	get.mmap_offset = mmap_offset_of(f) + MMAP_APPLICATION;
+	error = fl_node_channel_get(f, &get);
+	fl_function_put(f);
+	if (error)
+		return error;
+	return copy_to_user(argument, &get, sizeof(get)) ? -EFAULT : 0;
+}
+
+static int channel_release(struct fl_file *file, void __user *argument)
+{
+	struct fl_ioc_channel_release ask;
+	struct fl_function *f;
+	int error = fl_copy_sized(&ask, sizeof(ask), argument);
+
+	if (error)
+		return error;
+	if (ask.reserved)
+		return -EINVAL;
+	f = get_own(file, ask.function_id);
+	if (IS_ERR(f))
+		return PTR_ERR(f);
+	error = fl_node_channel_release(f, ask.generation);
+	fl_function_put(f);
+	return error;
+}
+
+static int channel_bell(struct fl_file *file, void __user *argument)
+{
+	struct fl_ioc_channel_bell ask;
+	struct fl_function *f;
+	int error = fl_copy_sized(&ask, sizeof(ask), argument);
+
+	if (error)
+		return error;
+	f = get_own(file, ask.function_id);
+	if (IS_ERR(f))
+		return PTR_ERR(f);
+	error = fl_node_ring_bell(f);
+	fl_function_put(f);
+	return error;
+}
+
 static const struct {
 	unsigned int number;
 	int (*run)(struct fl_file *file, void __user *argument);
@@ -367,6 +425,9 @@ static const struct {
 	{ FL_IOC_INTERRUPT, interrupt },
 	{ FL_IOC_DMA_COPY, dma_copy },
 	{ FL_IOC_POKE, poke },
+	{ FL_IOC_CHANNEL_BELL, channel_bell },
+	{ FL_IOC_CHANNEL_GET, channel_get },
+	{ FL_IOC_CHANNEL_RELEASE, channel_release },
 	{ FL_IOC_FUNCTION_ADD, function_add },
 	{ FL_IOC_FUNCTION_REMOVE, function_remove },
 	{ FL_IOC_FUNCTION_GET, function_get },
@@ -394,13 +455,14 @@ long fl_control_ioctl(struct fl_file *file, unsigned int number, void __user *ar
 }
 
 /* The daemon maps what it feeds, and what it is about to recover. */
-static int map_channel(struct fl_file *file, struct fl_function *f, struct vm_area_struct *vma)
+static int map_channel(struct fl_file *file, struct fl_function *f, struct vm_area_struct *vma,
+		       bool application)
 {
 	const void *owner = READ_ONCE(f->owner);
 
 	if (f->ops != &fl_ring_ops || (owner && owner != file))
 		return -EPERM;
-	return fl_ring_mmap(f, vma);
+	return application ? fl_node_channel_mmap(f, vma) : fl_ring_mmap(f, vma);
 }
 
 int fl_control_mmap(struct fl_file *file, struct vm_area_struct *vma)
@@ -409,7 +471,7 @@ int fl_control_mmap(struct fl_file *file, struct vm_area_struct *vma)
 	struct fl_function *f;
 	int error;
 
-	if ((u32)offset)
+	if ((u32)offset & ~MMAP_APPLICATION)
 		return -EINVAL;
 	f = fl_function_get(offset >> MMAP_ID_SHIFT);
 	if (!f)
@@ -417,7 +479,8 @@ int fl_control_mmap(struct fl_file *file, struct vm_area_struct *vma)
 	/* mmap_lock is held and calls under the gate may fault: only a try */
 	error = -EAGAIN;
 	if (down_read_trylock(&file->gate)) {
-		error = file->is_daemon ? map_channel(file, f, vma) : -EPERM;
+		error = file->is_daemon ? map_channel(file, f, vma, offset & MMAP_APPLICATION) :
+					  -EPERM;
 		up_read(&file->gate);
 	}
 	fl_function_put(f);

@@ -68,6 +68,8 @@ static int fl_iommu_attach(struct iommu_domain *core, struct device *dev)
 {
 	struct fl_function *f = dev_iommu_priv_get(dev);
 
+	if (f->domain->table && f->domain->table != to_fl(core)->table)
+		fl_node_domain_leaves(f);
 	fl_domain_attach(f->domain, to_fl(core)->table);
 	return 0;
 }
@@ -152,8 +154,10 @@ static void fl_iommu_release(struct device *dev)
 {
 	struct fl_function *f = dev_iommu_priv_get(dev);
 
-	if (f && f->domain)
+	if (f && f->domain) {
+		fl_node_domain_leaves(f);
 		fl_domain_attach(f->domain, NULL);
+	}
 	dev_iommu_priv_set(dev, NULL);
 }
 

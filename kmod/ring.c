@@ -19,7 +19,6 @@
 #include "compat/eventfd.h"
 #include "rings.h"
 
-#define MAX_STAGING_BYTES SZ_64M
 #define SWEEP_INTERVAL msecs_to_jiffies(10)
 
 void fl_rings_todo(struct fl_rings *r, unsigned int what)
@@ -199,7 +198,7 @@ int fl_ring_create(struct fl_function *f, u32 submit_entries, u32 complete_entri
 	struct fl_rings *r;
 
 	if (!is_ring_size(submit_entries) || !is_ring_size(complete_entries) ||
-	    staging_bytes > MAX_STAGING_BYTES || !PAGE_ALIGNED(staging_bytes))
+	    staging_bytes > FL_MAX_STAGING_BYTES || !PAGE_ALIGNED(staging_bytes))
 		return -EINVAL;
 	r = kvzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
 	if (!r)
@@ -286,6 +285,12 @@ void fl_ring_set_bell(struct fl_function *f, struct eventfd_ctx *bell)
 	}
 	if (before)
 		eventfd_ctx_put(before);
+}
+
+void fl_ring_wake(struct fl_function *f)
+{
+	if (f->rings)
+		ring_bell(f->rings);
 }
 
 void fl_ring_poke(struct fl_function *f)

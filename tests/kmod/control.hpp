@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <farlane/uapi/ioctl.h>
+#include <farlane/uapi/status.h>
 
 namespace farlane::kmodtest {
 

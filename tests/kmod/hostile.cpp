@@ -284,12 +284,15 @@ private:
                     chance(random, 4) ? odd_number(random) : 1 + static_cast<std::uint32_t>(below(random, 4096));
                 op.kind = 1 + static_cast<std::uint32_t>(below(random, 5));
                 if (chance(random, 4)) mutate(random, op);
+                op.address = some_address(random, memory.data() + below(random, 4096));
             }
             fl_ioc_dma_copy c{};
             c.function_id = some_id(random);
             c.count = chance(random, 16) ? odd_number(random) : static_cast<std::uint32_t>(count);
+            if (chance(random, 8)) mutate(random, c);
+            // The module writes where it is told to: only there where nothing of this program is.
             c.ops = some_address(random, ops.data());
-            send(random, FL_IOC_DMA_COPY, c);
+            send(random, FL_IOC_DMA_COPY, c, false);
         }
     }
 

@@ -36,10 +36,13 @@ enum fl_ioctl_number {
 	FL_IOCTL_NR_FUNCTION_STATE = 0x17,   /* link down, up, device reset */
 	FL_IOCTL_NR_ERROR = 0x18,	  /* what AER would report */
 	FL_IOCTL_NR_POKE = 0x19,	  /* look at the complete ring */
+	FL_IOCTL_NR_CHANNEL_GET = 0x1a,	  /* control: the application's channel of a node */
+	FL_IOCTL_NR_CHANNEL_RELEASE = 0x1b, /* control: done with a channel that was closed */
 	FL_IOCTL_NR_CHANNEL_CREATE = 0x20, /* /dev/farlane/<name>: make the rings */
 	FL_IOCTL_NR_MAP = 0x21,
 	FL_IOCTL_NR_UNMAP = 0x22,
 	FL_IOCTL_NR_INTERRUPT_FD = 0x23,
+	FL_IOCTL_NR_CHANNEL_BELL = 0x24, /* node: wake the daemon; control: wake the application */
 };
 
 /* fl_ioc_info.features */
@@ -211,6 +214,100 @@ struct fl_ioc_poke {
 };
 FL_ASSERT_SIZE(fl_ioc_poke, 8);
 
+/*
+ * What the daemon reads from the control node (read(2), poll(2)): something is new about
+ * the application's channel of a function; CHANNEL_GET says what. Never lost: what was
+ * not read yet is one record.
+ */
+struct fl_ioc_event {
+	__u32 function_id;
+	__u32 reserved;
+};
+FL_ASSERT_SIZE(fl_ioc_event, 8);
+
+/* fl_ioc_channel_get.state */
+enum fl_channel_state {
+	FL_CHANNEL_OPEN = 1,   /* an application uses it */
+	FL_CHANNEL_CLOSED = 2, /* it has ended; the node is free again after CHANNEL_RELEASE */
+};
+
+/* The daemon's look at a node. ENOENT: there is no channel. */
+struct fl_ioc_channel_get {
+	__u32 bytes;
+	__u32 function_id;
+	__u32 state;	  /* out: enum fl_channel_state; out as everything below */
+	__u32 generation; /* another one with each application */
+	__u32 submit_entries;
+	__u32 complete_entries;
+	__u32 staging_bytes;
+	__u32 reserved;
+	__u64 mmap_offset; /* on the control node */
+	__u64 channel_bytes;
+};
+FL_ASSERT_SIZE(fl_ioc_channel_get, 48);
+
+struct fl_ioc_channel_release {
+	__u32 bytes;
+	__u32 function_id;
+	__u32 generation;
+	__u32 reserved;
+};
+FL_ASSERT_SIZE(fl_ioc_channel_release, 16);
+
+struct fl_ioc_channel_bell {
+	__u32 bytes;
+	__u32 function_id; /* on the control node; 0 on a node */
+};
+FL_ASSERT_SIZE(fl_ioc_channel_bell, 8);
+
+/*
+ * /dev/farlane/<name>: the application makes its channel, once per open file, and maps
+ * it at offset 0. EAGAIN: the function is not on the bus yet. From here on the device
+ * may reach what is mapped.
+ */
+struct fl_ioc_channel_create {
+	__u32 bytes;
+	__u32 submit_entries; /* power of two; FL_RING_MIN_ENTRIES..MAX */
+	__u32 complete_entries;
+	__u32 staging_bytes;
+	__s32 complete_bell; /* eventfd: rung when the application sleeps; -1: it never does */
+	__u32 generation;    /* out */
+	__u64 channel_bytes; /* out */
+};
+FL_ASSERT_SIZE(fl_ioc_channel_create, 32);
+
+/*
+ * Pins memory of the caller and lets the device reach exactly these bytes. Anonymous,
+ * shared (shmem, memfd) and hugetlb memory that may be written, within RLIMIT_MEMLOCK;
+ * other kinds: EOPNOTSUPP. It stays as it is when the caller unmaps it or forks.
+ */
+struct fl_ioc_map {
+	__u32 bytes;
+	__u32 direction; /* FL_MAP_DEVICE_* */
+	__u64 address;
+	__u64 length_bytes;
+	__u64 iova; /* out */
+};
+FL_ASSERT_SIZE(fl_ioc_map, 32);
+
+/* Once it returns the device reaches these bytes no more. */
+struct fl_ioc_unmap {
+	__u32 bytes;
+	__u32 reserved;
+	__u64 iova; /* as MAP gave it */
+};
+FL_ASSERT_SIZE(fl_ioc_unmap, 16);
+
+#define FL_NODE_VECTORS 256
+
+struct fl_ioc_interrupt_fd {
+	__u32 bytes;
+	__u32 vector; /* below FL_NODE_VECTORS */
+	__s32 fd;     /* eventfd; -1: none any more */
+	__u32 reserved;
+};
+FL_ASSERT_SIZE(fl_ioc_interrupt_fd, 16);
+
 #define FL_IOC_INFO _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_INFO, struct fl_ioc_info)
 #define FL_IOC_DAEMON_OPEN _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_DAEMON_OPEN, struct fl_ioc_daemon_open)
 #define FL_IOC_FUNCTION_ADD _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_FUNCTION_ADD, struct fl_ioc_function_add)
@@ -222,5 +319,12 @@ FL_ASSERT_SIZE(fl_ioc_poke, 8);
 #define FL_IOC_FUNCTION_STATE _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_FUNCTION_STATE, struct fl_ioc_function_state)
 #define FL_IOC_ERROR _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_ERROR, struct fl_ioc_error)
 #define FL_IOC_POKE _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_POKE, struct fl_ioc_poke)
+#define FL_IOC_CHANNEL_GET _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_CHANNEL_GET, struct fl_ioc_channel_get)
+#define FL_IOC_CHANNEL_RELEASE _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_CHANNEL_RELEASE, struct fl_ioc_channel_release)
+#define FL_IOC_CHANNEL_CREATE _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_CHANNEL_CREATE, struct fl_ioc_channel_create)
+#define FL_IOC_MAP _IOWR(FL_IOCTL_TYPE, FL_IOCTL_NR_MAP, struct fl_ioc_map)
+#define FL_IOC_UNMAP _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_UNMAP, struct fl_ioc_unmap)
+#define FL_IOC_INTERRUPT_FD _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_INTERRUPT_FD, struct fl_ioc_interrupt_fd)
+#define FL_IOC_CHANNEL_BELL _IOW(FL_IOCTL_TYPE, FL_IOCTL_NR_CHANNEL_BELL, struct fl_ioc_channel_bell)
 
 #endif /* _UAPI_FARLANE_IOCTL_H */

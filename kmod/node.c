@@ -1,0 +1,680 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Receives: calls of the application that has /dev/farlane/<name> open. Hands on: its channel to the
+ * daemon, its memory to the function's table, interrupts to its eventfds. Owns: the nodes, and
+ * what belongs to the application that holds one.
+ *
+ * One application has a node at a time. Its channel is memory of the module that application and
+ * daemon map: who speaks follows from the channel. When the file is closed the device loses its
+ * memory at once; the node is free again when the daemon has let go of the channel too, so that no
+ * record of one application ever runs for the next.
+ */
+#include <linux/eventfd.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+#include <linux/xarray.h>
+
+#include "chardev.h"
+#include "compat/class.h"
+#include "compat/eventfd.h"
+#include "pin.h"
+
+enum fl_node_use {
+	FL_NODE_FREE = 0,
+	FL_NODE_HELD,	 /* an application has it open */
+	FL_NODE_CLOSING, /* it has ended; the daemon still has its channel */
+};
+
+/* The channel of an application; the module never reads it. */
+struct fl_app_channel {
+	void *memory;
+	size_t bytes;
+	u32 submit_entries, complete_entries, staging_bytes, generation;
+};
+
+struct fl_node {
+	struct kref ref; /* of the table, and of the open file */
+	struct rcu_head rcu;
+	struct fl_function *function;
+	struct device *dev;
+	u32 minor;
+
+	struct mutex lock; /* all below, except what says otherwise */
+	enum fl_node_use use;
+	bool leaving; /* the function is being removed */
+	bool enabled; /* pci_enable_device() and bus master */
+	struct pci_dev *pdev;
+	struct fl_app_channel channel; /* memory NULL: none */
+	struct fl_pins *pins;
+	u32 generation;
+	bool is_new; /* event for the daemon; fl_events_lock */
+
+	spinlock_t bells_lock;
+	struct eventfd_ctx *complete_bell;
+	struct eventfd_ctx *vectors[FL_NODE_VECTORS];
+};
+
+static DEFINE_XARRAY_ALLOC1(fl_nodes); /* by minor */
+static DEFINE_MUTEX(fl_nodes_lock);
+static DEFINE_SPINLOCK(fl_events_lock);
+static DECLARE_WAIT_QUEUE_HEAD(fl_events_wait);
+
+static void free_channel(struct fl_node *node)
+{
+	vfree(node->channel.memory);
+	memset(&node->channel, 0, sizeof(node->channel));
+}
+
+/* Whoever walks the table looks at the function as well. */
+static void free_node_later(struct rcu_head *rcu)
+{
+	struct fl_node *node = container_of(rcu, struct fl_node, rcu);
+
+	fl_function_put(node->function);
+	kvfree(node);
+}
+
+static void free_node(struct kref *ref)
+{
+	struct fl_node *node = container_of(ref, struct fl_node, ref);
+
+	free_channel(node);
+	call_rcu(&node->rcu, free_node_later);
+}
+
+/* A reference to the node of a function, or NULL. No lock: also under mmap_lock. */
+static struct fl_node *node_of(const struct fl_function *f)
+{
+	struct fl_node *node;
+	unsigned long minor;
+
+	if (!(f->flags & FL_ADD_NODE))
+		return NULL;
+	rcu_read_lock();
+	xa_for_each(&fl_nodes, minor, node)
+		if (node->function == f)
+			break;
+	if (node && !kref_get_unless_zero(&node->ref))
+		node = NULL;
+	rcu_read_unlock();
+	return node;
+}
+
+static void put_node(struct fl_node *node)
+{
+	kref_put(&node->ref, free_node);
+}
+
+/* --- events of the daemon --------------------------------------------------------------- */
+
+static void tell_daemon(struct fl_node *node)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&fl_events_lock, flags);
+	node->is_new = true;
+	spin_unlock_irqrestore(&fl_events_lock, flags);
+	wake_up_interruptible(&fl_events_wait);
+}
+
+static bool take_event(struct fl_node *node)
+{
+	unsigned long flags;
+	bool is_new;
+
+	spin_lock_irqsave(&fl_events_lock, flags);
+	is_new = node->is_new;
+	node->is_new = false;
+	spin_unlock_irqrestore(&fl_events_lock, flags);
+	return is_new;
+}
+
+/* Never waits: poll() does. As many records as fit. */
+ssize_t fl_node_read_events(struct fl_file *file, char __user *to, size_t bytes)
+{
+	struct fl_ioc_event events[FL_NODE_MINORS] = {};
+	size_t most = min(bytes / sizeof(*events), ARRAY_SIZE(events)), n = 0;
+	struct fl_node *node;
+	unsigned long minor;
+
+	if (!most)
+		return -EINVAL;
+	rcu_read_lock();
+	xa_for_each(&fl_nodes, minor, node)
+		if (n < most && READ_ONCE(node->function->owner) == file && take_event(node))
+			events[n++].function_id = node->function->id;
+	rcu_read_unlock();
+	if (!n)
+		return -EAGAIN;
+	/* who gives an address that is none has lost them: CHANNEL_GET tells as well */
+	return copy_to_user(to, events, n * sizeof(*events)) ? -EFAULT : n * sizeof(*events);
+}
+
+__poll_t fl_node_poll_events(struct fl_file *file, struct poll_table_struct *wait)
+{
+	struct fl_node *node;
+	unsigned long minor;
+	__poll_t found = 0;
+
+	poll_wait(file->file, &fl_events_wait, wait);
+	rcu_read_lock();
+	xa_for_each(&fl_nodes, minor, node)
+		if (READ_ONCE(node->function->owner) == file && READ_ONCE(node->is_new))
+			found = EPOLLIN | EPOLLRDNORM;
+	rcu_read_unlock();
+	return found;
+}
+
+/* --- the application's calls, under node->lock --------------------------------------------- */
+
+static bool is_ring_size(u32 entries)
+{
+	return entries >= FL_RING_MIN_ENTRIES && entries <= FL_RING_MAX_ENTRIES &&
+	       is_power_of_2(entries);
+}
+
+static int make_channel(struct fl_node *node, const struct fl_ioc_channel_create *ask)
+{
+	struct fl_app_channel *c = &node->channel;
+	size_t slots;
+
+	if (!is_ring_size(ask->submit_entries) || !is_ring_size(ask->complete_entries) ||
+	    ask->staging_bytes > FL_MAX_STAGING_BYTES || !PAGE_ALIGNED(ask->staging_bytes))
+		return -EINVAL;
+	slots = (size_t)(ask->submit_entries + ask->complete_entries) * sizeof(struct fl_slot);
+	c->bytes = PAGE_ALIGN(FL_CHANNEL_HEADER_BYTES + slots) + ask->staging_bytes;
+	c->memory = vmalloc_user(c->bytes);
+	if (!c->memory)
+		return -ENOMEM;
+	c->submit_entries = ask->submit_entries;
+	c->complete_entries = ask->complete_entries;
+	c->staging_bytes = ask->staging_bytes;
+	c->generation = ++node->generation;
+	return 0;
+}
+
+static struct pci_dev *get_pdev(struct fl_function *f)
+{
+	struct pci_dev *pdev;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&f->config_lock, flags);
+	pdev = pci_dev_get(f->pdev);
+	raw_spin_unlock_irqrestore(&f->config_lock, flags);
+	return pdev;
+}
+
+/* No driver does it: memory decoding and bus master are on while an application is there. */
+static int enable_device(struct fl_node *node)
+{
+	int error;
+
+	node->pdev = get_pdev(node->function);
+	error = -EAGAIN;
+	/* found on the bus, and its BARs have addresses */
+	if (node->pdev && node->pdev->match_driver)
+		error = pci_enable_device_mem(node->pdev);
+	if (error) {
+		pci_dev_put(node->pdev);
+		node->pdev = NULL;
+		return error;
+	}
+	pci_set_master(node->pdev);
+	node->enabled = true;
+	return 0;
+}
+
+static void disable_device(struct fl_node *node)
+{
+	if (!node->enabled)
+		return;
+	node->enabled = false;
+	pci_clear_master(node->pdev);
+	pci_disable_device(node->pdev);
+	pci_dev_put(node->pdev);
+	node->pdev = NULL;
+}
+
+static int make_pins(struct fl_node *node)
+{
+	node->pins = kzalloc(sizeof(*node->pins), GFP_KERNEL_ACCOUNT);
+	if (!node->pins)
+		return -ENOMEM;
+	fl_pins_init(node->pins, node->function->domain);
+	return 0;
+}
+
+static void drop_pins(struct fl_node *node)
+{
+	if (!node->pins)
+		return;
+	fl_pins_exit(node->pins);
+	kfree(node->pins);
+	node->pins = NULL;
+}
+
+static void set_bell(struct fl_node *node, struct eventfd_ctx **where, struct eventfd_ctx *bell)
+{
+	struct eventfd_ctx *before;
+	unsigned long flags;
+
+	spin_lock_irqsave(&node->bells_lock, flags);
+	before = *where;
+	*where = bell;
+	spin_unlock_irqrestore(&node->bells_lock, flags);
+	if (before)
+		eventfd_ctx_put(before);
+}
+
+static void drop_bells(struct fl_node *node)
+{
+	unsigned int i;
+
+	set_bell(node, &node->complete_bell, NULL);
+	for (i = 0; i < FL_NODE_VECTORS; i++)
+		set_bell(node, &node->vectors[i], NULL);
+}
+
+static struct eventfd_ctx *get_bell(s32 fd)
+{
+	return fd == -1 ? NULL : eventfd_ctx_fdget(fd);
+}
+
+static int create_with(struct fl_node *node, struct fl_ioc_channel_create *ask)
+{
+	struct eventfd_ctx *bell = get_bell(ask->complete_bell);
+	int error;
+
+	if (IS_ERR(bell))
+		return PTR_ERR(bell);
+	error = enable_device(node);
+	if (error)
+		goto err_bell;
+	error = make_pins(node);
+	if (error)
+		goto err_device;
+	error = make_channel(node, ask);
+	if (error)
+		goto err_pins;
+	set_bell(node, &node->complete_bell, bell);
+	return 0;
+err_pins:
+	drop_pins(node);
+err_device:
+	disable_device(node);
+err_bell:
+	if (bell)
+		eventfd_ctx_put(bell);
+	return error;
+}
+
+static int channel_create(struct fl_node *node, void __user *argument)
+{
+	struct fl_ioc_channel_create ask;
+	int error = fl_copy_sized(&ask, sizeof(ask), argument);
+
+	if (error)
+		return error;
+	if (ask.generation || ask.channel_bytes)
+		return -EINVAL;
+	if (node->channel.memory)
+		return -EBUSY;
+	error = create_with(node, &ask);
+	if (error)
+		return error;
+	tell_daemon(node);
+	ask.generation = node->channel.generation;
+	ask.channel_bytes = node->channel.bytes;
+	return copy_to_user(argument, &ask, sizeof(ask)) ? -EFAULT : 0;
+}
+
+static int map(struct fl_node *node, void __user *argument)
+{
+	struct fl_ioc_map ask;
+	int error = fl_copy_sized(&ask, sizeof(ask), argument);
+
+	if (error)
+		return error;
+	if (!ask.direction || ask.iova ||
+	    (ask.direction & ~(FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES)))
+		return -EINVAL;
+	if (!node->pins)
+		return -ENOTCONN;
+	error = fl_pins_map(node->pins, ask.address, ask.length_bytes, ask.direction, &ask.iova);
+	if (error)
+		return error;
+	if (!copy_to_user(argument, &ask, sizeof(ask)))
+		return 0;
+	fl_pins_unmap(node->pins, ask.iova);
+	return -EFAULT;
+}
+
+static int unmap(struct fl_node *node, void __user *argument)
+{
+	struct fl_ioc_unmap ask;
+	int error = fl_copy_sized(&ask, sizeof(ask), argument);
+
+	if (error)
+		return error;
+	if (ask.reserved)
+		return -EINVAL;
+	return node->pins ? fl_pins_unmap(node->pins, ask.iova) : -ENOTCONN;
+}
+
+static int interrupt_fd(struct fl_node *node, void __user *argument)
+{
+	struct fl_ioc_interrupt_fd ask;
+	struct eventfd_ctx *bell;
+	int error = fl_copy_sized(&ask, sizeof(ask), argument);
+
+	if (error)
+		return error;
+	if (ask.reserved || ask.vector >= FL_NODE_VECTORS)
+		return -EINVAL;
+	bell = get_bell(ask.fd);
+	if (IS_ERR(bell))
+		return PTR_ERR(bell);
+	set_bell(node, &node->vectors[ask.vector], bell);
+	return 0;
+}
+
+static int wake_daemon(struct fl_node *node, void __user *argument)
+{
+	struct fl_ioc_channel_bell ask;
+	int error = fl_copy_sized(&ask, sizeof(ask), argument);
+
+	if (error)
+		return error;
+	if (ask.function_id)
+		return -EINVAL;
+	fl_ring_wake(node->function);
+	return 0;
+}
+
+long fl_node_ioctl(struct fl_node *node, unsigned int number, void __user *argument)
+{
+	int (*run)(struct fl_node *node, void __user *argument);
+	long result;
+
+	switch (number) {
+	case FL_IOC_CHANNEL_BELL: /* hot: needs nothing of the node */
+		return wake_daemon(node, argument);
+	case FL_IOC_CHANNEL_CREATE:
+		run = channel_create;
+		break;
+	case FL_IOC_MAP:
+		run = map;
+		break;
+	case FL_IOC_UNMAP:
+		run = unmap;
+		break;
+	case FL_IOC_INTERRUPT_FD:
+		run = interrupt_fd;
+		break;
+	default:
+		return -ENOTTY;
+	}
+	if (mutex_lock_killable(&node->lock))
+		return -EINTR;
+	result = node->leaving ? -ENODEV : run(node, argument);
+	mutex_unlock(&node->lock);
+	return result;
+}
+
+static int map_channel(struct fl_node *node, struct vm_area_struct *vma)
+{
+	/* mmap_lock is held, and calls under node->lock fault: no wait for it here */
+	if (!mutex_trylock(&node->lock))
+		return -EAGAIN;
+	if (node->channel.memory && (vma->vm_flags & VM_SHARED)) {
+		int error;
+
+		fl_compat_vm_flags_set(vma, VM_DONTCOPY);
+		error = remap_vmalloc_range(vma, node->channel.memory, 0);
+		mutex_unlock(&node->lock);
+		return error;
+	}
+	mutex_unlock(&node->lock);
+	return -EINVAL;
+}
+
+int fl_node_mmap(struct fl_node *node, struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff ? -EINVAL : map_channel(node, vma);
+}
+
+/* --- the daemon's side ------------------------------------------------------------------------ */
+
+static int get_channel(struct fl_node *node, struct fl_ioc_channel_get *out)
+{
+	const struct fl_app_channel *c = &node->channel;
+
+	if (!c->memory)
+		return -ENOENT;
+	out->state = node->use == FL_NODE_HELD ? FL_CHANNEL_OPEN : FL_CHANNEL_CLOSED;
+	out->generation = c->generation;
+	out->submit_entries = c->submit_entries;
+	out->complete_entries = c->complete_entries;
+	out->staging_bytes = c->staging_bytes;
+	out->channel_bytes = c->bytes;
+	return 0;
+}
+
+int fl_node_channel_get(struct fl_function *f, struct fl_ioc_channel_get *out)
+{
+	struct fl_node *node = node_of(f);
+	int error;
+
+	if (!node)
+		return -ENOENT;
+	mutex_lock(&node->lock);
+	error = get_channel(node, out);
+	mutex_unlock(&node->lock);
+	put_node(node);
+	return error;
+}
+
+int fl_node_channel_release(struct fl_function *f, u32 generation)
+{
+	struct fl_node *node = node_of(f);
+	int error = 0;
+
+	if (!node)
+		return -ENOENT;
+	mutex_lock(&node->lock);
+	if (!node->channel.memory || node->channel.generation != generation)
+		error = -ESTALE;
+	else if (node->use == FL_NODE_HELD)
+		error = -EBUSY;
+	else
+		free_channel(node);
+	if (!error && node->use == FL_NODE_CLOSING)
+		node->use = FL_NODE_FREE;
+	mutex_unlock(&node->lock);
+	put_node(node);
+	return error;
+}
+
+int fl_node_channel_mmap(struct fl_function *f, struct vm_area_struct *vma)
+{
+	struct fl_node *node = node_of(f);
+	unsigned long offset = vma->vm_pgoff;
+	int error;
+
+	if (!node)
+		return -EINVAL;
+	error = map_channel(node, vma);
+	vma->vm_pgoff = offset;
+	put_node(node);
+	return error;
+}
+
+int fl_node_ring_bell(struct fl_function *f)
+{
+	struct fl_node *node = node_of(f);
+	unsigned long flags;
+
+	if (!node)
+		return -ENOENT;
+	spin_lock_irqsave(&node->bells_lock, flags);
+	if (node->complete_bell)
+		fl_compat_eventfd_signal(node->complete_bell);
+	spin_unlock_irqrestore(&node->bells_lock, flags);
+	put_node(node);
+	return 0;
+}
+
+/* true: the function has a node, its vectors are the application's business. */
+bool fl_node_interrupt(struct fl_function *f, u32 first, u64 mask)
+{
+	struct fl_node *node = node_of(f);
+	unsigned int bit, raised = 0;
+	unsigned long flags;
+
+	if (!node)
+		return false;
+	spin_lock_irqsave(&node->bells_lock, flags);
+	for (bit = 0; bit < 64; bit++) {
+		if (!(mask & BIT_ULL(bit)) || first + bit >= FL_NODE_VECTORS ||
+		    !node->vectors[first + bit])
+			continue;
+		fl_compat_eventfd_signal(node->vectors[first + bit]);
+		raised++;
+	}
+	spin_unlock_irqrestore(&node->bells_lock, flags);
+	atomic64_add(raised, &f->counters.interrupts);
+	atomic64_add(hweight64(mask) - raised, &f->counters.interrupts_refused);
+	put_node(node);
+	return true;
+}
+
+/* --- life -------------------------------------------------------------------------------------- */
+
+static int hold(struct fl_node *node)
+{
+	struct pci_dev *pdev = READ_ONCE(node->function->pdev);
+
+	if (node->leaving || fl_function_is_gone(node->function))
+		return -ENODEV;
+	if (node->use != FL_NODE_FREE || (pdev && READ_ONCE(pdev->dev.driver)))
+		return -EBUSY;
+	node->use = FL_NODE_HELD;
+	kref_get(&node->ref);
+	return 0;
+}
+
+struct fl_node *fl_node_hold(unsigned int minor)
+{
+	struct fl_node *node;
+	int error = -ENODEV;
+
+	mutex_lock(&fl_nodes_lock);
+	node = xa_load(&fl_nodes, minor);
+	if (node) {
+		mutex_lock(&node->lock);
+		error = hold(node);
+		mutex_unlock(&node->lock);
+	}
+	mutex_unlock(&fl_nodes_lock);
+	return error ? ERR_PTR(error) : node;
+}
+
+/* The device reaches nothing of the application any more; nobody hears from it. */
+static void cut_off(struct fl_node *node)
+{
+	disable_device(node);
+	drop_pins(node);
+	drop_bells(node);
+}
+
+void fl_node_let_go(struct fl_node *node)
+{
+	mutex_lock(&node->lock);
+	cut_off(node);
+	node->use = node->channel.memory && !node->leaving ? FL_NODE_CLOSING : FL_NODE_FREE;
+	mutex_unlock(&node->lock);
+	tell_daemon(node);
+	put_node(node);
+}
+
+/* Its device leaves the table that the pins are in: VFIO, or a removal through sysfs. */
+void fl_node_domain_leaves(struct fl_function *f)
+{
+	struct fl_node *node = node_of(f);
+
+	if (!node)
+		return;
+	mutex_lock(&node->lock);
+	drop_pins(node);
+	mutex_unlock(&node->lock);
+	put_node(node);
+}
+
+/* The node of an earlier function of that name may still be on its way out. */
+static int take_minor(struct fl_node *node)
+{
+	struct fl_node *other;
+	unsigned long minor;
+	int error = 0;
+
+	mutex_lock(&fl_nodes_lock);
+	xa_for_each(&fl_nodes, minor, other)
+		if (!strcmp(other->function->name, node->function->name))
+			error = -EEXIST;
+	if (!error)
+		error = xa_alloc(&fl_nodes, &node->minor, node, XA_LIMIT(1, FL_NODE_MINORS),
+				 GFP_KERNEL);
+	mutex_unlock(&fl_nodes_lock);
+	return error;
+}
+
+int fl_chardev_node_add(struct fl_function *f)
+{
+	struct fl_node *node = kvzalloc(sizeof(*node), GFP_KERNEL);
+	int error;
+
+	if (!node)
+		return -ENOMEM;
+	kref_init(&node->ref);
+	mutex_init(&node->lock);
+	spin_lock_init(&node->bells_lock);
+	node->function = f;
+	kref_get(&f->ref);
+	error = take_minor(node);
+	if (error)
+		goto err_node;
+	node->dev = fl_chardev_device(f, node->minor);
+	error = PTR_ERR_OR_ZERO(node->dev);
+	if (error)
+		goto err_minor;
+	return 0;
+err_minor:
+	mutex_lock(&fl_nodes_lock);
+	xa_erase(&fl_nodes, node->minor);
+	mutex_unlock(&fl_nodes_lock);
+err_node:
+	put_node(node);
+	return error;
+}
+
+/* Before the device leaves the bus: its table goes then. */
+void fl_chardev_node_remove(struct fl_function *f)
+{
+	struct fl_node *node = node_of(f);
+
+	if (!node)
+		return;
+	mutex_lock(&node->lock);
+	node->leaving = true;
+	cut_off(node);
+	mutex_unlock(&node->lock);
+	/* the name is free again when the device has gone */
+	fl_chardev_device_destroy(node->minor);
+	mutex_lock(&fl_nodes_lock);
+	xa_erase(&fl_nodes, node->minor);
+	mutex_unlock(&fl_nodes_lock);
+	put_node(node); /* of the table */
+	put_node(node);
+}
