@@ -25,7 +25,7 @@
 
 #define refuse(f, fmt, ...)                                                                \
 	({                                                                                 \
-		pr_warn("function %s refused: its configuration space lies: " fmt "\n",    \
+		pr_warn_ratelimited("function %s refused: its configuration space lies: " fmt "\n",    \
 			(f)->name, ##__VA_ARGS__);                                         \
 		-EINVAL;                                                                   \
 	})
@@ -194,7 +194,7 @@ static int check_table(struct fl_config_map *map, u32 place, u64 bytes, const ch
 	if (bir > 5 || !map->f->bars[bir].size)
 		return refuse(map->f, "MSI-X %s in BAR %u, which is not there", what, bir);
 	if (bytes > map->f->bars[bir].size || offset > map->f->bars[bir].size - bytes)
-		return refuse(map->f, "MSI-X %s does not fit into BAR %u", what, bir);
+		return refuse(map->f, "MSI-X %s outside of BAR %u", what, bir);
 	return 0;
 }
 
@@ -500,7 +500,7 @@ static int check_extended(struct walk *w)
 		if (header == 0 || header == U32_MAX)
 			break;
 		next = PCI_EXT_CAP_NEXT(header);
-		if (next && (next < PCI_CFG_SPACE_SIZE || next % 4))
+		if (next && next < PCI_CFG_SPACE_SIZE)
 			return refuse(w->map->f, "an extended capability at 0x%03x", next);
 		err = check_extended_one(w, at, &last);
 		if (err)
