@@ -32,6 +32,7 @@ public:
         const bool triple = (c == '"' || c == '\'') && text.substr(at, 3) == std::string(3, c);
         if (comment_) {
             comment_ = c != '\n';
+            begin_ = true;
         } else if (quote_ != 0) {
             if (c == '\\' && quote_ == '"') {
                 escaped_ = !escaped_;
@@ -39,17 +40,22 @@ public:
             }
             const bool was_escaped = escaped_;
             if (c != ' ' && c != '\t' && c != '\r' && c != '\n') escaped_ = false;
-            if (c == '\n' && !long_) quote_ = 0;
+            if (c == '\n' && !long_) quote_ = 0, begin_ = true;
             if (c != quote_ || was_escaped || (long_ && !triple)) return;
             if (long_) at += 2;
             quote_ = 0;
         } else if (c == '#') {
             comment_ = true;
-        } else if (c == '"' || c == '\'') {
+        } else if ((c == '"' || c == '\'') && begin_) {
             quote_ = c;
+            begin_ = false;
             long_ = triple;
             escaped_ = false;
             if (triple) at += 2;
+        } else if (c == '\n' || c == '=' || c == ',' || c == '{') {
+            begin_ = true;
+        } else if (c != ' ' && c != '\t' && c != '\r' && c != '[') {
+            begin_ = false;
         }
     }
     [[nodiscard]] bool takes_any() const { return comment_ || (quote_ != 0 && !escaped_); }
@@ -58,6 +64,7 @@ private:
     bool comment_ = false, long_ = false;
     bool escaped_ = false;  ///< behind a backslash, and the white space that it may swallow
     char quote_ = 0;
+    bool begin_ = true;  ///< a string may begin here; elsewhere a quote is a part of something malformed
 };
 
 }  // namespace
