@@ -40,7 +40,9 @@ FunctionInfo to_info(const fl_function_desc& d, const std::string& target) {
 
 Grip::Grip(Lane& lane, PeerId peer, std::string name, proto::FunctionMemory& memory,
            const proto::FunctionLimits& limits)
-    : lane_(lane), peer_(peer), name_(std::move(name)), memory_(memory), limits_(limits) {}
+    : lane_(lane), peer_(peer), name_(std::move(name)), memory_(memory), limits_(limits) {
+    limits_.repeat_reads = true;  // what the device reads is memory
+}
 
 Grip::~Grip() {
     sink_ = nullptr;

@@ -75,6 +75,9 @@ public:
 struct FunctionLimits {
     std::uint32_t posted_window = 16384;  ///< records that may wait for release; power of two
     std::uint32_t request_window = kRequestWindow;
+    /// Memory reads that arrive have no side effect, as those of a host's memory: one that was under way
+    /// at a kill is executed again instead of being answered CA.
+    bool repeat_reads = false;
     std::uint32_t reorder_bytes = 1u << 20;  ///< strict payload held for order; posted data credit
     /// Completion timeout: base + 16 x smoothed RTT, at most `completion_timeout_max`.
     Duration completion_timeout = std::chrono::seconds(3);

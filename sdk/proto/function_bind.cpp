@@ -19,11 +19,15 @@ constexpr unsigned kCompletion = FL_CLASS_COMPLETION;
 }  // namespace
 
 // An earlier life was killed. A request that it may have begun is answered CA and never executed
-// again; so is one whose answer it still owed. One that it had not begun is forgotten: the peer
-// sends it again.
+// again; so is one whose answer it still owed. One that it had not begun, or that may be repeated, is
+// forgotten: the peer sends it again.
 void FunctionCore::settle_in_doubt() noexcept {
     const std::uint64_t begun = memory.intent & kMaxSequence;
-    if (memory.intent >> 62 == kRequest && begun == memory.released[kRequest] + 1) memory.released[kRequest] = begun;
+    const bool repeatable = std::ranges::any_of(memory.results, [&](const ResultSlot& r) {
+        return r.request_sequence == begun && r.completion_sequence == 0 && (r.flags & kResultRepeatable) != 0;
+    });
+    if (memory.intent >> 62 == kRequest && begun == memory.released[kRequest] + 1 && !repeatable)
+        memory.released[kRequest] = begun;
     memory.intent = 0;
     for (const ResultSlot& r : memory.results)
         if (r.request_sequence != 0 && r.completion_sequence >= memory.next[kCompletion])

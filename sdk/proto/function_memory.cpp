@@ -29,7 +29,8 @@
 //   Kill before 3: the slot is above `released` without intent: never begun. The slot is freed,
 //     the peer sends s again, it is executed for the first time.
 //   Kill in 3..5: in doubt. It is answered CA under the next completion sequence, released[]
-//     becomes s, it is never executed again.
+//     becomes s, it is never executed again. Not so a read that may be repeated (kResultRepeatable):
+//     without a completion sequence it is as one that was never begun.
 //   Kill after 5, before 7: the answer is whole: it is sent as it is, released[] becomes s.
 //   Kill after 7 and before 5 of a later answer: the device's answer is gone: CA.
 //   Kill between 5 and 6: next[] is taken from the largest completion_sequence.
@@ -102,7 +103,7 @@ bool plausible_results(const FunctionMemory& m) noexcept {
     for (const ResultSlot& r : m.results) {
         if (r.request_sequence == 0) continue;
         if (r.request_sequence > m.released[FL_CLASS_NON_POSTED] + 1) return false;
-        if (r.length_bytes > r.data.size() || (r.flags & ~kResultByFetch) != 0) return false;
+        if (r.length_bytes > r.data.size() || (r.flags & ~kResultKnownFlags) != 0) return false;
         if (r.status > FL_STATUS_CA || r.status == 3) return false;  // SC, UR, CRS, CA
         if (r.request_sequence == (m.intent & kMaxSequence)) doubt_has_slot = true;
         const std::uint64_t c = r.completion_sequence;

@@ -142,7 +142,7 @@ void FunctionCore::execute_request(const Tlp& tlp, std::span<const std::byte> op
     ResultSlot& r = memory.results[slot];
     r.completion_sequence = 0;
     r.status = FL_STATUS_CA;
-    r.flags = 0;
+    r.flags = limits.repeat_reads && tlp.type == TlpType::memory_read ? kResultRepeatable : 0;
     r.address = tlp.address;
     r.tag = tlp.tag;
     r.pasid = tlp.pasid;

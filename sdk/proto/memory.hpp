@@ -19,6 +19,9 @@ constexpr std::uint32_t kMapSlots = 4096;      // mappings announced per functio
 
 /// ResultSlot::flags: the data comes from FunctionHandler::fetch, not from `data`.
 constexpr std::uint8_t kResultByFetch = 0x1;
+/// ... the request can be executed again without anybody noticing (FunctionLimits::repeat_reads).
+constexpr std::uint8_t kResultRepeatable = 0x2;
+constexpr std::uint8_t kResultKnownFlags = kResultByFetch | kResultRepeatable;
 
 /// Result of a request, kept until the peer has released its completion.
 struct ResultSlot {
@@ -29,7 +32,7 @@ struct ResultSlot {
     std::uint32_t tag;
     std::uint16_t length_bytes;
     std::uint8_t status;  // enum fl_status 0..15
-    std::uint8_t flags;   // kResultByFetch
+    std::uint8_t flags;   // kResult*
     std::uint32_t pasid;
     std::uint32_t reserved[3];
     std::array<std::byte, FL_TLP_MAX_PAYLOAD_BYTES> data;

@@ -24,7 +24,10 @@ std::span<const std::byte> bytes_of(const std::uint64_t& v) {
 
 /// Two ports whose sessions come and go, as lanes do it.
 struct Reconnect {
-    explicit Reconnect(std::uint64_t seed, double loss = 0) : w(seed) {
+    explicit Reconnect(std::uint64_t seed) : Reconnect(seed, 0.0) {}
+    Reconnect(std::uint64_t seed, bool repeat_reads) : Reconnect(seed, 0.0, repeat_reads) {}
+    Reconnect(std::uint64_t seed, double loss, bool repeat_reads = false) : w(seed) {
+        limits.repeat_reads = repeat_reads;
         w.wires[0].faults.loss = loss;
         w.wires[0].faults.jitter = 100us;
         connect();
@@ -234,53 +237,63 @@ void set_point(Point p, const FunctionMemory& before, const FunctionMemory& with
     if (p == Point::done) out.intent = 0;
 }
 
-TEST(Resume, RequestKilledAtEachPoint) {
-    for (const bool answer_leaves : {false, true})
-        for (const Point point : kPoints) {
-            SCOPED_TRACE(static_cast<int>(point));
-            Reconnect r(7);
-            FunctionMemory before, within, after;
-            std::uint64_t executions = 0;
-            r.b.endpoint.on_request_do = [&](Function&, const Tlp&, std::span<const std::byte>, RequestId,
-                                             std::span<std::byte> result, Status&) {
-                std::memcpy(&within, r.b.memory.get(), sizeof(within));
-                ++executions;
-                result[0] = std::byte{static_cast<unsigned char>(40 + executions)};
-                return Answer::done;
-            };
-            // Some history first, so that numbers are not all zero.
-            std::array<std::byte, 8> into{};
-            for (std::uint64_t i = 0; i < 3; ++i)
-                ASSERT_EQ(r.a.function->request(read_tlp(0, 8), {}, into, 100 + i, r.w.now), Status::ok);
-            ASSERT_TRUE(r.until([&] { return r.a.endpoint.completions == 3; }));
-            executions = 0;
-            std::memcpy(&before, r.b.memory.get(), sizeof(before));
-            // The answer may already have reached the initiator when the target dies.
-            if (!answer_leaves) r.w.tap = [](unsigned from, PathId, std::span<std::byte>) { return from == 0; };
-            ASSERT_EQ(r.a.function->request(read_tlp(0, 8), {}, into, 1, r.w.now), Status::ok);
-            ASSERT_TRUE(r.until([&] { return executions == 1; }));
-            if (answer_leaves && point >= Point::released) {
-                ASSERT_TRUE(r.until([&] { return r.a.endpoint.completions == 4; }));
-            }
-            r.w.tap = nullptr;
-            std::memcpy(&after, r.b.memory.get(), sizeof(after));
-            r.kill(1);
-            if (!(answer_leaves && point >= Point::released)) set_point(point, before, within, after, *r.b.memory);
-            if (point <= Point::slot_filled) executions = 0;  // that life had not begun it
-            r.b.endpoint.forgive_repeats = point <= Point::slot_filled;
-            r.resume();
-            ASSERT_TRUE(r.until([&] { return r.a.endpoint.completed.contains(1); }));
-            const bool in_doubt = point == Point::intent || point == Point::executed;
-            EXPECT_EQ(r.a.endpoint.completed.at(1), in_doubt ? Status::completer_abort : Status::ok);
-            EXPECT_EQ(executions, 1u) << "executed once in all";
-            EXPECT_EQ(into[0], in_doubt ? std::byte{0xff} : std::byte{41});
-            // And it goes on.
-            ASSERT_EQ(r.a.function->request(read_tlp(0, 8), {}, into, 2, r.w.now), Status::ok);
-            ASSERT_TRUE(r.until([&] { return r.a.endpoint.completed.contains(2); }));
-            EXPECT_EQ(r.a.endpoint.completed.at(2), Status::ok);
-            EXPECT_EQ(executions, 2u);
-            r.expect_clean();
+void kill_request_at_each_point(bool answer_leaves, bool repeat_reads) {
+    for (const Point point : kPoints) {
+        SCOPED_TRACE(static_cast<int>(point));
+        Reconnect r(7, repeat_reads);
+        FunctionMemory before, within, after;
+        std::uint64_t executions = 0;
+        r.b.endpoint.on_request_do = [&](Function&, const Tlp&, std::span<const std::byte>, RequestId,
+                                         std::span<std::byte> result, Status&) {
+            std::memcpy(&within, r.b.memory.get(), sizeof(within));
+            ++executions;
+            result[0] = std::byte{static_cast<unsigned char>(40 + executions)};
+            return Answer::done;
+        };
+        // Some history first, so that numbers are not all zero.
+        std::array<std::byte, 8> into{};
+        for (std::uint64_t i = 0; i < 3; ++i)
+            ASSERT_EQ(r.a.function->request(read_tlp(0, 8), {}, into, 100 + i, r.w.now), Status::ok);
+        ASSERT_TRUE(r.until([&] { return r.a.endpoint.completions == 3; }));
+        executions = 0;
+        std::memcpy(&before, r.b.memory.get(), sizeof(before));
+        // The answer may already have reached the initiator when the target dies.
+        if (!answer_leaves) r.w.tap = [](unsigned from, PathId, std::span<std::byte>) { return from == 0; };
+        ASSERT_EQ(r.a.function->request(read_tlp(0, 8), {}, into, 1, r.w.now), Status::ok);
+        ASSERT_TRUE(r.until([&] { return executions == 1; }));
+        if (answer_leaves && point >= Point::released) {
+            ASSERT_TRUE(r.until([&] { return r.a.endpoint.completions == 4; }));
         }
+        r.w.tap = nullptr;
+        std::memcpy(&after, r.b.memory.get(), sizeof(after));
+        r.kill(1);
+        if (!(answer_leaves && point >= Point::released)) set_point(point, before, within, after, *r.b.memory);
+        if (point <= Point::slot_filled) executions = 0;  // that life had not begun it
+        const bool begun = point == Point::intent || point == Point::executed;
+        if (begun && repeat_reads) executions = 0;  // it counts as not begun
+        r.b.endpoint.forgive_repeats = point <= Point::slot_filled || (begun && repeat_reads);
+        r.resume();
+        ASSERT_TRUE(r.until([&] { return r.a.endpoint.completed.contains(1); }));
+        const bool in_doubt = begun && !repeat_reads;
+        EXPECT_EQ(r.a.endpoint.completed.at(1), in_doubt ? Status::completer_abort : Status::ok);
+        EXPECT_EQ(executions, 1u) << "executed once in all";
+        EXPECT_EQ(into[0], in_doubt ? std::byte{0xff} : std::byte{41});
+        // And it goes on.
+        ASSERT_EQ(r.a.function->request(read_tlp(0, 8), {}, into, 2, r.w.now), Status::ok);
+        ASSERT_TRUE(r.until([&] { return r.a.endpoint.completed.contains(2); }));
+        EXPECT_EQ(r.a.endpoint.completed.at(2), Status::ok);
+        EXPECT_EQ(executions, 2u);
+        r.expect_clean();
+    }
+}
+
+TEST(Resume, RequestKilledAtEachPoint) {
+    for (const bool answer_leaves : {false, true}) kill_request_at_each_point(answer_leaves, false);
+}
+
+// Host memory can be read again: no read of a device ends in doubt.
+TEST(Resume, RepeatableReadKilledAtEachPoint) {
+    for (const bool answer_leaves : {false, true}) kill_request_at_each_point(answer_leaves, true);
 }
 
 // A posted record: before `released` it is executed again, after it never.
