@@ -20,10 +20,14 @@ namespace farlane::firmware {
 /// CXL type 3 memory device (devices/cxl_mem). Memory as above.
 [[nodiscard]] Result<std::unique_ptr<backend::Device>> make_cxl_mem(const backend::DeviceConfig& config,
                                                                     backend::Memory& memory);
+/// Virtio functions (devices/virtio). Memory as above.
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_virtio_blk(const backend::DeviceConfig& config,
+                                                                       backend::Memory& memory);
 /// Only their options.
 [[nodiscard]] Result<bool> check_nvme(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_accel(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_serial(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_cxl_mem(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_virtio_blk(const backend::DeviceConfig& config);
 
 }  // namespace farlane::firmware

@@ -17,6 +17,7 @@ constexpr Kind kKinds[] = {
     {"cxl_mem", firmware::make_cxl_mem, firmware::check_cxl_mem},
     {"nvme", firmware::make_nvme, firmware::check_nvme},
     {"serial", firmware::make_serial, firmware::check_serial},
+    {"virtio-blk", firmware::make_virtio_blk, firmware::check_virtio_blk},
 };
 
 // The name goes into records (fl_function_desc.name) and names state files.
