@@ -68,6 +68,7 @@ static const struct {
 	COUNTER(ring_full_spins),
 	COUNTER(ring_broken),
 	COUNTER(late_completions),
+	COUNTER(errors_dropped),
 #undef COUNTER
 };
 

@@ -409,8 +409,8 @@ static struct fl_function *plug(struct fl_device *d)
 		fl_function_put(f);
 		return ERR_PTR(err);
 	}
-	fl_function_set_state(f, FL_FUNCTION_LIVE);
 	fl_slot_plug(f);
+	fl_function_set_state(f, FL_FUNCTION_LIVE);
 	return f;
 }
 
@@ -438,13 +438,19 @@ out:
 	return err ? ERR_PTR(err) : plug(d);
 }
 
+/* One that is still being made is nobody's yet: its id could be guessed. */
+static bool is_born(const struct fl_function *f)
+{
+	return READ_ONCE(f->state) != 0;
+}
+
 struct fl_function *fl_function_get(u32 id)
 {
 	struct fl_function *f, *found = NULL;
 
 	mutex_lock(&functions_lock);
 	list_for_each_entry(f, &functions, node) {
-		if (f->id == id) {
+		if (f->id == id && is_born(f)) {
 			kref_get(&f->ref);
 			found = f;
 			break;
@@ -460,7 +466,7 @@ struct fl_function *fl_function_get_index(u32 index)
 
 	mutex_lock(&functions_lock);
 	list_for_each_entry(f, &functions, node) {
-		if (!index--) {
+		if (is_born(f) && !index--) {
 			kref_get(&f->ref);
 			found = f;
 			break;

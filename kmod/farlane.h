@@ -79,6 +79,7 @@ struct fl_counters {
 	atomic64_t dma_reads, dma_writes, dma_refused, dma_bytes;
 	atomic64_t interrupts, interrupts_refused, interrupts_masked;
 	atomic64_t traps, ring_full_spins, ring_broken, late_completions;
+	atomic64_t errors_dropped;
 };
 
 /*

@@ -303,8 +303,7 @@ void fl_slot_plug(struct fl_function *f)
 
 void fl_slot_reset_done(struct fl_function *f)
 {
-	if (!fl_function_is_gone(f))
-		fl_port_set(&host.ports[f->slot], true, true);
+	fl_port_card_in(&host.ports[f->slot], f);
 }
 
 /*
@@ -332,7 +331,7 @@ void fl_slot_unplug(struct fl_function *f, bool surprise)
 	if (!surprise)
 		empty_bus(port); /* the driver says goodbye to a device that answers */
 	WRITE_ONCE(f->gone, true);
-	fl_port_set(port, false, false);
+	fl_port_card_out(port);
 	empty_bus(port);
 	rcu_assign_pointer(port->function, NULL);
 	synchronize_rcu();
@@ -344,7 +343,12 @@ void fl_port_error(struct fl_function *f, u32 severity, u32 source)
 
 	if (severity > 2 || source > 31 || fl_function_is_gone(f))
 		return;
-	if (fl_config_error(f, severity, source))
+	if (!fl_config_error(f, severity, source))
+		return;
+	/* A device that reports an error per packet must not fill the log of this host. */
+	if (!__ratelimit(&port->errors))
+		atomic64_inc(&f->counters.errors_dropped);
+	else
 		fl_port_message(port, severity, fl_port_read(port, PCI_SECONDARY_BUS, 1) << 8);
 }
 

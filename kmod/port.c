@@ -24,6 +24,8 @@ enum {
 /* There is no link. This is what a driver that looks expects of a fast one. */
 #define LINK_WIDTH 16
 
+#define ERRORS_PER_SECOND 16
+
 #define PORT_SLOT_EVENTS (PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC)
 
 static void init_header(struct fl_regs *r)
@@ -147,6 +149,8 @@ int fl_port_init(struct fl_port *port, unsigned int slot)
 
 	port->slot = slot;
 	raw_spin_lock_init(&port->lock);
+	ratelimit_state_init(&port->errors, HZ, ERRORS_PER_SECOND);
+	port->errors.flags = RATELIMIT_MSG_ON_RELEASE; /* it is counted, not told */
 	err = fl_regs_alloc(&port->regs);
 	if (err)
 		return err;
@@ -218,15 +222,31 @@ static u16 settle(struct fl_port *port)
 	return events;
 }
 
-void fl_port_set(struct fl_port *port, bool present, bool ready)
+static void set_card(struct fl_port *port, bool in)
+{
+	lockdep_assert_held(&port->lock);
+	port->present = in;
+	port->ready = in;
+	if (settle(port))
+		slot_interrupt(port);
+}
+
+void fl_port_card_in(struct fl_port *port, const struct fl_function *f)
 {
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&port->lock, flags);
-	port->present = present;
-	port->ready = ready;
-	if (settle(port))
-		slot_interrupt(port);
+	if (!fl_function_is_gone(f))
+		set_card(port, true);
+	raw_spin_unlock_irqrestore(&port->lock, flags);
+}
+
+void fl_port_card_out(struct fl_port *port)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&port->lock, flags);
+	set_card(port, false);
 	raw_spin_unlock_irqrestore(&port->lock, flags);
 }
 

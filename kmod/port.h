@@ -6,6 +6,8 @@
 #ifndef FARLANE_PORT_H
 #define FARLANE_PORT_H
 
+#include <linux/ratelimit.h>
+
 #include "farlane.h"
 #include "regs.h"
 
@@ -16,6 +18,7 @@ struct fl_port {
 	bool present;	   /* a function is in the slot */
 	bool ready;	   /* and has been reset since it last lost power */
 	struct fl_msi *msi;
+	struct ratelimit_state errors; /* messages: the kernel logs each of them */
 	struct pci_dev *pdev; /* from the scan to the end of the bus */
 	struct fl_function *reserved; /* hostbridge.c, under its mutex */
 	struct fl_function __rcu *function;
@@ -26,8 +29,12 @@ void fl_port_free(struct fl_port *port);
 u32 fl_port_read(struct fl_port *port, int where, int size);
 /* True: the function behind has to be reset now, by the caller, without the lock. */
 bool fl_port_write(struct fl_port *port, int where, int size, u32 value);
-/* Card in or out, link ready or not: the port tells pciehp what changed. Any context. */
-void fl_port_set(struct fl_port *port, bool present, bool ready);
+/*
+ * Card in, and ready after its reset; or out. The port tells pciehp what changed. Any context.
+ * What is `gone` by then does not come in: its card_out is on the way or was before.
+ */
+void fl_port_card_in(struct fl_port *port, const struct fl_function *f);
+void fl_port_card_out(struct fl_port *port);
 bool fl_port_link_active(struct fl_port *port);
 bool fl_port_retry_visible(struct fl_port *port);
 /* An error message from below, PCIe 6.0, 6.2.4.1. */
