@@ -24,7 +24,7 @@ LINKS = {"sh": "dash", "mkfs.ext4": "mke2fs", "fsck.ext4": "e2fsck", "modprobe":
          "lsmod": "kmod", "modinfo": "kmod", "depmod": "kmod"}
 # What stock drivers are tested with, and what they need; a name the kernel has built in is no error.
 MODULES = """virtio_pci virtio_console virtio_net virtio_blk virtio_rng virtio_scsi virtio_balloon 9p 9pnet_virtio
-    nvme e1000e e1000 igb vmxnet3 xhci_pci usb_storage uas megaraid_sas ahci sd_mod sg 8250_pci serial_multiport
+    nvme e1000e e1000 igb vmxnet3 xhci_pci usb_storage uas megaraid_sas ahci sd_mod sg 8250_pci serial_multiport 8250_exar gpio_exar
     vfio vfio_pci vfio_iommu_type1 uio uio_pci_generic cxl_core cxl_pci cxl_acpi cxl_port cxl_mem
     ext4 crc32c_generic crc32_generic crc32c-intel crc16 mbcache jbd2 loop tun tap bridge veth af_packet
     qemu_fw_cfg pci-stub softdog rdma_rxe""".split()
@@ -170,8 +170,8 @@ def forget_old(folder, name):
 
 
 def add_farlane(tree):
-    """Our programs, where they are built already."""
-    for name in ("farlaned", "farlane", "farlane-demo"):
+    """Our programs, and those that test the module from inside, where they are built already."""
+    for name in ("farlaned", "farlane", "farlane-demo", "kmod_hostile", "kmod_node", "kmod_echo", "kmod_config_lies"):
         if (PROGRAMS / name).exists():
             add_program(tree, PROGRAMS / name)
             tree.file(f"usr/bin/{name}", stripped(PROGRAMS / name), 0o755)

@@ -33,6 +33,7 @@ constexpr std::uint8_t kIirModem = 0x00, kIirFifos = 0xc0;
 constexpr std::uint8_t kFcrEnable = 0x01, kFcrClearReceive = 0x02, kFcrClearTransmit = 0x04;
 constexpr std::uint8_t kLcrDivisor = 0x80;
 constexpr std::uint8_t kMcrDtr = 0x01, kMcrRts = 0x02, kMcrOut1 = 0x04, kMcrOut2 = 0x08, kMcrLoop = 0x10;
+constexpr std::uint8_t kMcrAutoFlow = 0x20;
 constexpr std::uint8_t kLsrReady = 0x01, kLsrOverrun = 0x02, kLsrErrors = 0x1e, kLsrEmpty = 0x60;
 constexpr std::uint8_t kMsrCts = 0x10, kMsrDsr = 0x20, kMsrRing = 0x40, kMsrDcd = 0x80;
 constexpr std::uint8_t kEfrAutoCts = 0x80;

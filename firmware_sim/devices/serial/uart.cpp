@@ -195,7 +195,8 @@ bool Uart::interrupt_due() noexcept {
 // The other end honours RTS; with auto CTS so does this one.
 std::uint32_t Uart::sendable() const noexcept {
     const std::uint32_t n = s_.transmit.count();
-    if (n == 0 || ((s_.efr & kEfrAutoCts) != 0 && (s_.modem & kMsrCts) == 0)) return 0;
+    const bool auto_cts = (s_.efr & kEfrAutoCts) != 0 || (s_.mcr & kMcrAutoFlow) != 0;
+    if (n == 0 || (auto_cts && (s_.modem & kMsrCts) == 0)) return 0;
     if (!plugged_back())
         return line_->connected() ? static_cast<std::uint32_t>(std::min<std::size_t>(n, line_->room())) : n;
     if ((s_.mcr & (kMcrRts | kMcrLoop)) == 0) return 0;

@@ -22,7 +22,7 @@ say "cxl list"
 check cxl list -i -vv
 cxl list -i -M >/tmp/list
 has "$(cat /tmp/list)" '"ram_size":1073741824'
-has "$(cat /tmp/list)" '"serial":18037872917671084033'
+has "$(cat /tmp/list)" '"serial":18037382563110060033'
 has "$(cat /tmp/list)" "\"host\":\"$bdf\""
 equal "$(cat "$(memory)/firmware_version")" "FL-CXL-7.3" "firmware version"
 equal "$(cat "$(memory)/ram/size")" 0x40000000 "size"
