@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# farlaned of the initiator, and that of the target, killed with -9 and started again while fio verifies what it
+# writes to a stock nvme: no error, no controller reset. Then surprise removal under I/O, and attach again.
+# testbed: topology=one timeout=400 module=yes programs=fio memory=2048
+# shellcheck source=tests/testbed/guest/lib.sh
+. /tests/lib.sh
+f() { farlane --timeout 20 "$@"; }
+counter() { sed -n "s/^$1 //p" /sys/kernel/debug/farlane/nvme0/counters; }
+
+check insmod /farlane/farlane.ko
+until_ok 60 f show nvme0
+check modprobe nvme
+check f attach nvme0
+until_ok 60 test -b /dev/nvme0n1
+
+# fio [OPTIONS]: in the background, its process is $fio; until it is under way
+start_fio() {
+    fio --name=survive --filename=/dev/nvme0n1 --rw=randrw --bs=4k-64k --size=16M --numjobs=2 --offset_increment=32M \
+        --ioengine=libaio --iodepth=32 --direct=1 --verify=crc32c --verify_fatal=1 --thread --group_reporting \
+        --minimal --output=/tmp/fio "$@" 2>/tmp/fio.errors &
+    fio=$!
+    goes_on
+}
+goes_on() { # the device moves data
+    seen=$(counter dma_bytes)
+    until_ok 60 sh -c "[ \$(sed -n 's/^dma_bytes //p' /sys/kernel/debug/farlane/nvme0/counters) -gt $((seen + 1000000)) ]"
+}
+
+start_fio --time_based --runtime=25
+for round in 1 2 3; do
+    say "initiator killed, $round"
+    check daemon kill9
+    check daemon start
+    goes_on
+    say "target killed, $round"
+    check host target kill9
+    check host target start
+    goes_on
+done
+wait $fio || fail "fio ended with $?: $(cat /tmp/fio /tmp/fio.errors)"
+equal "$(counter dma_refused)" 0 "refused DMA"
+equal "$(counter ring_broken)" 0 "broken rings"
+dmesg | grep -i 'nvme.*\(controller is down\|timeout\|reset\)' && fail "the driver noticed"
+
+say "surprise removal while I/O runs"
+start_fio --time_based --runtime=100 --continue_on_error=none
+check f detach nvme0 --force
+wait $fio && fail "fio went on without its disk"
+until_ok 60 sh -c '! test -e /dev/nvme0'
+check f attach nvme0
+until_ok 60 test -b /dev/nvme0n1
+moved dd if=/dev/nvme0n1 of=/dev/null bs=64k count=16 iflag=direct
+check f detach nvme0
+check daemon stop
+check rmmod farlane
+say "done"
