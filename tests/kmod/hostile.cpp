@@ -255,17 +255,43 @@ private:
         ::munmap(at, bytes);
     }
 
+    /// As an application, beside all the rest; what it maps is its own and of no use to anybody.
     void nodes(Random& random) {
         const std::string path = "/dev/farlane/h" + std::to_string(below(random, 8));
         const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
         if (fd < 0) return;
-        std::array<std::uint8_t, 512> junk{};
-        for (std::uint8_t& b : junk) b = static_cast<std::uint8_t>(random());
-        junk[0] = static_cast<std::uint8_t>(below(random, 96));
-        junk[1] = junk[2] = junk[3] = 0;
-        (void)::ioctl(fd, _IOC(_IOC_READ | _IOC_WRITE, FL_IOCTL_TYPE, below(random, 0x30), below(random, 128)),
-                      some_address(random, junk.data()));
+        fl_ioc_channel_create create{
+            sizeof create, 64U << below(random, 4), 64U << below(random, 4), 65536, bell_, 0, 0};
+        if (chance(random, 4)) mutate(random, create);
+        (void)::ioctl(fd, FL_IOC_CHANNEL_CREATE, &create);
+        for (auto n = below(random, 16); n > 0; --n) application(random, fd);
         ::close(fd);
+        fl_ioc_channel_get get{sizeof get, some_id(random), 0, 0, 0, 0, 0, 0, 0, 0};
+        if (control_.call(FL_IOC_CHANNEL_GET, get) != 0) return;
+        send(random, FL_IOC_CHANNEL_RELEASE, fl_ioc_channel_release{0, get.function_id, get.generation, 0});
+    }
+
+    void application(Random& random, int fd) {
+        std::array<std::uint8_t, 512> junk{};
+        fl_ioc_map map{sizeof map, 1 + static_cast<std::uint32_t>(below(random, 3)),
+                       some_address(random, arena_.data()),
+                       chance(random, 4) ? random() | 1ULL << 40 : 1 + below(random, arena_.size()), 0};
+        fl_ioc_interrupt_fd vector{sizeof vector, odd_number(random) % 300, bell_, 0};
+        switch (below(random, 4)) {
+            case 0: (void)::ioctl(fd, FL_IOC_MAP, &map); break;
+            case 1: (void)::ioctl(fd, FL_IOC_INTERRUPT_FD, &vector); break;
+            case 2: {
+                fl_ioc_unmap unmap{sizeof unmap, 0, (4ULL << 30) + (below(random, 4096) << 12)};
+                (void)::ioctl(fd, FL_IOC_UNMAP, &unmap);
+                break;
+            }
+            default:
+                for (std::uint8_t& b : junk) b = static_cast<std::uint8_t>(random());
+                junk[0] = static_cast<std::uint8_t>(below(random, 96));
+                junk[1] = junk[2] = junk[3] = 0;
+                (void)::ioctl(fd, _IOC(_IOC_READ | _IOC_WRITE, FL_IOCTL_TYPE, below(random, 0x30), below(random, 128)),
+                              some_address(random, junk.data()));
+        }
     }
 
     void dma(Random random) {
@@ -301,6 +327,7 @@ private:
     Control control_;
     int bell_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     std::vector<Function> functions_;
+    std::vector<std::uint8_t> arena_ = std::vector<std::uint8_t>(1 << 20);  ///< what it maps as an application
     std::atomic<std::uint64_t> calls_ = 0;
 };
 
