@@ -36,11 +36,21 @@ Verb attach_verb() {
     return {
         .name = "attach",
         .summary = "attach a function to this host",
-        .description = {"Attaches a function: from then on this host holds it, whether or not an application uses it, "
-                        "until `farlane detach`. Applications open an attached function, and they attach one on "
-                        "their own when it is free."},
+        .description =
+            {"Attaches a function: from then on this host holds it, whether or not an application uses it, "
+             "until `farlane detach`. Applications open an attached function, and they attach one on "
+             "their own when it is free.",
+             "Where the kernel module is loaded ([kernel] mode of farlaned.toml) the function appears on this "
+             "host's PCI bus instead, reset and hot-plugged, and the driver of this kernel binds to it; an "
+             "accelerator gets a node /dev/farlane/FUNCTION for applications."},
         .arguments = {function_argument("name of the function, or TARGET/NAME when several targets export the name")},
-        .examples = {{"farlane attach accel0", "take it"}}};
+        .options = {{.name = "--provider",
+                     .letter = 'p',
+                     .value = "WHO",
+                     .text = "who is to use it: kernel = this host's PCI bus, daemon = applications",
+                     .standard = "auto"}},
+        .examples = {{"farlane attach accel0", "take it"},
+                     {"farlane attach nvme0 --provider kernel", "for the nvme driver, or an error that says why not"}}};
 }
 
 Verb detach_verb() {
@@ -49,7 +59,9 @@ Verb detach_verb() {
         .summary = "detach a function from this host",
         .description = {"Detaches a function. While applications have it open this is refused with exit code 4 and the "
                         "list of holders (process, name, user). With --force they lose it as in a surprise "
-                        "removal: their calls fail with device_lost, and no later DMA reaches their memory."},
+                        "removal: their calls fail with device_lost, and no later DMA reaches their memory.",
+                        "A function on the PCI bus is removed in an orderly way, its driver first, which may take "
+                        "seconds; with --force by surprise."},
         .arguments = {function_argument("name of the function")},
         .options = {{.name = "--force", .letter = 'f', .text = "detach although applications have it open"}},
         .examples = {{"farlane detach accel0", "give it back"}, {"farlane detach accel0 --force", "at once"}}};

@@ -18,11 +18,22 @@ std::string bars_text(const Json& bars) {
     return out.empty() ? "-" : out;
 }
 
+/// Where on this host's PCI bus it is; "" when it is not.
+std::string bus_text(const Json& bus) {
+    if (!bus.is_object() || bus.empty()) return "";
+    const std::string state = text_of(bus, "state"), address = text_of(bus, "address"), node = text_of(bus, "node");
+    std::string out = state != "live" ? state : address.empty() ? "on the PCI bus" : address;
+    if (!node.empty()) out += " " + node;
+    return out;
+}
+
 /// The function's state, and how this host has it when it does.
 std::string state_text(const Json& f) {
     const Json& attachment = part_of(f, "attachment");
     if (attachment.empty()) return text_of(f, "state");
-    return text_of(f, "state") + " here, " + text_of(attachment, "state");
+    std::string out = text_of(f, "state") + " here, " + text_of(attachment, "state");
+    const std::string bus = bus_text(part_of(attachment, "bus"));
+    return bus.empty() ? out : out + ", " + bus;
 }
 
 /// Who holds it: the applications when it is attached here, otherwise the other initiator.
@@ -65,15 +76,19 @@ int run_attach(const Context& c) {
     const std::string name = c.arguments.get("FUNCTION");
     // farlaned gives up before this program does, so that it can say which target did not answer.
     const auto patience = (c.timeout - c.timeout / 5).count();
-    Json result = c.call("attach", {{"name", name}, {"persistent", true}, {"timeout_ms", patience}});
+    Json args = {{"name", name}, {"persistent", true}, {"timeout_ms", patience}};
+    if (const std::string provider = c.arguments.get("--provider"); provider != "auto") args["provider"] = provider;
+    Json result = c.call("attach", std::move(args));
     result.erase("token");  // a secret between daemon and application; of no use to people
     if (c.json) {
         c.print(result);
         return 0;
     }
     const Json& f = part_of(result, "function");
-    c.out << fmt::format("attached {} of {} ({}), state {}\n", clean(text_of(f, "name")), clean(text_of(f, "target")),
-                         clean(text_of(f, "model")), clean(text_of(result, "state")));
+    const std::string bus = bus_text(part_of(result, "bus"));
+    c.out << fmt::format("attached {} of {} ({}), state {}{}\n", clean(text_of(f, "name")), clean(text_of(f, "target")),
+                         clean(text_of(f, "model")), clean(text_of(result, "state")),
+                         bus.empty() ? "" : ", " + clean(bus));
     return 0;
 }
 
