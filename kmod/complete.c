@@ -74,9 +74,11 @@ static const char *take_slot(struct fl_rings *r, const struct fl_slot *slot,
 static const char *take_burst(struct fl_rings *r, struct list_head *finished)
 {
 	struct fl_ring *ring = &r->header->complete;
-	u32 n = smp_load_acquire(&ring->head) - r->tail;
 	const char *why = NULL;
+	u32 n;
 
+	/* before any look at the slots that it hands over */
+	n = smp_load_acquire(&ring->head) - r->tail;
 	if (n > r->complete_entries)
 		return "complete ring: an impossible head";
 	for (n = min_t(u32, n, DRAIN_BURST); n && !why; n--) {
@@ -88,6 +90,7 @@ static const char *take_burst(struct fl_rings *r, struct list_head *finished)
 		why = take_slot(r, &copy, finished);
 	}
 	WRITE_ONCE(ring->tail, r->tail);
+	/* all copies before the daemon may write there again */
 	smp_store_release(&ring->released, r->tail);
 	return why;
 }
@@ -154,6 +157,7 @@ enum fl_status fl_complete_wait(struct fl_rings *r, struct fl_tag *tag, u64 dead
 	enum fl_status status;
 	unsigned int turn;
 
+	/* pairs with finish(): then the answer is there as well */
 	for (turn = 1; smp_load_acquire(&tag->state) != FL_TAG_DONE; turn++) {
 		fl_complete_drain(r, false);
 		if (fl_function_is_gone(r->function))

@@ -52,16 +52,8 @@ static struct fl_function *function_of_device(struct device *dev)
 
 static bool fl_iommu_capable(struct device *dev, enum iommu_cap cap)
 {
-	switch (cap) {
-	case IOMMU_CAP_CACHE_COHERENCY:
-		return true;
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
-	case IOMMU_CAP_INTR_REMAP: /* an MSI of the device is never a memory write here */
-		return true;
-#endif
-	default:
-		return false;
-	}
+	/* an MSI of the device is never a memory write here */
+	return cap == IOMMU_CAP_CACHE_COHERENCY || fl_compat_is_isolated_msi(cap);
 }
 
 static int fl_iommu_attach(struct iommu_domain *core, struct device *dev)

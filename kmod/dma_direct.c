@@ -286,7 +286,7 @@ static u64 fl_required_mask(struct device *dev)
 static const struct dma_map_ops fl_direct_ops = {
 	.alloc = fl_alloc,
 	.free = fl_free,
-	FL_COMPAT_ALLOC_PAGES = fl_alloc_pages,
+	.fl_compat_alloc_pages = fl_alloc_pages,
 	.free_pages = fl_free_pages,
 	.mmap = fl_mmap,
 	.get_sgtable = fl_get_sgtable,

@@ -176,6 +176,7 @@ void fl_domain_wait(struct fl_domain *domain)
 	smp_mb();
 	seen = READ_ONCE(domain->copying);
 	if (seen & 1)
+		/* its copy is in memory before what the caller does next */
 		while (smp_load_acquire(&domain->copying) == seen)
 			cpu_relax();
 }
@@ -199,6 +200,7 @@ static void begin_copy(struct fl_domain *domain)
 
 static void end_copy(struct fl_domain *domain)
 {
+	/* the copy before the word that it is over */
 	smp_store_release(&domain->copying, domain->copying + 1);
 }
 
@@ -218,6 +220,7 @@ static int map_in_leaf(struct fl_table *table, u64 iova, phys_addr_t address, u6
 
 		e->first = at < iova ? offset_in_page(iova) : 0;
 		e->last = end - at < PAGE_SIZE ? end - at - 1 : PAGE_SIZE - 1;
+		/* the bounds before the page */
 		smp_store_release(&e->page, ((address - iova + at) & PAGE_MASK) | direction);
 		count_add(leaf, 1);
 	}
@@ -377,6 +380,7 @@ void fl_domain_attach(struct fl_domain *domain, struct fl_table *table)
 	raw_spin_lock_irqsave(&table->lock, flags);
 	list_add(&domain->attached, &table->domains);
 	raw_spin_unlock_irqrestore(&table->lock, flags);
+	/* in the list before anybody copies through it */
 	smp_store_release(&domain->table, table);
 }
 
@@ -396,7 +400,7 @@ static bool piece_of(struct fl_table *table, u64 iova, u32 bytes, u32 direction,
 	if (!leaf)
 		return false;
 	e = &leaf[index_at(iova, PAGE_SHIFT, LEAF_BITS)];
-	page = smp_load_acquire(&e->page);
+	page = smp_load_acquire(&e->page); /* before its bounds */
 	if ((page & direction) != direction || !page)
 		return false;
 	out->bytes = min_t(u32, bytes, PAGE_SIZE - offset_in_page(iova));
@@ -493,7 +497,7 @@ enum fl_status fl_domain_transfer(struct fl_domain *domain, u32 kind, u64 iova, 
 		return FL_STATUS_UR;
 	raw_spin_lock_irqsave(&domain->copy_lock, flags);
 	begin_copy(domain);
-	table = smp_load_acquire(&domain->table);
+	table = smp_load_acquire(&domain->table); /* pairs with fl_domain_attach() */
 	if (table && may_copy(domain))
 		count = resolve(table, iova, bytes, direction, pieces);
 	if (count)

@@ -18,6 +18,7 @@
 #include <linux/smp.h>
 
 #include "compat/compat.h"
+#include "compat/isolated_msi.h"
 #include "farlane.h"
 #include "trace.h"
 
@@ -294,10 +295,12 @@ int fl_msi_init(void)
 	if (!msi_fwnode)
 		return -ENOMEM;
 	msi_domain = pci_msi_create_irq_domain(msi_fwnode, &domain_info, NULL);
-	if (msi_domain)
-		return 0;
-	irq_domain_free_fwnode(msi_fwnode);
-	return -ENOMEM;
+	if (!msi_domain) {
+		irq_domain_free_fwnode(msi_fwnode);
+		return -ENOMEM;
+	}
+	fl_compat_set_isolated_msi(msi_domain);
+	return 0;
 }
 
 void fl_msi_exit(void)

@@ -51,7 +51,7 @@ struct fl_node {
 	u32 generation;
 	bool is_new; /* event for the daemon; fl_events_lock */
 
-	spinlock_t bells_lock;
+	spinlock_t bells_lock; /* the eventfds; inside it they are signaled */
 	struct eventfd_ctx *complete_bell;
 	struct eventfd_ctx *vectors[FL_NODE_VECTORS];
 };

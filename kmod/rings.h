@@ -100,7 +100,7 @@ struct fl_rings {
 	u32 tail;
 	struct fl_tags tags;
 
-	spinlock_t bell_lock;
+	spinlock_t bell_lock; /* bell, which is signaled within */
 	struct eventfd_ctx *bell;
 	/*
 	 * This CPU may be about to spin for the answer with interrupts off, so that an irq_work

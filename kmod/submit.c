@@ -44,6 +44,7 @@ static void fill_tlp(struct fl_tlp *to, const struct fl_tlp *from, u32 offset, u
 /* `released` is the daemon's: it goes forward, and never past what was written. */
 static bool look_at_released(struct fl_rings *r)
 {
+	/* what the daemon had read of a slot before it released it */
 	u32 released = smp_load_acquire(&r->header->submit.released);
 
 	if (released - r->released > r->head - r->released)
@@ -113,6 +114,7 @@ static void put(struct fl_rings *r, const struct record *record, u32 offset)
 	r->staging_end[index] = r->staging_head;
 	memcpy(&r->submit[index], &slot, sizeof(slot));
 	r->head++;
+	/* the slot before the count that hands it over */
 	smp_store_release(&r->header->submit.head, r->head);
 }
 

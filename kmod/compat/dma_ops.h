@@ -10,9 +10,9 @@
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
-#define FL_COMPAT_ALLOC_PAGES .alloc_pages
+#define fl_compat_alloc_pages alloc_pages
 #else
-#define FL_COMPAT_ALLOC_PAGES .alloc_pages_op
+#define fl_compat_alloc_pages alloc_pages_op
 #endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)

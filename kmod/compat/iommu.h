@@ -33,6 +33,12 @@ static inline void fl_compat_probe_finalize(struct device *dev)
 	iommu_setup_dma_ops(dev, 0, U64_MAX);
 }
 
+/* Later kernels ask the interrupt domain. */
+static inline bool fl_compat_is_isolated_msi(enum iommu_cap cap)
+{
+	return cap == IOMMU_CAP_INTR_REMAP;
+}
+
 /* 6.1 leaves the pointers behind when a driver is unregistered. */
 static inline void fl_compat_iommu_forget(const struct iommu_ops *ops)
 {
@@ -69,6 +75,11 @@ static inline int fl_compat_iommu_claim(struct device *dev, struct fwnode_handle
 
 static inline void fl_compat_probe_finalize(struct device *dev)
 {
+}
+
+static inline bool fl_compat_is_isolated_msi(enum iommu_cap cap)
+{
+	return false;
 }
 
 static inline void fl_compat_iommu_forget(const struct iommu_ops *ops)
