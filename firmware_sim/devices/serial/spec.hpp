@@ -12,6 +12,9 @@ constexpr std::uint32_t kPortStride = 0x400;  // one channel behind the other
 constexpr std::uint32_t kBarBytes = 0x4000;   // as the larger devices of the family have it
 constexpr std::uint32_t kMsixTable = 0x2000, kMsixPba = 0x3000;
 constexpr std::uint32_t kFifoBytes = 256;
+// What the other end sends at once. A driver takes bytes in with interrupts off, two reads each: at a distance a
+// line that goes on sending meanwhile would hold its processor for as long as there is something to send.
+constexpr std::uint32_t kBurstBytes = 16;
 constexpr std::uint16_t kVendorId = 0x13a8, kDeviceId = 0x0352;
 
 // Registers of a channel. With LCR.DLAB the first three are the divisor.

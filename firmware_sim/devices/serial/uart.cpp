@@ -18,6 +18,7 @@ void Uart::reset() noexcept {
     s_.loop_taken = s_.transmit.taken;
     s_.modem = modem_inputs();
     shown_ = 0;
+    rested_ = true;
 }
 
 void Uart::restore() noexcept {
@@ -25,6 +26,7 @@ void Uart::restore() noexcept {
     const std::uint32_t ahead = s_.loop_taken - s_.transmit.taken;
     if (unfinished && ahead <= s_.transmit.count()) publish(s_.transmit.taken, s_.loop_taken);
     shown_ = 0;  // told again: a message may have been lost with the daemon
+    rested_ = true;
 }
 
 std::uint8_t Uart::modem_inputs() const noexcept {
@@ -56,6 +58,7 @@ std::uint8_t Uart::read(std::uint32_t offset) noexcept {
         case reg::kIir: {
             const std::uint8_t id = identification();
             if ((id & 0x0f) == kIirTransmit) s_.transmit_due = 0;  // reading it is the answer to it
+            if ((id & 0x0f) == kIirNone) rested_ = true;
             return id;
         }
         case reg::kLcr: return s_.lcr;
@@ -131,7 +134,7 @@ std::uint8_t Uart::read_window(std::uint32_t offset) noexcept {
 
 void Uart::write_data(std::uint8_t value) noexcept {
     s_.transmit_due = 0;
-    if (room(s_.transmit) == 0) {
+    if (s_.transmit.count() >= depth()) {
         ++counters_.overflows;
         return;
     }
@@ -200,12 +203,12 @@ std::uint32_t Uart::sendable() const noexcept {
     if (!plugged_back())
         return line_->connected() ? static_cast<std::uint32_t>(std::min<std::size_t>(n, line_->room())) : n;
     if ((s_.mcr & (kMcrRts | kMcrLoop)) == 0) return 0;
-    return std::min(n, room(s_.receive));
+    return std::min(n, burst());
 }
 
 std::uint32_t Uart::receivable() const noexcept {
     if (plugged_back() || (s_.mcr & kMcrRts) == 0) return 0;
-    return static_cast<std::uint32_t>(std::min<std::size_t>(room(s_.receive), line_->waiting()));
+    return static_cast<std::uint32_t>(std::min<std::size_t>(burst(), line_->waiting()));
 }
 
 void Uart::move_back(std::uint32_t n) noexcept {
@@ -216,6 +219,7 @@ void Uart::move_back(std::uint32_t n) noexcept {
     publish(to.written, to.written + n);
     publish(from.taken, from.taken + n);
     counters_.received += n;
+    rested_ = false;
     shown_ &= static_cast<std::uint8_t>(~kIerReceive);
 }
 
@@ -236,6 +240,7 @@ bool Uart::move_in() noexcept {
     const std::size_t got = line_->receive(std::span(bytes).first(n));
     for (std::size_t i = 0; i < got; ++i) s_.receive.push(bytes[i]);
     counters_.received += got;
+    rested_ = false;
     shown_ &= static_cast<std::uint8_t>(~kIerReceive);
     return got != 0;
 }

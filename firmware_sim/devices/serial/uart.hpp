@@ -3,6 +3,7 @@
 // an interrupt is due. Owns: nothing; registers and FIFOs are in State.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "devices/serial/line.hpp"
@@ -11,7 +12,8 @@
 namespace farlane::firmware::serial {
 
 /// A 16550 with FIFOs of 256 bytes. Bytes have no duration: the baud rate is stored and means nothing. The other
-/// end of the line honours RTS, so that no byte is ever overrun. One lane.
+/// end of the line sends a burst, and the next one when the driver has taken that in and found nothing more to do;
+/// it honours RTS. So no byte is ever overrun. One lane.
 class Uart {
 public:
     /// Without a line a loopback plug is in the connector: what is sent comes back.
@@ -41,8 +43,10 @@ public:
 private:
     [[nodiscard]] bool plugged_back() const noexcept { return line_ == nullptr || (s_.mcr & kMcrLoop) != 0; }
     [[nodiscard]] std::uint32_t depth() const noexcept { return (s_.fcr & kFcrEnable) != 0 ? kFifoBytes : 1; }
-    [[nodiscard]] std::uint32_t room(const Fifo& f) const noexcept {
-        return f.count() < depth() ? depth() - f.count() : 0;
+    /// Bytes the line may deliver now.
+    [[nodiscard]] std::uint32_t burst() const noexcept {
+        const bool taken_in = s_.receive.count() == 0 && (rested_ || (s_.ier & kIerReceive) == 0);
+        return taken_in ? std::min(depth(), kBurstBytes) : 0;
     }
     [[nodiscard]] std::uint8_t modem_inputs() const noexcept;
     [[nodiscard]] std::uint32_t sendable() const noexcept;
@@ -64,6 +68,7 @@ private:
     PortState& s_;
     Line* line_;
     std::uint8_t shown_ = 0;  // causes the driver was told of
+    bool rested_ = true;      // it has seen that there was nothing to do since the last burst
     Counters counters_;
 };
 
