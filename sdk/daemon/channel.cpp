@@ -128,7 +128,7 @@ Status Channel::give(std::uint32_t count, const CheckedSlot& checked, const fl_s
     const auto payload = std::as_bytes(std::span(copy.u.payload))
                              .first(std::min<std::size_t>(checked.tlp.length_bytes, FL_TLP_INLINE_BYTES));
     const bool inlined = copy.kind == FL_SLOT_INLINE;
-    const std::uint64_t serial = std::uint64_t{next_use_} << 32 | count;
+    const std::uint64_t serial = parts_.cookie_mark | std::uint64_t{next_use_} << 32 | count;
     Status status;
     if (posted) {
         status = attachment_->submit(checked.tlp, inlined ? payload : std::span<const std::byte>(checked.reference),
@@ -348,7 +348,7 @@ void Channel::finish(std::uint32_t count, Status status) noexcept {
     e.cookie = copy.cookie;
     e.posted = is_posted(copy);
     e.done = false;
-    e.serial = count;
+    e.serial = parts_.cookie_mark | count;
     ++in_flight_;
     if (e.posted) return mark_done(e);
     ++outstanding_;

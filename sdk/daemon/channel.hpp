@@ -31,9 +31,10 @@ class Channel final : public lane::Task {
 public:
     struct Parts {
         std::shared_ptr<SharedMemory> memory;
-        UniqueFd submit_bell;        ///< application rings, daemon sleeps on it
-        UniqueFd complete_bell;      ///< the other way; none: see take_poke()
-        bool others_header = false;  ///< the other side has written the header (the module), see same_header()
+        UniqueFd submit_bell;           ///< application rings, daemon sleeps on it
+        UniqueFd complete_bell;         ///< the other way; none: see take_poke()
+        bool others_header = false;     ///< the other side has written the header (the module), see same_header()
+        std::uint64_t cookie_mark = 0;  ///< of its records at the attachment, when that serves several channels
     };
     /// `fresh`: the header is written and the rings are empty; else the state of an earlier daemon
     /// is continued: walk(), then resubmit() of what the plan says, then open().
@@ -91,7 +92,7 @@ public:
 private:
     static constexpr std::uint32_t kBurst = 64;
     static constexpr std::uint32_t kReserve = 4;           ///< entries of `complete` for what was not asked for
-    static constexpr std::uint32_t kUseMask = 0x7fffffff;  ///< bit 63 of a cookie is OwnRequests'
+    static constexpr std::uint32_t kUseMask = 0x3fffffff;  ///< bits 63 and 62 of a cookie say whose it is
     static constexpr lane::Duration kStarvedRetry = std::chrono::milliseconds(1);
 
     /// A slot between released and tail.

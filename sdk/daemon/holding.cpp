@@ -140,10 +140,18 @@ std::span<std::byte> Holding::buffer(std::uint32_t number) const noexcept {
 
 void Holding::on_completion(std::uint64_t cookie, Status status) noexcept {
     if (OwnRequests::mine(cookie)) return own_.on_completion(cookie, status);
+    if (NodeChannel::mine(cookie)) {
+        if (bus_ && bus_->node) bus_->node->channel().on_completion(cookie, status);
+        return;
+    }
     if (channel_) channel_->on_completion(cookie, status);
 }
 
 void Holding::on_released(std::uint64_t cookie) noexcept {
+    if (NodeChannel::mine(cookie)) {
+        if (bus_ && bus_->node) bus_->node->channel().on_released(cookie);
+        return;
+    }
     if (channel_) channel_->on_released(cookie);
 }
 
@@ -197,12 +205,7 @@ bool Holding::turn(lane::Time now) noexcept {
         std::erase_if(retired_, [&](const Retired& r) { return static_cast<std::int32_t>(released - r.tail) >= 0; });
     }
     if (draining_) finish_drain();
-    if (bus_) {
-        const bool gave = bus_->memory.flush();
-        const bool poke = channel_ && channel_->take_poke();
-        if (poke && !gave) (void)bus_->module->poke(bus_->function.id);
-        busy |= gave;
-    }
+    if (bus_) busy |= turn_bus(now);
     return busy;
 }
 
@@ -211,11 +214,13 @@ lane::Time Holding::next_timer() const noexcept {
 }
 
 bool Holding::prepare_sleep() noexcept {
+    if (bus_ && bus_->node && !bus_->node->channel().prepare_sleep()) return false;
     return !channel_ || channel_->prepare_sleep();
 }
 
 void Holding::woken() noexcept {
     if (channel_) channel_->woken();
+    if (bus_ && bus_->node) bus_->node->channel().woken();
 }
 
 std::string Holding::token() const {

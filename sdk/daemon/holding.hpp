@@ -14,6 +14,7 @@
 
 #include "daemon/channel.hpp"
 #include "daemon/kernel_bus.hpp"
+#include "daemon/node_channel.hpp"
 #include "daemon/own_requests.hpp"
 #include "daemon/reply.hpp"
 
@@ -40,6 +41,7 @@ struct BusPort {
     std::shared_ptr<KernelModule> module;
     KernelMemory memory;
     KernelFunction function;
+    std::unique_ptr<NodeChannel> node;  ///< of the application that has /dev/farlane/<name> open
     Phase phase = Phase::plugging;
     bool state_lost = false;  ///< the device forgot everything: it has to be unplugged and plugged again
     std::vector<std::function<void(Status)>> unplugged;
@@ -85,6 +87,8 @@ public:
     [[nodiscard]] Result<bool> recover(KernelFunction kept);
     /// Orderly (the driver is unbound while the device answers) or by surprise.
     void unplug(bool surprise, std::function<void(Status)> done);
+    /// There is something new about the application of its node.
+    void look_at_node();
     [[nodiscard]] bool on_bus() const noexcept { return bus_ != nullptr; }
     [[nodiscard]] const BusPort* bus() const noexcept { return bus_.get(); }
 
@@ -157,6 +161,10 @@ private:
     void plug_failed(const Reply& why, const Plugged& done);
     void leave_bus(Status status);
     bool bus_event(EventKind kind) noexcept;
+    bool turn_bus(lane::Time now) noexcept;
+    void fail_node(Status status, bool requests) noexcept;
+    [[nodiscard]] std::vector<ResumeStep> plan_channel(Channel& channel, const SavedState& saved, bool reset);
+    [[nodiscard]] Channel& channel_of(const ResumeStep& step) noexcept;
     [[nodiscard]] Json bus_json() const;
 
     HoldingHost& host_;

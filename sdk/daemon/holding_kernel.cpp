@@ -166,7 +166,9 @@ Result<bool> Holding::recover(KernelFunction kept) {
         return {s, "the kernel module does not give it back: " + std::string(status_text(s))};
     }
     host_.kernel->claim(kept.id);
-    return open_bus_channel(std::move(bell), false);
+    auto opened = open_bus_channel(std::move(bell), false);
+    if (opened.ok()) look_at_node();
+    return opened;
 }
 
 // --- off
@@ -199,6 +201,13 @@ void Holding::unplug(bool surprise, std::function<void(Status)> done) {
 void Holding::leave_bus(Status status) {
     if (!bus_) return;
     const std::unique_ptr<BusPort> bus = std::move(bus_);
+    if (bus->node) {
+        // The application hears of it and no record of it is taken any more.
+        bus->node->channel().close();
+        bus->node->channel().fail_in_flight(Status::device_lost, true);
+        bus->node->channel().tell(Status::device_lost);
+        (void)bus->node->turn(host_.lane.now(), *bus->module);
+    }
     bus->memory.close();
     if (attachment_ != nullptr) attachment_->forget_memory();
     if (channel_) channel_->close();
@@ -211,7 +220,55 @@ void Holding::leave_bus(Status status) {
     for (const auto& then : bus->unplugged) then(status);
 }
 
+// --- its node
+
+// An application came, or ended. Without an attachment yet (a restart) its records wait in their ring.
+void Holding::look_at_node() {
+    if (!bus_ || !bus_->function.node || bus_->phase == BusPort::Phase::plugging) return;
+    auto found = bus_->module->channel(bus_->function.id);
+    auto& node = bus_->node;
+    if (node && (!found.ok() || found->generation != node->generation() || !found->open)) node->end();
+    if (!found.ok() || node) return;
+    if (!found->open) {
+        (void)bus_->module->release_channel(bus_->function.id, found->generation);
+        return;
+    }
+    auto note = host_.kernel->node_note(info_.name);
+    auto opened = note.ok() ? NodeChannel::open(*bus_->module, bus_->function, *found, **note, host_.bells)
+                            : Result<std::unique_ptr<NodeChannel>>(note.failure());
+    if (!opened.ok())
+        return host_.emit(
+            {EventKind::error, info_.name, info_.target, opened.failure().detail, std::chrono::system_clock::now()});
+    node = std::move(*opened);
+    if (phase_ != Phase::ready || attachment_ == nullptr) return;  // resumed() goes on
+    node->channel().attach_to(*attachment_);
+    node->channel().open();
+}
+
+bool Holding::turn_bus(lane::Time now) noexcept {
+    const bool gave = bus_->memory.flush();
+    const bool poke = channel_ && channel_->take_poke();
+    if (poke && !gave) (void)bus_->module->poke(bus_->function.id);
+    bool busy = gave;
+    auto& node = bus_->node;
+    if (!node) return busy;
+    busy |= node->turn(now, *bus_->module);
+    if (!node->over() || !replay_.empty()) return busy;
+    // Nothing of it is in flight: the next application may have the node.
+    const std::uint32_t generation = node->generation();
+    node.reset();
+    (void)bus_->module->release_channel(bus_->function.id, generation);
+    look_at_node();
+    return true;
+}
+
 // --- meanwhile
+
+void Holding::fail_node(Status status, bool requests) noexcept {
+    if (!bus_->node) return;
+    bus_->node->channel().fail_in_flight(status, requests);
+    bus_->node->channel().tell(status);
+}
 
 // True = nobody else is to be told.
 bool Holding::bus_event(EventKind kind) noexcept {
@@ -220,16 +277,20 @@ bool Holding::bus_event(EventKind kind) noexcept {
         case EventKind::device_lost:
             // Whoever spins for an answer gets one now; Holdings removes the function.
             if (channel_) channel_->fail_in_flight(Status::device_lost, true);
+            fail_node(Status::device_lost, true);
             return true;
         case EventKind::device_reset:
             if (channel_) channel_->fail_in_flight(Status::device_reset, false);
+            fail_node(Status::device_reset, false);
             bus_->state_lost = true;
             return true;
         case EventKind::link_down:
             if (live) (void)bus_->module->set_state(bus_->function.id, FL_FUNCTION_DOWN);
+            if (bus_->node) bus_->node->channel().tell(Status::unreachable);
             return true;
         case EventKind::resumed:
             if (live) (void)bus_->module->set_state(bus_->function.id, FL_FUNCTION_LIVE);
+            if (bus_->node) bus_->node->channel().tell(Status::ok);
             return true;
         default: return false;
     }

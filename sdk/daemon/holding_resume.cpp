@@ -79,44 +79,63 @@ void Holding::resumed(lane::Attachment& a, std::function<void()> then) {
     if (channel_) channel_->attach_to(a);
     file_->state().function_index = a.handle().index;
     file_->state().function_generation = a.handle().generation;
-    const std::vector<WalkedSlot> slots = channel_ ? channel_->walk() : std::vector<WalkedSlot>();
     const bool reset = a.state() != lane::AttachmentState::ready && a.state() != lane::AttachmentState::down;
-    ResumePlan plan;
+    std::vector<ResumeStep> steps;
+    if (channel_) steps = plan_channel(*channel_, file_->state(), reset);
+    if (bus_ && bus_->node) {
+        bus_->node->channel().attach_to(a);
+        if (bus_->node->continued())
+            steps = merge_steps(std::move(steps), plan_channel(bus_->node->channel(), bus_->node->saved(), reset));
+    }
     if (reset) {
-        // The device forgot everything: nothing is replayed into its new life.
-        for (const WalkedSlot& s : slots)
-            if (!s.done) channel_->finish(s.count, Status::completer_abort);
         for (std::uint32_t i = 0; i < kMaxAnnouncements; ++i) ledger_.drop(i);
         if (channel_ && !bus_) channel_->tell(Status::device_reset);
         if (bus_) bus_->state_lost = true;
-    } else {
-        plan = plan_resume(file_->state(), slots, a.next_sequence(proto::RecordClass::posted),
-                           a.next_sequence(proto::RecordClass::non_posted));
     }
-    for (const std::uint32_t count : plan.finished) channel_->finish(count, Status::ok);
-    for (const std::uint32_t index : plan.announced) ledger_.drop(index);
+    replay_.assign(steps.begin(), steps.end());
+    replayed_ = std::move(then);
+    (void)run_replay();
+}
+
+// What is over is finished here; what has to be given again is returned.
+std::vector<ResumeStep> Holding::plan_channel(Channel& channel, const SavedState& saved, bool reset) {
+    const std::vector<WalkedSlot> slots = channel.walk();
+    if (reset) {
+        // The device forgot everything: nothing is replayed into its new life.
+        for (const WalkedSlot& s : slots)
+            if (!s.done) channel.finish(s.count, Status::completer_abort);
+        return {};
+    }
+    ResumePlan plan = plan_resume(saved, slots, attachment_->next_sequence(proto::RecordClass::posted),
+                                  attachment_->next_sequence(proto::RecordClass::non_posted));
+    for (const std::uint32_t count : plan.finished) channel.finish(count, Status::ok);
+    if (&channel == channel_.get())
+        for (const std::uint32_t index : plan.announced) ledger_.drop(index);
     for (const std::uint32_t count : plan.in_doubt) {
         // The target has executed it and its answer died with the daemon: it is never asked again.
-        channel_->finish(count, Status::completer_abort);
+        channel.finish(count, Status::completer_abort);
         host_.emit({EventKind::error, info_.name, info_.target,
                     "a request in flight at the restart of the daemon is in doubt: completer abort",
                     std::chrono::system_clock::now()});
     }
-    replay_.assign(plan.steps.begin(), plan.steps.end());
-    replayed_ = std::move(then);
-    (void)run_replay();
+    return std::move(plan.steps);
+}
+
+Channel& Holding::channel_of(const ResumeStep& step) noexcept {
+    return step.source == 0 ? *channel_ : bus_->node->channel();
 }
 
 // True = something was done.
 bool Holding::run_replay() noexcept {
     bool busy = false;
     while (!replay_.empty()) {
-        if (channel_ && channel_->held()) return busy;  // goes on behind the answer to a configuration write
         const ResumeStep step = replay_.front();
+        const bool slot = step.kind == ResumeStep::Kind::slot;
+        if (slot && channel_of(step).held()) return busy;  // goes on behind the answer to a configuration write
         Status status = Status::ok;
-        if (step.kind == ResumeStep::Kind::slot) {
-            status = channel_->resubmit(step.index);
-            if (status != Status::ok && status != Status::would_block) channel_->finish(step.index, status);
+        if (slot) {
+            status = channel_of(step).resubmit(step.index);
+            if (status != Status::ok && status != Status::would_block) channel_of(step).finish(step.index, status);
         } else {
             const SavedAnnouncement& a = file_->state().announcements[step.index];
             const fl_msg_map raw{fl_le64{a.iova}, fl_le64{a.bytes}, fl_le32{a.direction}, fl_le32{0}};
@@ -134,6 +153,7 @@ bool Holding::run_replay() noexcept {
     }
     if (!replayed_) return busy;
     if (channel_) channel_->open();
+    if (bus_ && bus_->node) bus_->node->channel().open();
     std::exchange(replayed_, {})();
     return true;
 }

@@ -38,6 +38,11 @@ Holdings::Holdings(HoldingHost& host, lane::Initiator& initiator, std::string di
                    std::function<void(ClientId, const std::string&)> kick)
     : host_(host), initiator_(initiator), directory_(std::move(directory)), grace_(grace), kick_(std::move(kick)) {
     host_.lane.add(*this);
+    if (host_.kernel == nullptr) return;
+    host_.kernel->on_node([this](std::uint32_t id) {
+        for (const Pointer& h : std::vector<Pointer>(holdings_))
+            if (h->on_bus() && h->bus()->function.id == id) h->look_at_node();
+    });
 }
 
 Holdings::~Holdings() {

@@ -9,6 +9,11 @@
 #include <unistd.h>
 
 namespace farlane::daemon {
+namespace {
+
+constexpr lane::Duration kLook = std::chrono::milliseconds(2);
+
+}  // namespace
 
 KernelBus::KernelBus(lane::Lane& lane, const Config& config, const Identity& identity, backend::Memory& memory,
                      Opener opener)
@@ -21,9 +26,12 @@ KernelBus::KernelBus(lane::Lane& lane, const Config& config, const Identity& ide
       memory_(memory),
       opener_(std::move(opener)) {
     mailbox_->lane = &lane_;
+    lane_.add(*this);
 }
 
 KernelBus::~KernelBus() {
+    if (module_ != nullptr) lane_.unwatch(module_->event_fd());
+    lane_.remove(*this);
     const std::scoped_lock lock(mailbox_->mutex);
     mailbox_->lane = nullptr;
 }
@@ -42,11 +50,31 @@ Result<std::shared_ptr<KernelModule>> KernelBus::open() {
     auto became = (*opened)->become(instance_, grace_ms_);
     if (!became.ok()) return became.failure();
     module_ = *opened;
+    lane_.watch(module_->event_fd());
     return module_;
 }
 
+// A system call a turn would be too much; a sleeping lane is woken by the descriptor.
+bool KernelBus::turn(lane::Time now) noexcept {
+    if (module_ == nullptr || now < look_at_) return false;
+    look_at_ = now + kLook;
+    const std::vector<std::uint32_t> news = module_->events();
+    for (const std::uint32_t id : news)
+        if (on_node_) on_node_(id);
+    return !news.empty();
+}
+
+Result<SavedState*> KernelBus::node_note(const std::string& name) {
+    bool fresh = false;
+    auto region = memory_.region("node-" + name, sizeof(SavedState), fresh);
+    if (!region.ok()) return region.failure();
+    return reinterpret_cast<SavedState*>(region->data());  // page-aligned plain data
+}
+
 void KernelBus::close_if_unused() {
-    if (ours_.empty() && kept_.empty()) module_.reset();
+    if (!ours_.empty() || !kept_.empty() || module_ == nullptr) return;
+    lane_.unwatch(module_->event_fd());
+    module_.reset();
 }
 
 void KernelBus::release_function(std::uint32_t id) {

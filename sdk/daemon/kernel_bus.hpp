@@ -21,12 +21,12 @@
 namespace farlane::daemon {
 
 /// Lane thread, except run()'s work.
-class KernelBus {
+class KernelBus final : public lane::Task {
 public:
     using Opener = std::function<Result<std::shared_ptr<KernelModule>>()>;
     /// `memory`: where journals are kept. `opener`: none = the module of this host.
     KernelBus(lane::Lane& lane, const Config& config, const Identity& identity, backend::Memory& memory, Opener opener);
-    ~KernelBus();
+    ~KernelBus() override;
     KernelBus(const KernelBus&) = delete;
     KernelBus& operator=(const KernelBus&) = delete;
 
@@ -50,6 +50,15 @@ public:
     void claim_function(std::uint32_t id) { ours_.insert(id); }
     void release_function(std::uint32_t id);
 
+    /// Where the note of the channel of a node's application is kept.
+    [[nodiscard]] Result<SavedState*> node_note(const std::string& name);
+    /// Told of functions whose nodes have news.
+    void on_node(std::function<void(std::uint32_t)> handler) { on_node_ = std::move(handler); }
+
+    // Task
+    bool turn(lane::Time now) noexcept override;
+    void woken() noexcept override { look_at_ = {}; }
+
     /// Runs `work` in a thread of its own and then `then` in the lane, unless the bus is gone by then.
     void run(std::function<void()> work, std::function<void()> then);
 
@@ -71,6 +80,8 @@ private:
     std::shared_ptr<KernelModule> module_;
     std::vector<KernelFunction> kept_;
     std::set<std::uint32_t> ours_;
+    std::function<void(std::uint32_t)> on_node_;
+    lane::Time look_at_{};  ///< next look for events while the lane is awake
     std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
 };
 

@@ -2,6 +2,7 @@
 // Receives: calls of the daemon. Hands on: ioctls of /dev/farlane/control, and its errors in
 // words. Owns: the node. The one place of the daemon that needs a privilege: opening it.
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -123,6 +124,39 @@ public:
         UniqueFd fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
         if (!fd.valid()) return failure("channel of '" + f.name + "'", errno);
         return SharedMemory::map(std::move(fd), f.mmap_offset, f.channel_bytes);
+    }
+
+    int event_fd() const noexcept override { return fd_.get(); }
+
+    std::vector<std::uint32_t> events() override {
+        std::array<fl_ioc_event, 64> raw;
+        std::vector<std::uint32_t> ids;
+        const ssize_t n = ::read(fd_.get(), raw.data(), sizeof raw);
+        for (std::size_t i = 0; n > 0 && (i + 1) * sizeof raw[0] <= static_cast<std::size_t>(n); ++i)
+            ids.push_back(raw[i].function_id);
+        return ids;
+    }
+
+    Result<KernelChannel> channel(std::uint32_t id) override {
+        fl_ioc_channel_get g{};
+        g.bytes = sizeof g;
+        g.function_id = id;
+        if (call(FL_IOC_CHANNEL_GET, &g) != 0) return failure("channel of an application", errno);
+        return KernelChannel{g.generation,
+                             g.state == FL_CHANNEL_OPEN,
+                             {g.submit_entries, g.complete_entries, g.staging_bytes},
+                             g.mmap_offset,
+                             g.channel_bytes};
+    }
+
+    Status release_channel(std::uint32_t id, std::uint32_t generation) override {
+        fl_ioc_channel_release r{sizeof r, id, generation, 0};
+        return called(FL_IOC_CHANNEL_RELEASE, &r);
+    }
+
+    Status ring_application(std::uint32_t id) noexcept override {
+        fl_ioc_channel_bell b{sizeof b, id};
+        return called(FL_IOC_CHANNEL_BELL, &b);
     }
 
     Status set_state(std::uint32_t id, fl_function_state state) override {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <farlane/uapi/ioctl.h>
 #include <farlane/types.hpp>
@@ -43,6 +44,15 @@ struct KernelFunction {
     std::uint64_t channel_bytes = 0;
 };
 
+/// The channel of the application that has a function's node open.
+struct KernelChannel {
+    std::uint32_t generation = 0;
+    bool open = false;  ///< false: the application has ended
+    channel::Geometry geometry;
+    std::uint64_t mmap_offset = 0;
+    std::uint64_t channel_bytes = 0;
+};
+
 class KernelModule {
 public:
     virtual ~KernelModule() = default;
@@ -61,6 +71,17 @@ public:
     [[nodiscard]] virtual Result<std::shared_ptr<SharedMemory>> map_channel(const KernelFunction& f) = 0;
     [[nodiscard]] virtual Status set_state(std::uint32_t id, fl_function_state state) = 0;
     [[nodiscard]] virtual Status error(std::uint32_t id, std::uint32_t severity, std::uint32_t source) = 0;
+
+    // --- nodes
+    /// Readable when there are events.
+    [[nodiscard]] virtual int event_fd() const noexcept = 0;
+    /// Functions of whose nodes there is something new; never waits.
+    [[nodiscard]] virtual std::vector<std::uint32_t> events() = 0;
+    /// not_found: no application.
+    [[nodiscard]] virtual Result<KernelChannel> channel(std::uint32_t id) = 0;
+    [[nodiscard]] virtual Status release_channel(std::uint32_t id, std::uint32_t generation) = 0;
+    /// Wakes the application that sleeps on its complete ring.
+    [[nodiscard]] virtual Status ring_application(std::uint32_t id) noexcept = 0;
 
     // --- hot; lane thread
     [[nodiscard]] virtual Status interrupt(std::uint32_t id, std::uint32_t first, std::uint64_t mask) noexcept = 0;

@@ -5,6 +5,7 @@
 #include "daemon/ledger.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <farlane/uapi/tlp.h>
 
@@ -100,6 +101,8 @@ std::uint32_t Ledger::mapping_count() const noexcept {
 
 namespace {
 
+constexpr std::uint64_t kNever = ~std::uint64_t{0};
+
 bool half_done(const SavedState& saved, const SavedAnnouncement& a) {
     // Killed between the note and the mapping, or unmapped since: there is nothing to announce.
     if (a.code != FL_MSG_MAP) return false;
@@ -125,7 +128,7 @@ ResumePlan plan_resume(const SavedState& saved, std::span<const WalkedSlot> slot
         for (; next < waiting.size(); ++next) {
             const std::uint64_t s = saved.announcements[waiting[next]].sequence;
             if (s == 0 || s >= sequence) return;  // 0: never sent, behind everything that was
-            plan.steps.push_back({ResumeStep::Kind::announcement, waiting[next]});
+            plan.steps.push_back({ResumeStep::Kind::announcement, waiting[next], proto::RecordClass::posted, s, 0});
         }
     };
     for (const WalkedSlot& s : slots) {
@@ -136,10 +139,49 @@ ResumePlan plan_resume(const SavedState& saved, std::span<const WalkedSlot> slot
             continue;
         }
         if (posted) announce_before(s.sequence);
-        plan.steps.push_back({ResumeStep::Kind::slot, s.count});
+        plan.steps.push_back({ResumeStep::Kind::slot, s.count, s.record_class, s.sequence, 0});
     }
-    for (; next < waiting.size(); ++next) plan.steps.push_back({ResumeStep::Kind::announcement, waiting[next]});
+    for (; next < waiting.size(); ++next) {
+        const std::uint64_t s = saved.announcements[waiting[next]].sequence;
+        plan.steps.push_back(
+            {ResumeStep::Kind::announcement, waiting[next], proto::RecordClass::posted, s != 0 ? s : kNever, 0});
+    }
     return plan;
+}
+
+namespace {
+
+/// For each step: the lowest sequence of each class from there to the end of its list.
+std::vector<std::array<std::uint64_t, proto::kClasses>> next_of(const std::vector<ResumeStep>& steps) {
+    std::vector<std::array<std::uint64_t, proto::kClasses>> next(steps.size() + 1);
+    next.back().fill(kNever);
+    for (std::size_t i = steps.size(); i-- > 0;) {
+        next[i] = next[i + 1];
+        auto& lowest = next[i][static_cast<unsigned>(steps[i].record_class)];
+        lowest = std::min(lowest, steps[i].sequence);
+    }
+    return next;
+}
+
+}  // namespace
+
+// A step may be taken when the other list has none of its class that comes before it. There is always one:
+// the order in which they were given once. Of notes that lie, the first list's step is taken.
+std::vector<ResumeStep> merge_steps(std::vector<ResumeStep> first, std::vector<ResumeStep> second) {
+    for (ResumeStep& s : second) s.source = 1;
+    const auto next_first = next_of(first), next_second = next_of(second);
+    std::vector<ResumeStep> all;
+    all.reserve(first.size() + second.size());
+    std::size_t a = 0, b = 0;
+    const auto comes_first = [](const ResumeStep& s, const auto& others) {
+        return s.sequence <= others[static_cast<unsigned>(s.record_class)];
+    };
+    while (a < first.size() || b < second.size()) {
+        const bool from_second = a == first.size() || (b < second.size() && !comes_first(first[a], next_second[b]) &&
+                                                       comes_first(second[b], next_first[a]));
+        all.push_back(from_second ? second[b++] : first[a++]);
+    }
+    return all;
 }
 
 }  // namespace farlane::daemon

@@ -63,6 +63,9 @@ struct ResumeStep {
     enum class Kind : std::uint8_t { slot, announcement };
     Kind kind = Kind::slot;
     std::uint32_t index = 0;  ///< slot: its count; announcement: index in the table
+    proto::RecordClass record_class = proto::RecordClass::posted;
+    std::uint64_t sequence = 0;  ///< it had; an announcement that never left: the highest there is
+    std::uint32_t source = 0;    ///< which of several channels
 };
 
 struct ResumePlan {
@@ -75,5 +78,9 @@ struct ResumePlan {
 /// Pure. `posted_next` and `non_posted_next`: where the target stands, see lane::SavedAttachment.
 [[nodiscard]] ResumePlan plan_resume(const SavedState& saved, std::span<const WalkedSlot> slots,
                                      std::uint64_t posted_next, std::uint64_t non_posted_next);
+
+/// The steps of two channels of one attachment, each class in the order of its sequences: what is given again
+/// gets the sequence it had, so that a second kill in the middle finds every slot as true as the first did.
+[[nodiscard]] std::vector<ResumeStep> merge_steps(std::vector<ResumeStep> first, std::vector<ResumeStep> second);
 
 }  // namespace farlane::daemon

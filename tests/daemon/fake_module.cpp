@@ -161,6 +161,38 @@ std::uint32_t FakeFunction::execute(fl_dma_op& op) {
     return FL_STATUS_SC;
 }
 
+bool FakeFunction::open_node(FakeHost& host) {
+    constexpr channel::Geometry kGeometry{256, 256, 256 * 1024};
+    {
+        const std::scoped_lock lock(mutex);
+        if (node_memory_ != nullptr) return false;
+        node_memory_ = SharedMemory::create("fake-node", kGeometry.total_bytes()).take();
+        std::vector<UniqueFd> fds;
+        fds.push_back(copy_of(node_memory_->fd()));
+        fds.push_back(copy_of(ring_->fds()[1]));
+        fds.push_back(UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)));
+        node_ = std::make_unique<channel::AppChannel>(kGeometry, std::move(fds));
+        ++node_generation_;
+        node_open_ = true;
+    }
+    host.tell(id);
+    return true;
+}
+
+void FakeFunction::close_node(FakeHost& host) {
+    {
+        const std::scoped_lock lock(mutex);
+        node_open_ = false;
+        node_.reset();
+    }
+    host.tell(id);
+}
+
+bool FakeFunction::wait_node_free() {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, kPatience, [&] { return node_memory_ == nullptr; });
+}
+
 bool FakeFunction::wait_interrupt(std::uint32_t vector, std::uint64_t seen) {
     std::unique_lock lock(mutex);
     return changed.wait_for(lock, kPatience, [&] { return vectors_[vector] > seen; });
@@ -238,7 +270,45 @@ public:
     Result<std::shared_ptr<SharedMemory>> map_channel(const KernelFunction& f) override {
         const auto function = of(f.id);
         if (function == nullptr) return {Status::not_found, "no such function"};
+        if (f.mmap_offset != 0) {
+            const std::scoped_lock lock(function->mutex);
+            if (function->node_memory_ == nullptr) return {Status::not_found, "no such channel"};
+            return SharedMemory::map(copy_of(function->node_memory_->fd()), 0, f.channel_bytes);
+        }
         return SharedMemory::map(copy_of(function->memory_->fd()), 0, f.channel_bytes);
+    }
+    int event_fd() const noexcept override { return host_.news_bell.get(); }
+    std::vector<std::uint32_t> events() override {
+        const std::scoped_lock lock(host_.mutex);
+        std::uint64_t count = 0;
+        (void)!::read(host_.news_bell.get(), &count, sizeof count);
+        return std::exchange(host_.news, {});
+    }
+    Result<daemon::KernelChannel> channel(std::uint32_t id) override {
+        const auto f = of(id);
+        if (f == nullptr) return {Status::not_found, ""};
+        const std::scoped_lock lock(f->mutex);
+        if (f->node_memory_ == nullptr) return {Status::not_found, ""};
+        return daemon::KernelChannel{
+            f->node_generation_, f->node_open_, {256, 256, 256 * 1024}, 1, f->node_memory_->bytes().size()};
+    }
+    Status release_channel(std::uint32_t id, std::uint32_t generation) override {
+        const auto f = of(id);
+        if (f == nullptr) return Status::not_found;
+        const std::scoped_lock lock(f->mutex);
+        if (f->node_memory_ == nullptr || f->node_generation_ != generation) return Status::stale;
+        if (f->node_open_) return Status::busy;
+        f->node_memory_.reset();
+        f->changed.notify_all();
+        return Status::ok;
+    }
+    Status ring_application(std::uint32_t id) noexcept override {
+        const auto f = of(id);
+        if (f == nullptr) return Status::not_found;
+        const std::scoped_lock lock(f->mutex);
+        ++f->bells;
+        f->changed.notify_all();
+        return Status::ok;
     }
     Status set_state(std::uint32_t id, fl_function_state state) override {
         const auto f = of(id);
@@ -307,6 +377,15 @@ private:
     FakeHost& host_;
     bool ours_ = false;
 };
+
+FakeHost::FakeHost() : news_bell(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+
+void FakeHost::tell(std::uint32_t id) {
+    const std::scoped_lock lock(mutex);
+    news.push_back(id);
+    const std::uint64_t one = 1;
+    (void)!::write(news_bell.get(), &one, sizeof one);
+}
 
 daemon::KernelBus::Opener FakeHost::opener() {
     return [this]() -> Result<std::shared_ptr<KernelModule>> {

@@ -20,6 +20,8 @@ namespace farlane::test {
 
 using namespace std::chrono_literals;
 
+class FakeHost;
+
 /// One function on the bus, from its driver's side.
 class FakeFunction {
 public:
@@ -45,6 +47,14 @@ public:
     [[nodiscard]] bool wait_interrupt(std::uint32_t vector, std::uint64_t seen = 0);
     [[nodiscard]] std::uint64_t interrupts(std::uint32_t vector);
 
+    // --- its node: one application at a time
+    /// What CHANNEL_CREATE makes; false while the daemon has not let go of the one before.
+    [[nodiscard]] bool open_node(FakeHost& host);
+    void close_node(FakeHost& host);
+    [[nodiscard]] channel::AppChannel& node() noexcept { return *node_; }
+    /// Waits until the node is free again.
+    [[nodiscard]] bool wait_node_free();
+
     const std::uint32_t id;
     daemon::KernelFunctionSpec spec;
     std::vector<std::byte> config;
@@ -52,7 +62,7 @@ public:
     // --- seen by the test, under `mutex`
     std::mutex mutex;
     std::condition_variable changed;
-    std::uint64_t pokes = 0, dma_calls = 0, dma_ops = 0, dma_refused = 0;
+    std::uint64_t pokes = 0, bells = 0, dma_calls = 0, dma_ops = 0, dma_refused = 0;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> errors;
     fl_function_state state = FL_FUNCTION_LIVE;
     bool removed = false, surprise = false;
@@ -74,6 +84,10 @@ private:
     std::unique_ptr<channel::AppChannel> ring_;
     channel::Waiter nobody_;
     Status last_status_ = Status::ok;
+    std::shared_ptr<daemon::SharedMemory> node_memory_;  ///< under `mutex`, as what follows
+    std::unique_ptr<channel::AppChannel> node_;
+    std::uint32_t node_generation_ = 0;
+    bool node_open_ = false;
     std::map<std::uint64_t, Range> ranges_;
     std::map<std::uint32_t, std::uint64_t> vectors_;
 };
@@ -85,12 +99,17 @@ public:
     [[nodiscard]] daemon::KernelBus::Opener opener();
     /// The function of that name; waits for it.
     [[nodiscard]] std::shared_ptr<FakeFunction> function(const std::string& name);
+    /// As the control node: readable when there are events.
+    void tell(std::uint32_t id);
     /// Waits until the bus is empty.
     [[nodiscard]] bool wait_empty();
 
     std::mutex mutex;
     std::condition_variable changed;
     std::map<std::uint32_t, std::shared_ptr<FakeFunction>> functions;
+    std::vector<std::uint32_t> news;
+    daemon::UniqueFd news_bell;
+    FakeHost();
     Status refuse_add = Status::ok;
     bool daemon_there = false;
     proto::Instance instance{};

@@ -32,6 +32,11 @@ struct CountingModule final : KernelModule {
     Result<KernelFunction> get(std::uint32_t) override { return {Status::not_found, ""}; }
     Status recover(std::uint32_t, int) override { return Status::ok; }
     Result<std::shared_ptr<SharedMemory>> map_channel(const KernelFunction&) override { return {Status::io, ""}; }
+    int event_fd() const noexcept override { return -1; }
+    std::vector<std::uint32_t> events() override { return {}; }
+    Result<KernelChannel> channel(std::uint32_t) override { return {Status::not_found, ""}; }
+    Status release_channel(std::uint32_t, std::uint32_t) override { return Status::ok; }
+    Status ring_application(std::uint32_t) noexcept override { return Status::ok; }
     Status set_state(std::uint32_t, fl_function_state) override { return Status::ok; }
     Status error(std::uint32_t, std::uint32_t, std::uint32_t) override { return Status::ok; }
     Status interrupt(std::uint32_t, std::uint32_t first, std::uint64_t mask) noexcept override {

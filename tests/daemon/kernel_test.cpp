@@ -290,6 +290,94 @@ TEST_F(KernelTest, RestartedDaemonGoesOnWithTheSameRing) {
     EXPECT_TRUE(pair.host.wait_empty());
 }
 
+/// What an application does by its node: writes and reads device memory.
+std::uint32_t node_read(FakeFunction& f, std::uint64_t at) {
+    std::uint32_t value = 0;
+    channel::Waiter waiter;
+    EXPECT_TRUE(f.node().request(channel::make_tlp(FL_TLP_MRD, 2, at, 4), {},
+                                 std::as_writable_bytes(std::span(&value, 1)), waiter));
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (waiter.outstanding != 0) {
+        if (!f.node().drain()) std::this_thread::yield();
+        if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("no answer at the node");
+    }
+    EXPECT_EQ(waiter.status, Status::ok);
+    return value;
+}
+void node_write(FakeFunction& f, std::uint64_t at, std::uint32_t value) {
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (!f.node().write(channel::make_tlp(FL_TLP_MWR, 2, at, 4), std::as_bytes(std::span(&value, 1)))) {
+        (void)f.node().drain();
+        if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("the node takes nothing");
+    }
+}
+
+TEST_F(KernelTest, ApplicationAtTheNodeWorksBesideTheModule) {
+    const auto f = attach("accel0");
+    f->config_write(4, 6, 2);
+    for (std::uint32_t application = 1; application < 4; ++application) {
+        ASSERT_TRUE(f->open_node(pair.host));
+        for (std::uint32_t i = 0; i < 500; ++i) {
+            node_write(*f, 4096 + i * 4, application * 1000 + i);
+            f->write(2, i * 4, i + application, 4);  // the module's ring at the same time
+        }
+        for (std::uint32_t i = 0; i < 500; i += 7) {
+            EXPECT_EQ(node_read(*f, 4096 + i * 4), application * 1000 + i);
+            EXPECT_EQ(f->read(2, i * 4, 4), i + application);
+        }
+        EXPECT_FALSE(f->open_node(pair.host)) << "one at a time";
+        f->close_node(pair.host);
+        ASSERT_TRUE(f->wait_node_free());
+    }
+    EXPECT_EQ(pair.detach("accel0").status, Status::ok);
+    EXPECT_TRUE(pair.host.wait_empty());
+}
+
+TEST_F(KernelTest, SleepingApplicationIsWoken) {
+    const auto f = attach("accel0");
+    f->config_write(4, 6, 2);
+    ASSERT_TRUE(f->open_node(pair.host));
+    (void)node_read(*f, 0);
+    f->node().announce_sleep(false);
+    std::uint32_t value = 0;
+    channel::Waiter waiter;
+    ASSERT_TRUE(f->node().request(channel::make_tlp(FL_TLP_MRD, 2, 0, 4), {},
+                                  std::as_writable_bytes(std::span(&value, 1)), waiter));
+    std::unique_lock lock(f->mutex);
+    EXPECT_TRUE(f->changed.wait_for(lock, 60s, [&] { return f->bells == 1; }));
+    lock.unlock();
+    EXPECT_EQ(pair.detach("accel0", true).status, Status::ok);
+    (void)f->node().drain();
+    EXPECT_EQ(f->node().device_state(), Status::device_lost);
+}
+
+TEST_F(KernelTest, ApplicationSurvivesARestart) {
+    const auto f = attach("accel0");
+    f->config_write(4, 6, 2);
+    ASSERT_TRUE(f->open_node(pair.host));
+    std::uint32_t i = 0;
+    for (int life = 0; life < 3; ++life) {
+        for (const std::uint32_t end = i + 100; i < end; ++i) node_write(*f, i * 4, i);
+        pair.initiator.reset();
+        for (const std::uint32_t end = i + 100; i < end; ++i) node_write(*f, i * 4, i);  // nobody is there
+        pair.start_initiator();
+        for (std::uint32_t k = 0; k < i; ++k) ASSERT_EQ(node_read(*f, k * 4), k) << life;
+    }
+    f->close_node(pair.host);
+    EXPECT_TRUE(f->wait_node_free());
+}
+
+TEST_F(KernelTest, ApplicationThatEndedWhileNoDaemonWasThereFreesTheNode) {
+    const auto f = attach("accel0");
+    ASSERT_TRUE(f->open_node(pair.host));
+    (void)f->config_read(0);
+    pair.initiator.reset();
+    f->close_node(pair.host);
+    pair.start_initiator();
+    EXPECT_TRUE(f->wait_node_free());
+    EXPECT_TRUE(f->open_node(pair.host));
+}
+
 TEST_F(KernelTest, WhatNobodyKnowsIsRemovedAtTheStart) {
     const auto f = attach("nvme0");
     pair.initiator.reset();

@@ -119,5 +119,24 @@ TEST_F(LedgerTest, HostileSequences) {
     }
 }
 
+TEST(MergeSteps, EachClassKeepsItsOrder) {
+    using Class = proto::RecordClass;
+    const auto step = [](Class c, std::uint64_t sequence) {
+        return ResumeStep{ResumeStep::Kind::slot, static_cast<std::uint32_t>(sequence), c, sequence, 0};
+    };
+    // Given once as: P1(a) N1(b) P2(b) N2(a) P3(a) P4(b) N3(b)
+    const std::vector<ResumeStep> a{step(Class::posted, 1), step(Class::non_posted, 2), step(Class::posted, 3)};
+    const std::vector<ResumeStep> b{step(Class::non_posted, 1), step(Class::posted, 2), step(Class::posted, 4),
+                                    step(Class::non_posted, 3)};
+    const auto all = merge_steps(a, b);
+    ASSERT_EQ(all.size(), 7U);
+    std::uint64_t next[2] = {1, 1};
+    for (const ResumeStep& s : all) EXPECT_EQ(s.sequence, next[s.record_class == Class::posted ? 0 : 1]++);
+    EXPECT_EQ(merge_steps(a, {}).size(), 3U);
+    EXPECT_EQ(merge_steps({}, b).size(), 4U);
+    // Notes that lie: something comes out, and everything of it.
+    EXPECT_EQ(merge_steps({step(Class::posted, 9), step(Class::posted, 1)}, {step(Class::posted, 5)}).size(), 3U);
+}
+
 }  // namespace
 }  // namespace farlane::daemon
