@@ -23,11 +23,20 @@ namespace farlane::firmware {
 /// Virtio functions (devices/virtio). Memory as above.
 [[nodiscard]] Result<std::unique_ptr<backend::Device>> make_virtio_blk(const backend::DeviceConfig& config,
                                                                        backend::Memory& memory);
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_virtio_console(const backend::DeviceConfig& config,
+                                                                           backend::Memory& memory);
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_virtio_net(const backend::DeviceConfig& config,
+                                                                       backend::Memory& memory);
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_virtio_rng(const backend::DeviceConfig& config,
+                                                                       backend::Memory& memory);
 /// Only their options.
 [[nodiscard]] Result<bool> check_nvme(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_accel(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_serial(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_cxl_mem(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_virtio_blk(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_virtio_console(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_virtio_net(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_virtio_rng(const backend::DeviceConfig& config);
 
 }  // namespace farlane::firmware

@@ -18,6 +18,9 @@ constexpr Kind kKinds[] = {
     {"nvme", firmware::make_nvme, firmware::check_nvme},
     {"serial", firmware::make_serial, firmware::check_serial},
     {"virtio-blk", firmware::make_virtio_blk, firmware::check_virtio_blk},
+    {"virtio-console", firmware::make_virtio_console, firmware::check_virtio_console},
+    {"virtio-net", firmware::make_virtio_net, firmware::check_virtio_net},
+    {"virtio-rng", firmware::make_virtio_rng, firmware::check_virtio_rng},
 };
 
 // The name goes into records (fl_function_desc.name) and names state files.

@@ -8,6 +8,9 @@
 #include "core/options.hpp"
 #include "devices/devices.hpp"
 #include "devices/virtio/blk.hpp"
+#include "devices/virtio/console.hpp"
+#include "devices/virtio/net.hpp"
+#include "devices/virtio/rng.hpp"
 
 namespace farlane::firmware {
 namespace {
@@ -70,6 +73,61 @@ Result<std::unique_ptr<nvme::Media>> open_media(const backend::DeviceConfig& con
     return nvme::memory_media(*region);
 }
 
+struct ChosenNet {
+    std::optional<std::string> peer, tap, mac;
+    NetOptions net;
+};
+
+int digit(char c) noexcept {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/// "52:54:00:12:34:56", an address of one interface.
+bool parse_mac(const std::string& text, std::array<std::uint8_t, 6>& mac) noexcept {
+    if (text.size() != 17) return false;
+    unsigned all = 0;
+    for (std::size_t i = 0; i < mac.size(); ++i) {
+        const int high = digit(text[3 * i]), low = digit(text[3 * i + 1]);
+        if (high < 0 || low < 0 || (i != 5 && text[3 * i + 2] != ':')) return false;
+        mac[i] = static_cast<std::uint8_t>(high << 4 | low);
+        all |= mac[i];
+    }
+    return all != 0 && (mac[0] & 1) == 0;
+}
+
+Result<ChosenNet> read_net(const backend::DeviceConfig& config) {
+    Options o(config);
+    ChosenNet c;
+    c.peer = o.text("peer", FL_NAME_BYTES - 1, "name of another virtio-net function of this daemon");
+    c.tap = o.text("tap", 15, "tap interface of this host");
+    c.mac = o.text("mac", 17, "MAC address, such as 52:54:00:12:34:56");
+    c.net.mtu = static_cast<std::uint16_t>(o.number("mtu", 576, 9000).value_or(c.net.mtu));
+    if (c.peer && c.tap) o.fail("tap", "can not be given together with 'peer': a wire has one other end");
+    if (c.peer && *c.peer == config.name) o.fail("peer", "names the function itself");
+    if (c.tap && c.tap->find_first_of("/ %") != std::string::npos) o.fail("tap", "is no name of an interface");
+    if (c.mac && !parse_mac(*c.mac, c.net.mac))
+        o.fail("mac", "= '" + *c.mac + "' is not valid: six bytes such as 52:54:00:12:34:56, not a group address");
+    if (const auto ok = o.check(); !ok) return ok.failure();
+    return c;
+}
+
+Result<bool> read_rng(const backend::DeviceConfig& config) {
+    return Options(config).check();
+}
+
+constexpr std::string_view kLineHint = "echo, unix:PATH or file:PATH";
+
+Result<std::string> read_console(const backend::DeviceConfig& config) {
+    Options o(config);
+    const std::string line = o.text("line", 4095, kLineHint).value_or("echo");
+    if (line != "echo" && !line.starts_with("unix:/") && !line.starts_with("file:/"))
+        o.fail("line", "= '" + line + "' is not valid: " + std::string(kLineHint) + ", with an absolute path");
+    if (const auto ok = o.check(); !ok) return ok.failure();
+    return line;
+}
+
 }  // namespace
 
 Result<bool> check_virtio_blk(const backend::DeviceConfig& config) {
@@ -88,6 +146,66 @@ Result<std::unique_ptr<backend::Device>> make_virtio_blk(const backend::DeviceCo
     if (chosen->blk.serial.empty()) chosen->blk.serial = serial_of(*state.value());
     return std::unique_ptr<backend::Device>(
         std::make_unique<Blk>(chosen->blk, *state.value(), std::move(media.value())));
+}
+
+Result<bool> check_virtio_net(const backend::DeviceConfig& config) {
+    const auto chosen = read_net(config);
+    if (!chosen) return chosen.failure();
+    return true;
+}
+
+Result<std::unique_ptr<backend::Device>> make_virtio_net(const backend::DeviceConfig& config, backend::Memory& memory) {
+    auto chosen = read_net(config);
+    if (!chosen) return chosen.failure();
+    const auto state = state_of(config, memory, Kind::net);
+    if (!state) return state.failure();
+    std::unique_ptr<Tap> tap;
+    if (chosen->tap) {
+        auto opened = open_tap(*chosen->tap);
+        if (!opened) return opened.failure();
+        tap = std::move(opened.value());
+    }
+    if (!chosen->mac) {  // locally administered, and always the same
+        std::memcpy(chosen->net.mac.data(), state.value()->identity.data(), chosen->net.mac.size());
+        chosen->net.mac[0] = 0x02;
+    }
+    auto net = std::make_unique<Net>(chosen->net, *state.value(), std::move(tap));
+    if (!chosen->tap) net->join(&memory, config.name, chosen->peer.value_or(""));
+    return std::unique_ptr<backend::Device>(std::move(net));
+}
+
+Result<bool> check_virtio_rng(const backend::DeviceConfig& config) {
+    return read_rng(config);
+}
+
+Result<std::unique_ptr<backend::Device>> make_virtio_rng(const backend::DeviceConfig& config, backend::Memory& memory) {
+    const auto checked = read_rng(config);
+    if (!checked) return checked.failure();
+    const auto state = state_of(config, memory, Kind::entropy);
+    if (!state) return state.failure();
+    return std::unique_ptr<backend::Device>(std::make_unique<Rng>(*state.value()));
+}
+
+Result<bool> check_virtio_console(const backend::DeviceConfig& config) {
+    const auto line = read_console(config);
+    if (!line) return line.failure();
+    return true;
+}
+
+Result<std::unique_ptr<backend::Device>> make_virtio_console(const backend::DeviceConfig& config,
+                                                             backend::Memory& memory) {
+    const auto chosen = read_console(config);
+    if (!chosen) return chosen.failure();
+    const auto state = state_of(config, memory, Kind::console);
+    if (!state) return state.failure();
+    std::unique_ptr<serial::Line> line;
+    if (const std::string& text = chosen.value(); text != "echo") {
+        auto opened =
+            text.starts_with("unix:") ? serial::socket_line(text.substr(5)) : serial::file_line(text.substr(5));
+        if (!opened) return opened.failure();
+        line = std::move(opened.value());
+    }
+    return std::unique_ptr<backend::Device>(std::make_unique<Console>(*state.value(), std::move(line)));
 }
 
 }  // namespace farlane::firmware

@@ -13,7 +13,15 @@ namespace farlane::firmware::virtio {
 
 /// What a block of staging memory is used for.
 struct Block {
-    enum class Use : std::uint8_t { free, available, used_index, descriptors, gather, scatter, kept };
+    enum class Use : std::uint8_t {
+        free,
+        available,
+        used_index,
+        descriptors,
+        gather,
+        scatter,
+        kept /* by the device */
+    };
     Use use = Use::free;
     Status status = Status::ok;   // the first error of its transfers
     std::uint16_t queue = 0;      // whose it is
@@ -41,11 +49,18 @@ public:
         const std::uint32_t i = free_.back();
         free_.pop_back();
         blocks_[i] = {};
+        blocks_[i].use = Block::Use::kept;
         return i;
     }
     void give(std::uint32_t index) noexcept {
+        if (blocks_[index].use == Block::Use::free) return;
         blocks_[index].use = Block::Use::free;
         free_.push_back(index);
+    }
+    /// Takes back every block that a device holds.
+    void reclaim() noexcept {
+        for (std::uint32_t i = 0; i < blocks_.size(); ++i)
+            if (blocks_[i].use == Block::Use::kept) give(i);
     }
     [[nodiscard]] Block& operator[](std::uint32_t index) noexcept { return blocks_[index]; }
     [[nodiscard]] std::span<std::byte> bytes(std::uint32_t index) noexcept {

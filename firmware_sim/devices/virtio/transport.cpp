@@ -103,6 +103,7 @@ void Transport::halt() noexcept {
     for (Queue& q : queues_) q.forget();
     stalled_.clear();
     on_halt();
+    staging_.reclaim();
     dma().abort();
 }
 
