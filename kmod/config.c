@@ -174,6 +174,8 @@ static void settle(struct fl_config_map *map)
 		f->bars[i] = bars[i];
 	}
 	raw_spin_unlock_irqrestore(&f->config_lock, flags);
+	if (!(command & PCI_COMMAND_MASTER))
+		fl_dma_quiesce(f); /* who cleared it counts on it */
 	if (changed)
 		fl_bar_update(f);
 }
