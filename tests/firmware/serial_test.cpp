@@ -97,8 +97,8 @@ TEST_F(Serial, PlugSendsBackInOrder) {
     EXPECT_EQ(receive(), "0123456789");
     EXPECT_EQ(get(reg::kLsr), kLsrEmpty);
     EXPECT_EQ(receive(1), "") << "the other channel has its own";
-    EXPECT_EQ(rig.counter("bytes_sent"), 10u);
-    EXPECT_EQ(rig.counter("bytes_received"), 10u);
+    EXPECT_EQ(rig.counter("line_bytes_sent"), 10u);
+    EXPECT_EQ(rig.counter("line_bytes_received"), 10u);
 }
 
 TEST_F(Serial, NothingIsOverrun) {
@@ -127,6 +127,18 @@ TEST_F(Serial, NextBurstWaitsForTheHandlerToEnd) {
     rig.host.settle();
     EXPECT_EQ(rig.host.interrupts[0], 2u);
     EXPECT_EQ(take().size(), kBurstBytes);
+}
+
+TEST_F(Serial, LineRestsAsLongAsTheDriverWorked) {
+    open(0, kIerReceive);
+    send(std::string(2 * kBurstBytes, 'x'));
+    EXPECT_EQ(take().size(), kBurstBytes);
+    rig.host.now_ns_ += 5'000'000;  // slow reads
+    EXPECT_EQ(get(reg::kIir), kIirNone | kIirFifos);
+    const std::int64_t seen_ns = rig.host.now_ns_;
+    while ((get(reg::kLsr) & kLsrReady) == 0) ASSERT_TRUE(rig.host.step()) << "it has more to send";
+    EXPECT_GE(rig.host.now_ns_ - seen_ns, 5'000'000);
+    EXPECT_LE(rig.host.now_ns_ - seen_ns, 6'000'000);
 }
 
 TEST_F(Serial, WithoutFifosOneByteAtATime) {
@@ -378,7 +390,7 @@ TEST_F(SerialLines, SocketIsTheOtherEnd) {
     open();
     EXPECT_EQ(get(reg::kMsr) & kMsrDcd, 0) << "nobody is there";
     send("unheard");
-    EXPECT_EQ(rig.counter("bytes_lost"), 7u);
+    EXPECT_EQ(rig.counter("line_bytes_lost"), 7u);
     const int fd = call();
     send("login: ");
     EXPECT_EQ(read(fd, 7), "login: ");

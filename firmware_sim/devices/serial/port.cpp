@@ -49,6 +49,7 @@ bool Port::on_restored(std::uint64_t) noexcept {
 
 Status Port::register_read(unsigned bar, std::uint64_t offset, std::span<std::byte> out) noexcept {
     if (bar != 0) return Status::unsupported_request;
+    set_time();
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = std::byte{read_byte(static_cast<std::uint32_t>(offset + i))};
     interrupt();
     return Status::ok;
@@ -57,12 +58,18 @@ Status Port::register_read(unsigned bar, std::uint64_t offset, std::span<std::by
 Status Port::register_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in,
                             std::uint8_t enables) noexcept {
     if (bar != 0) return Status::unsupported_request;
+    set_time();
     const bool every = enables == 0 || in.size() > 8;
     for (std::size_t i = 0; i < in.size(); ++i)
         if (every || (enables >> i & 1) != 0)
             write_byte(static_cast<std::uint32_t>(offset + i), std::to_integer<std::uint8_t>(in[i]));
     interrupt();
     return Status::ok;
+}
+
+void Port::set_time() noexcept {
+    if (port() == nullptr) return;
+    for (Uart& u : uarts_) u.set_time(port()->now_ns());
 }
 
 std::uint8_t Port::read_byte(std::uint32_t offset) noexcept {
@@ -123,6 +130,7 @@ void Port::interrupt() noexcept {
 }
 
 bool Port::work() noexcept {
+    set_time();
     bool did = false;
     for (Uart& u : uarts_) did |= u.move();
     interrupt();
@@ -146,10 +154,10 @@ void Port::counters(const std::function<void(std::string_view, std::uint64_t)>& 
     }
     for (const auto& line : lines_)
         if (line != nullptr) lost += line->lost();
-    each("bytes_sent", sent);
-    each("bytes_received", received);
+    each("line_bytes_sent", sent);
+    each("line_bytes_received", received);
     each("fifo_overflows", overflows);
-    each("bytes_lost", lost);
+    each("line_bytes_lost", lost);
 }
 
 }  // namespace farlane::firmware::serial

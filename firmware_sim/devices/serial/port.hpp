@@ -36,6 +36,7 @@ private:
     void write_byte(std::uint32_t offset, std::uint8_t value) noexcept;
     [[nodiscard]] std::uint8_t device_register(std::uint32_t offset) const noexcept;
     void write_device_register(std::uint32_t offset, std::uint8_t value) noexcept;
+    void set_time() noexcept;
     void interrupt() noexcept;
 
     State& state_;

@@ -18,7 +18,8 @@ void Uart::reset() noexcept {
     s_.loop_taken = s_.transmit.taken;
     s_.modem = modem_inputs();
     shown_ = 0;
-    rested_ = true;
+    at_rest_ = true;
+    next_at_ns_ = 0;
 }
 
 void Uart::restore() noexcept {
@@ -26,7 +27,7 @@ void Uart::restore() noexcept {
     const std::uint32_t ahead = s_.loop_taken - s_.transmit.taken;
     if (unfinished && ahead <= s_.transmit.count()) publish(s_.transmit.taken, s_.loop_taken);
     shown_ = 0;  // told again: a message may have been lost with the daemon
-    rested_ = true;
+    at_rest_ = true;
 }
 
 std::uint8_t Uart::modem_inputs() const noexcept {
@@ -58,7 +59,7 @@ std::uint8_t Uart::read(std::uint32_t offset) noexcept {
         case reg::kIir: {
             const std::uint8_t id = identification();
             if ((id & 0x0f) == kIirTransmit) s_.transmit_due = 0;  // reading it is the answer to it
-            if ((id & 0x0f) == kIirNone) rested_ = true;
+            if ((id & 0x0f) == kIirNone) rest();
             return id;
         }
         case reg::kLcr: return s_.lcr;
@@ -219,8 +220,7 @@ void Uart::move_back(std::uint32_t n) noexcept {
     publish(to.written, to.written + n);
     publish(from.taken, from.taken + n);
     counters_.received += n;
-    rested_ = false;
-    shown_ &= static_cast<std::uint8_t>(~kIerReceive);
+    delivered();
 }
 
 void Uart::move_out(std::uint32_t n) noexcept {
@@ -240,9 +240,21 @@ bool Uart::move_in() noexcept {
     const std::size_t got = line_->receive(std::span(bytes).first(n));
     for (std::size_t i = 0; i < got; ++i) s_.receive.push(bytes[i]);
     counters_.received += got;
-    rested_ = false;
-    shown_ &= static_cast<std::uint8_t>(~kIerReceive);
+    delivered();
     return got != 0;
+}
+
+void Uart::delivered() noexcept {
+    at_rest_ = false;
+    burst_at_ns_ = now_ns_;
+    shown_ &= static_cast<std::uint8_t>(~kIerReceive);
+}
+
+// Bursts back to back would leave the processor that takes the interrupts nothing but interrupts.
+void Uart::rest() noexcept {
+    constexpr std::int64_t kMostNs = 1'000'000'000;
+    if (!at_rest_) next_at_ns_ = now_ns_ + std::clamp<std::int64_t>(now_ns_ - burst_at_ns_, 0, kMostNs);
+    at_rest_ = true;
 }
 
 void Uart::emptied() noexcept {
@@ -264,13 +276,13 @@ bool Uart::update_modem() noexcept {
 
 bool Uart::move() noexcept {
     bool did = update_modem();
-    if (const std::uint32_t n = sendable(); n != 0) {
+    if (const std::uint32_t n = sendable(); n != 0 && (rested() || !plugged_back())) {
         plugged_back() ? move_back(n) : move_out(n);
         counters_.sent += n;
         if (s_.transmit.count() == 0) emptied();
         did = true;
     }
-    return move_in() || did;
+    return (rested() && move_in()) || did;
 }
 
 bool Uart::has_work() const noexcept {

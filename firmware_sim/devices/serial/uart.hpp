@@ -12,13 +12,15 @@
 namespace farlane::firmware::serial {
 
 /// A 16550 with FIFOs of 256 bytes. Bytes have no duration: the baud rate is stored and means nothing. The other
-/// end of the line sends a burst, and the next one when the driver has taken that in and found nothing more to do;
-/// it honours RTS. So no byte is ever overrun. One lane.
+/// end of the line sends a burst, and the next one when the driver has taken that in, found nothing more to do, and
+/// had as much time again for other things; it honours RTS. So no byte is ever overrun. One lane.
 class Uart {
 public:
     /// Without a line a loopback plug is in the connector: what is sent comes back.
     Uart(PortState& state, Line* line) noexcept : s_(state), line_(line) {}
 
+    /// The time of all that follows.
+    void set_time(std::int64_t now_ns) noexcept { now_ns_ = now_ns; }
     void reset() noexcept;
     /// After a kill: both FIFOs are brought to where the last move wanted them.
     void restore() noexcept;
@@ -43,9 +45,9 @@ public:
 private:
     [[nodiscard]] bool plugged_back() const noexcept { return line_ == nullptr || (s_.mcr & kMcrLoop) != 0; }
     [[nodiscard]] std::uint32_t depth() const noexcept { return (s_.fcr & kFcrEnable) != 0 ? kFifoBytes : 1; }
-    /// Bytes the line may deliver now.
+    /// Bytes the line may deliver as soon as it has rested.
     [[nodiscard]] std::uint32_t burst() const noexcept {
-        const bool taken_in = s_.receive.count() == 0 && (rested_ || (s_.ier & kIerReceive) == 0);
+        const bool taken_in = s_.receive.count() == 0 && (at_rest_ || (s_.ier & kIerReceive) == 0);
         return taken_in ? std::min(depth(), kBurstBytes) : 0;
     }
     [[nodiscard]] std::uint8_t modem_inputs() const noexcept;
@@ -64,11 +66,17 @@ private:
     void move_out(std::uint32_t n) noexcept;
     bool move_in() noexcept;
     void emptied() noexcept;
+    void delivered() noexcept;
+    void rest() noexcept;
+    [[nodiscard]] bool rested() const noexcept { return now_ns_ >= next_at_ns_; }
 
     PortState& s_;
     Line* line_;
     std::uint8_t shown_ = 0;  // causes the driver was told of
-    bool rested_ = true;      // it has seen that there was nothing to do since the last burst
+    bool at_rest_ = true;     // it has seen that there was nothing to do since the last burst
+    std::int64_t now_ns_ = 0;
+    std::int64_t burst_at_ns_ = 0;  // when the last burst was delivered
+    std::int64_t next_at_ns_ = 0;   // when the next may be
     Counters counters_;
 };
 
