@@ -11,8 +11,8 @@ import subprocess
 from bed.paths import BUILD, ROOT, Trouble, program
 
 SOURCES = ROOT / "kmod"
-# farlane.ko, and the drivers that try it on its selftest function
-MODULES = ("farlane.ko", "test/farlane_test.ko", "test/farlane_trap_test.ko")
+# farlane.ko, and the drivers that try it
+MODULES = ("farlane.ko", *(f"test/farlane_{name}.ko" for name in ("test", "trap_test", "flood_test", "canary_test")))
 
 
 def there():
