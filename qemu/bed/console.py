@@ -19,6 +19,7 @@ BAD = re.compile("|".join([
     r"module verification failed: .*fatal", r"held lock freed", r"lock held when returning",
     r"cache `.*': objects remaining|Objects remaining", r"Attempted to kill init"]))
 FIRST_WORDS = "Linux version"
+END_OF_TRACE = re.compile(r"---\[ end trace ")
 
 
 def allowed():
@@ -37,8 +38,17 @@ def allowed():
 def scan(text, allow=None):
     """Lines of the log that are a failure, in order."""
     allow = allowed() if allow is None else allow
-    bad = [line.strip() for line in text.splitlines() if BAD.search(line)]
-    return [line for line in bad if not any(a.search(line) for a in allow)]
+    bad = []
+    in_allowed_trace = False  # a WARNING that is allowed brings a "Call Trace:" of its own
+    for line in text.splitlines():
+        if in_allowed_trace:
+            in_allowed_trace = not END_OF_TRACE.search(line)
+        elif BAD.search(line):
+            if not any(a.search(line) for a in allow):
+                bad.append(line.strip())
+            elif "WARNING: CPU:" in line:
+                in_allowed_trace = True
+    return bad
 
 
 def judge(path):

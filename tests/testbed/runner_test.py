@@ -5,6 +5,7 @@ import io
 import lzma
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -45,8 +46,14 @@ class ConsoleTest(unittest.TestCase):
 
     def test_allowed_lines_need_a_reason_and_are_let_through(self):
         self.assertIsInstance(console.allowed(), list)
-        import re
         self.assertEqual(console.scan("WARNING: known one", [re.compile("known one")]), [])
+
+    def test_an_allowed_warning_is_allowed_with_its_trace(self):
+        trace = ["WARNING: CPU: 1 PID: 7 at x.c:1 known+0x1/0x2", "Call Trace:", "---[ end trace 0000 ]---"]
+        known = [re.compile("known")]
+        self.assertEqual(console.scan("\n".join(trace), known), [])
+        self.assertEqual(console.scan("\n".join(trace), []), trace[:2])
+        self.assertEqual(console.scan("\n".join(trace + ["Call Trace:"]), known), ["Call Trace:"])
 
     def test_a_console_without_a_kernel_is_a_failure(self):
         with tempfile.TemporaryDirectory() as folder:
