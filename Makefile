@@ -11,15 +11,17 @@ RELEASE := build/release
 export FARLANE_JOBS := $(JOBS)
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup configure build demo test test-long bench check format install clean qemu-test qemu-shell qemu-kernels
+.PHONY: help setup configure build demo demo-native test test-long bench check format install clean qemu-test qemu-shell qemu-kernels
 
 help:
 	@echo 'Farlane: PCIe functions of another machine, over Ethernet, in software.'
 	@echo
 	@echo '  make setup      install the Debian packages that are missing (sudo when not root)'
 	@echo '  make build      build everything; programs in $(RELEASE)/bin'
-	@echo '  make demo       two daemons, a remote accelerator and a remote NVMe at work'
-	@echo '                  PICTURE=path (PNG or PPM)  PORT=udp|dpdk'
+	@echo '  make demo       a virtual machine whose stock drivers use a remote NVMe; the remote accelerator at work'
+	@echo '                  PICTURE=path (PNG or PPM to filter)  KERNEL=6.1|6.12'
+	@echo '  make demo-native  without a virtual machine: two daemons here, the same devices from user space'
+	@echo '                  PICTURE=path  PORT=udp|dpdk'
 	@echo '  make test       build, then all tests: release, fuzz 10 s each, asan+ubsan, tsan, no DPDK, testbed'
 	@echo '                  STAGES="style release fuzz asan tsan nodpdk testbed" picks some of them'
 	@echo '  make test-long  the same with fuzz 60 s each and the long simulations'
@@ -49,6 +51,10 @@ build: configure
 	@cmake --build --preset release --parallel $(JOBS)
 
 demo: build
+	$(if $(PORT),$(error PORT is of 'make demo-native'; 'make demo' has an emulated network of its own))
+	@qemu/testbed demo --kernel '$(or $(KERNEL),6.1)' $(if $(PICTURE),--picture '$(PICTURE)')
+
+demo-native: build
 	@bash sdk/tools/demo/demo.sh --bin $(RELEASE)/bin $(if $(PORT),--port '$(PORT)') $(if $(PICTURE),--picture '$(PICTURE)')
 
 test: setup

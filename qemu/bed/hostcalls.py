@@ -3,7 +3,9 @@
 
 Receives: words from a guest. Hands on: an exit code and one line. Owns: nothing.
 """
+import base64
 import json
+import re
 
 from bed import link
 from bed.native import SIGNALS
@@ -14,7 +16,10 @@ host target [NAME] start|stop|restart|kill9|pause|resume|pid|log
 host target [NAME] farlane WORD...      the tool, at that target's daemon
 host vm NAME run SCRIPT | daemon WORD   in another VM
 host hmp NAME COMMAND...                QEMU's monitor of a VM
+host save FILE                          keeps a copy outside, in the run's logs; its path there
 host help"""
+SAVED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MOST_SAVED_BYTES = 256 << 20
 ACTIONS = ("start", "stop", "restart", "kill9", "pause", "resume", "pid", "log", "farlane")
 
 
@@ -64,7 +69,26 @@ async def execute(run, words):
     if words[0] == "hmp" and len(words) >= 3:
         answered = await run.vm(words[1]).monitor("human-monitor-command", **{"command-line": " ".join(words[2:])})
         return answered.get("return", answered)
+    if words[0] == "save" and len(words) == 4:
+        return save(run.folder / "saved", *words[1:])
     raise Trouble(f"'{' '.join(words)}' is not known: {HELP}")
+
+
+def save(folder, name, offset, text):
+    """A part of a file of a guest; parts come in order. The path of what is there of it."""
+    if not SAVED.fullmatch(name):
+        raise Trouble(f"host save: '{name}' is no name for a file outside (letters, digits, . _ -)")
+    path = folder / name
+    there = path.stat().st_size if path.exists() and offset != "0" else 0
+    data = base64.b64decode(text, validate=True)
+    if offset != str(there):
+        raise Trouble(f"host save: {name} has {there} bytes, the next part begins at {offset}")
+    if there + len(data) > MOST_SAVED_BYTES:
+        raise Trouble(f"host save: {name} is larger than {MOST_SAVED_BYTES >> 20} MiB")
+    folder.mkdir(exist_ok=True)
+    with open(path, "ab" if there else "wb") as file:
+        file.write(data)
+    return str(path)
 
 
 async def target(run, words):

@@ -172,7 +172,7 @@ def forget_old(folder, name):
 def add_farlane(tree):
     """Our programs, and those that test the module from inside, where they are built already."""
     for name in ("farlaned", "farlane", "farlane-demo", "kmod_hostile", "kmod_node", "kmod_echo",
-                 "kmod_config_lies", "kmod_garbage"):
+                 "kmod_config_lies", "kmod_garbage", "vfio_nvme"):
         if (PROGRAMS / name).exists():
             add_program(tree, PROGRAMS / name)
             tree.file(f"usr/bin/{name}", stripped(PROGRAMS / name), 0o755)
@@ -205,7 +205,18 @@ def add_own(tree, paths):
         tree.file(f"add/{path.name}", path.resolve(), 0o755)
 
 
-def image(kernel, out, modules=(), add=(), programs=(), files=None):
+def add_trees(tree, names):
+    """Folders of this repository, in /tree."""
+    for name in names:
+        top = (ROOT / name).resolve()
+        if not top.is_relative_to(ROOT) or not top.is_dir():
+            raise Trouble(f"tree={name}: there is no such folder in {ROOT}")
+        for path in sorted(top.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                tree.file(f"tree/{path.relative_to(ROOT)}", path)
+
+
+def image(kernel, out, modules=(), add=(), programs=(), trees=(), files=None):
     """Writes the archive of one VM. `files`: path inside -> bytes."""
     overlay = Tree()
     add_guest(overlay)
@@ -215,6 +226,7 @@ def image(kernel, out, modules=(), add=(), programs=(), files=None):
     for name in programs:
         add_program(overlay, program(name, name), name)
     add_own(overlay, add)
+    add_trees(overlay, trees)
     for name, data in (files or {}).items():
         overlay.file(name, data)
     with open(out, "wb") as file:

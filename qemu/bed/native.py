@@ -69,8 +69,8 @@ class NativeTarget:
                 PROGRAMS / "farlaned", "--config", self.folder / "farlaned.toml", stdin=asyncio.subprocess.DEVNULL,
                 stdout=log, stderr=log, preexec_fn=die_with_parent)
         while True:
-            code, _ = await self.ask("--timeout", "5", "version")
-            if code == 0:
+            code, _ = await self.ask("--timeout", "5", "stats")  # version succeeds without a daemon
+            if code == 0 and self.running():
                 return
             if not self.running():
                 raise Trouble(f"target {self.host.name} did not start: {self.last_words()}")

@@ -135,7 +135,7 @@ class Run:
         vm = Vm(host.name, machine, self.folder, self.sockets, self.heard)
         if host.address:
             vm.nics.append((host.mac, self.link.nic_path(host)))
-        vm.image_options = {"modules": built, "add": o.add, "programs": s.programs}
+        vm.image_options = {"modules": built, "add": o.add, "programs": s.programs, "trees": s.tree}
         vm.files = self.guest_files(host)
         vm.extra = list(o.qemu)
         if s.nvme and host.role == "initiator":
@@ -200,9 +200,13 @@ class Run:
         elif port == "output":
             with open(self.folder / f"{vm.name}.out", "a", encoding="utf-8") as out:
                 out.write(line + "\n")
-            self.log(f"{vm.name}| {line}")
+            self.printed(vm, line)
         else:
             self.agent_said(vm, line)
+
+    def printed(self, vm, line):
+        """A line of a script's output."""
+        self.log(f"{vm.name}| {line}")
 
     def agent_said(self, vm, line):
         word, _, rest = line.partition(" ")

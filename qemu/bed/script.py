@@ -58,6 +58,7 @@ KEYS = {
     "daemon": (_yes, True, "farlaned runs in each VM when the script begins"),
     "exports": (_word, "default", "what targets export: a file of qemu/exports"),
     "programs": (_list, [], "more programs of this machine, such as fio"),
+    "tree": (_list, [], "folders of this repository that lie in /tree"),
     "nvme": (_number(1, 1 << 20), 0, "MiB of a disk behind QEMU's own nvme controller"),
     "expect": (_word, "ok", "ok, or what has to go wrong: console, rc, timeout"),
     "long": (_yes, False, "only with --long"),

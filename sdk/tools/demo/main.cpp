@@ -14,7 +14,7 @@ namespace {
 using namespace farlane;
 using namespace farlane::demo;
 
-constexpr std::uint32_t kDrawnWidth = 1920, kDrawnHeight = 1080;
+constexpr std::uint32_t kDrawnWidth = 1280, kDrawnHeight = 720;
 
 struct Settings {
     FabricOptions fabric;
