@@ -43,6 +43,7 @@ struct BusPort {
     KernelFunction function;
     std::unique_ptr<NodeChannel> node;  ///< of the application that has /dev/farlane/<name> open
     Phase phase = Phase::plugging;
+    bool freeing = false;     ///< the device is being reset between two applications of the node
     bool state_lost = false;  ///< the device forgot everything: it has to be unplugged and plugged again
     std::vector<std::function<void(Status)>> unplugged;
 };

@@ -228,7 +228,7 @@ void Holding::look_at_node() {
     auto found = bus_->module->channel(bus_->function.id);
     auto& node = bus_->node;
     if (node && (!found.ok() || found->generation != node->generation() || !found->open)) node->end();
-    if (!found.ok() || node) return;
+    if (!found.ok() || node || bus_->freeing) return;
     if (!found->open) {
         (void)bus_->module->release_channel(bus_->function.id, found->generation);
         return;
@@ -254,11 +254,17 @@ bool Holding::turn_bus(lane::Time now) noexcept {
     if (!node) return busy;
     busy |= node->turn(now, *bus_->module);
     if (!node->over() || !replay_.empty()) return busy;
-    // Nothing of it is in flight: the next application may have the node.
+    // Nothing of it is in flight. The next application finds a device as after power-on.
     const std::uint32_t generation = node->generation();
     node.reset();
-    (void)bus_->module->release_channel(bus_->function.id, generation);
-    look_at_node();
+    bus_->freeing = true;
+    reset([self = weak_from_this(), generation](const Reply&) {
+        const auto h = self.lock();
+        if (h == nullptr || !h->bus_) return;
+        h->bus_->freeing = false;
+        (void)h->bus_->module->release_channel(h->bus_->function.id, generation);
+        h->look_at_node();
+    });
     return true;
 }
 

@@ -37,11 +37,13 @@ std::string text_or_empty(const char* text) {
 FabricOptions options_from(const fl_fabric_options& c) {
     if (c.struct_bytes != sizeof(fl_fabric_options))
         throw Error(Status::invalid, "options: call fl_fabric_options_init() first");
-    if (c.provider > FL_PROVIDER_EMBEDDED) throw Error(Status::invalid, "options.provider: FL_PROVIDER_*");
+    if (c.provider > FL_PROVIDER_KERNEL) throw Error(Status::invalid, "options.provider: FL_PROVIDER_*");
     if (c.progress > FL_PROGRESS_CALLER) throw Error(Status::invalid, "options.progress: FL_PROGRESS_*");
     if (c.reserved != 0) throw Error(Status::invalid, "options.reserved: must be 0");
     FabricOptions o;
-    o.provider = c.provider == FL_PROVIDER_DAEMON ? ProviderKind::daemon : ProviderKind::embedded;
+    o.provider = c.provider == FL_PROVIDER_DAEMON     ? ProviderKind::daemon
+                 : c.provider == FL_PROVIDER_EMBEDDED ? ProviderKind::embedded
+                                                      : ProviderKind::kernel;
     o.progress = c.progress == FL_PROGRESS_THREAD ? Progress::thread : Progress::caller;
     o.socket = text_or_empty(c.socket);
     o.port = text_or_empty(c.port);

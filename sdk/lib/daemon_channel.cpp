@@ -24,11 +24,13 @@ fl_tlp make_tlp(std::uint8_t type, unsigned bar, std::uint64_t address, std::siz
     return t;
 }
 
-AppChannel::AppChannel(const Geometry& geometry, std::vector<control::UniqueFd> fds)
-    : staging_end_(geometry.submit_entries) {
+AppChannel::AppChannel(const Geometry& geometry, std::vector<control::UniqueFd> fds, std::function<void()> ring)
+    : ring_(std::move(ring)), staging_end_(geometry.submit_entries) {
     if (!geometry.valid() || fds.size() != 3) throw Error(Status::protocol, "farlaned made a channel that can not be");
     struct stat info {};
-    if (::fstat(fds[0].get(), &info) != 0 || info.st_size < static_cast<off_t>(geometry.total_bytes()))
+    // A device node says by mmap how much there is.
+    if (::fstat(fds[0].get(), &info) != 0 ||
+        (!S_ISCHR(info.st_mode) && info.st_size < static_cast<off_t>(geometry.total_bytes())))
         throw Error(Status::protocol, "the memory of the channel is too small");
     void* at = ::mmap(nullptr, geometry.total_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fds[0].get(), 0);
     if (at == MAP_FAILED) throw Error(Status::no_memory, std::string("memory of the channel: ") + std::strerror(errno));
@@ -85,6 +87,7 @@ void AppChannel::push(const fl_slot& slot) {
     submit_.at(submit_.head()) = slot;
     submit_.publish();
     if (!take_sleeper(layout_.header().submit, FL_RING_SLEEPS_HEAD)) return;
+    if (ring_) return ring_();
     const std::uint64_t one = 1;
     (void)!::write(submit_bell_.get(), &one, sizeof one);
 }

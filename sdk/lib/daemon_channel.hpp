@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -27,7 +28,8 @@ struct Waiter {
 class AppChannel {
 public:
     /// `fds`: memory, submit bell, complete bell, as open_channel hands them out. Throws Error.
-    AppChannel(const Geometry& geometry, std::vector<control::UniqueFd> fds);
+    /// `ring`: instead of the submit bell.
+    AppChannel(const Geometry& geometry, std::vector<control::UniqueFd> fds, std::function<void()> ring = {});
     ~AppChannel();
     AppChannel(const AppChannel&) = delete;
     AppChannel& operator=(const AppChannel&) = delete;
@@ -88,6 +90,7 @@ private:
     void finish(Pending& p, Status status) noexcept;
 
     Layout layout_;
+    std::function<void()> ring_;
     control::UniqueFd memory_fd_, submit_bell_, complete_bell_;
     Producer submit_;
     Consumer complete_;

@@ -1,209 +1,262 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: accesses of the application to one device. Hands on: slots of its channel.
-// Owns: see the header. What goes by the control socket: daemon_device_control.cpp.
-#include "lib/daemon_device.hpp"
-
+// Receives: what an application asks of a device now and then. Hands on: calls to farlaned.
+// Owns: see the header. Every call here can be made twice: a daemon may die before it
+// answers. docs/control-socket.md.
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
-#include <poll.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include "lib/daemon_device.hpp"
 
 namespace farlane::provider {
 namespace {
 
-constexpr std::size_t kPayload = FL_TLP_MAX_PAYLOAD_BYTES;
-constexpr std::chrono::microseconds kSpin{20};        // a round trip on one host is shorter
-constexpr std::chrono::milliseconds kSleepSlice{50};  // then look whether the daemon is still there
+using control::Json;
 
-// Parts of a bulk access end at 4 KiB boundaries, as PCIe wants it (6.0, 2.2.7).
-std::size_t part_bytes(std::uint64_t offset, std::size_t left) noexcept {
-    return std::min<std::size_t>(left, kPayload - offset % kPayload);
+constexpr std::size_t kVectorsPerCall = 100;
+
+template <class T>
+T number(const Json& j, const char* key) {
+    const auto at = j.find(key);
+    if (at == j.end() || !at->is_number_unsigned())
+        throw Error(Status::protocol, std::string("farlaned answered without '") + key + "'");
+    return at->get<T>();
+}
+
+std::string text(const Json& j, const char* key) {
+    const auto at = j.find(key);
+    if (at == j.end() || !at->is_string())
+        throw Error(Status::protocol, std::string("farlaned answered without '") + key + "'");
+    return at->get<std::string>();
 }
 
 }  // namespace
 
-void DaemonDevice::refuse(Status status, const std::string& what) const {
-    throw Error(status, "'" + info_.name + "': " + what + ": " + std::string(status_text(status)));
+std::shared_ptr<DaemonDevice> DaemonDevice::attach(const std::shared_ptr<DaemonLink>& link, const std::string& name) {
+    const Json a = link->call("attach", {{"name", name}}, false);
+    const auto attachment = number<std::uint32_t>(a, "attachment");
+    std::vector<control::UniqueFd> fds;
+    const Json c = link->call("open_channel", {{"attachment", attachment}}, false, {}, &fds);
+    const channel::Geometry geometry{number<std::uint32_t>(c, "submit_entries"),
+                                     number<std::uint32_t>(c, "complete_entries"),
+                                     number<std::uint32_t>(c, "staging_bytes")};
+    auto ring = std::make_unique<channel::AppChannel>(geometry, std::move(fds));
+    const auto function = a.find("function");
+    if (function == a.end()) throw Error(Status::protocol, "farlaned answered without 'function'");
+    std::shared_ptr<DaemonDevice> d(
+        new DaemonDevice(link, control::function_from_json(*function), attachment, text(a, "token"), std::move(ring)));
+    if (text(a, "state") == "reset") d->channel_->set_device_state(Status::device_reset);
+    link->add(d);
+    return d;
 }
 
-// The lock is held.
-Status DaemonDevice::state() const noexcept {
-    if (detached_ || !lost_.empty() || channel_->broken()) return Status::device_lost;
-    const Status s = channel_->device_state();
-    return s == Status::device_lost || s == Status::device_reset ? s : Status::ok;
+DaemonDevice::DaemonDevice(std::shared_ptr<DaemonLink> link, FunctionInfo info, std::uint32_t attachment,
+                           std::string token, std::unique_ptr<channel::AppChannel> channel)
+    : RingDevice(std::move(info), std::move(channel)),
+      link_(std::move(link)),
+      token_(std::move(token)),
+      attachment_(attachment) {}
+
+DaemonDevice::~DaemonDevice() {
+    try {
+        detach();
+    } catch (const std::exception&) {
+        // The daemon frees it when our connection ends.
+    }
 }
 
-void DaemonDevice::usable() const {
-    const Status s = state();
-    if (s == Status::device_reset) refuse(s, "call acknowledge_reset()");
-    if (s != Status::ok) refuse(s, detached_ ? "it is detached" : lost_.empty() ? "it was removed" : lost_);
+Json DaemonDevice::args(Json more) {
+    const Lock held(lists_);
+    more["attachment"] = attachment_;
+    return more;
 }
 
-void DaemonDevice::check() {
+std::shared_ptr<Buffer> DaemonDevice::allocate(std::size_t bytes) {
+    forget_freed_buffers();
+    auto pages = SharedPages::make(bytes);
+    // The daemon takes only memory that can not shrink under it.
+    if (::fcntl(pages->fd(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+        throw Error(Status::io, std::string("sealing a DMA buffer: ") + std::strerror(errno));
+    return pages;
+}
+
+std::optional<std::uint32_t> DaemonDevice::number_of(Buffer& buffer) {
+    {
+        const Lock held(lists_);
+        for (const Registered& r : registered_)
+            if (r.buffer.lock().get() == &buffer) return r.number;
+    }
+    auto* pages = dynamic_cast<SharedPages*>(&buffer);
+    if (pages == nullptr) throw Error(Status::invalid, "the buffer was not allocated by this device's domain");
+    (void)::fcntl(pages->fd(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+    Registered r{buffer.weak_from_this(), 0, control::UniqueFd(::fcntl(pages->fd(), F_DUPFD_CLOEXEC, 0)),
+                 pages->mapped_bytes()};
+    if (!r.fd.valid()) throw Error(Status::limit, std::string("dup: ") + std::strerror(errno));
+    const Json reply = link_->call("register_buffer", args({{"bytes", r.bytes}}), true, {r.fd.get()});
+    r.number = number<std::uint32_t>(reply, "buffer");
+    const Lock held(lists_);
+    registered_.push_back(std::move(r));
+    return registered_.back().number;
+}
+
+// Buffers of the application that are gone: the daemon may let go of them too.
+void DaemonDevice::forget_freed_buffers() {
+    std::vector<std::uint32_t> numbers;
+    {
+        const Lock held(lists_);
+        std::erase_if(registered_, [&](const Registered& r) {
+            if (!r.buffer.expired()) return false;
+            numbers.push_back(r.number);
+            return true;
+        });
+    }
+    for (const std::uint32_t n : numbers) {
+        try {
+            link_->call("unregister_buffer", args({{"buffer", n}}), true);
+        } catch (const Error&) {
+            // It goes with the attachment at the latest.
+        }
+    }
+}
+
+std::uint64_t DaemonDevice::map(const std::shared_ptr<Buffer>& buffer, std::size_t offset, std::size_t bytes,
+                                DmaDirection direction) {
+    const std::size_t size = buffer->bytes().size();
+    if (bytes == 0 || offset > size || bytes > size - offset)
+        throw Error(Status::out_of_bounds, "bytes " + std::to_string(offset) + "+" + std::to_string(bytes) +
+                                               " are not inside the buffer of " + std::to_string(size));
+    const std::uint32_t n = *number_of(*buffer);
+    std::uint64_t token = 0;
+    {
+        const Lock held(lists_);
+        token = next_token_++;
+    }
+    const Json reply = link_->call("map",
+                                   args({{"buffer", n},
+                                         {"offset", offset},
+                                         {"bytes", bytes},
+                                         {"direction", static_cast<unsigned>(direction)},
+                                         {"token", token}}),
+                                   true);
+    const auto iova = number<std::uint64_t>(reply, "iova");
+    const Lock held(lists_);
+    mapped_[iova] = buffer;
+    return iova;
+}
+
+void DaemonDevice::unmap(std::uint64_t iova) {
+    try {
+        link_->call("unmap", args({{"iova", iova}}), true);
+    } catch (const Error& e) {
+        // Gone with the device, or by a first call whose answer died with a daemon.
+        if (e.status() != Status::not_found && e.status() != Status::device_lost) throw;
+    }
+    std::shared_ptr<Buffer> last;
+    const Lock held(lists_);
+    if (const auto at = mapped_.find(iova); at != mapped_.end()) {
+        last = std::move(at->second);
+        mapped_.erase(at);
+    }
+}
+
+void DaemonDevice::send_interrupts(const std::function<Json(Json, const std::vector<int>&)>& call,
+                                   std::size_t from) const {
+    for (std::size_t first = from; first < vectors_.size(); first += kVectorsPerCall) {
+        std::vector<int> fds;
+        for (std::size_t v = first; v < std::min(vectors_.size(), first + kVectorsPerCall); ++v)
+            fds.push_back(vectors_[v].get());
+        (void)call({{"count", vectors_.size()}, {"first", first}}, fds);
+    }
+}
+
+void DaemonDevice::enable_interrupts(unsigned count) {
+    if (count == 0 || count > info_.msix_vectors)
+        throw Error(Status::limit, "'" + info_.name + "' has " + std::to_string(info_.msix_vectors) +
+                                       " interrupt vectors; ask for 1 to " + std::to_string(info_.msix_vectors));
+    while (vectors_.size() < count) {
+        control::UniqueFd fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+        if (!fd.valid()) throw Error(Status::limit, std::string("eventfd: ") + std::strerror(errno));
+        const Lock held(lists_);
+        vectors_.push_back(std::move(fd));
+    }
+    // The daemon listens before the device may speak.
+    send_interrupts(
+        [this](Json more, const std::vector<int>& fds) {
+            return link_->call("enable_interrupts", args(std::move(more)), true, fds);
+        },
+        0);
+    program_msix(*this, count);
+}
+
+int DaemonDevice::interrupt_fd(unsigned vector) {
+    const Lock held(lists_);
+    if (vector >= vectors_.size())
+        throw Error(Status::not_found,
+                    "vector " + std::to_string(vector) + " is not enabled: call enable_interrupts first");
+    return vectors_[vector].get();
+}
+
+void DaemonDevice::acknowledge_reset() {
+    link_->call("acknowledge_reset", args(), true);
     const Lock held(mutex_);
     channel_->drain();
-    usable();
-    if (const Status refused = channel_->take_refused(); refused != Status::ok) refuse(refused, "a write was refused");
+    if (channel_->device_state() == Status::device_reset) channel_->set_device_state(Status::ok);
 }
 
-// Returns when `ready`, when the device is of no use any more, or at `until`. One thread at a time
-// sleeps on the bell; it wakes the others.
-void DaemonDevice::wait(Lock& held, bool for_released, const std::function<bool()>& ready, SteadyTime until) {
-    const auto spin_until = std::chrono::steady_clock::now() + kSpin;
-    while (!ready()) {
-        if (channel_->drain()) {
-            woken_.notify_all();
-            continue;
-        }
-        if (state() == Status::device_lost) return;
-        const auto now = std::chrono::steady_clock::now();
-        if (now >= until) return;
-        if (now < spin_until) continue;
-        const auto slice = std::min<std::chrono::nanoseconds>(kSleepSlice, until - now);
-        released_waiters_ += for_released ? 1 : 0;
-        if (polling_) {
-            woken_.wait_for(held, slice);
-        } else {
-            channel_->announce_sleep(released_waiters_ != 0);
-            if (!channel_->drain() && !ready()) {
-                polling_ = true;
-                pollfd p{channel_->bell(), POLLIN, 0};
-                held.unlock();
-                const timespec limit{0, static_cast<long>(slice.count())};
-                (void)::ppoll(&p, 1, &limit, nullptr);
-                held.lock();
-                polling_ = false;
-                channel_->hush();
-            }
-            channel_->announce_awake();
-            channel_->drain();
-            woken_.notify_all();
-        }
-        released_waiters_ -= for_released ? 1 : 0;
+void DaemonDevice::detach() {
+    {
+        const Lock held(mutex_);
+        if (detached_) return;
+        if (state() == Status::device_lost) detached_ = true;
     }
-}
-
-void DaemonDevice::until_given(Lock& held, const std::function<bool()>& give) {
-    usable();
-    if (give()) return;
-    bool given = false;
-    wait(held, true, [&] { return state() != Status::ok || (given = give()); });
-    if (!given) usable();
-}
-
-void DaemonDevice::finish(Lock& held, channel::Waiter& waiter, const char* what) {
-    wait(held, false, [&] { return waiter.outstanding == 0; });
-    if (waiter.outstanding != 0) {
-        channel_->forget(waiter);
-        usable();
-    }
-    if (waiter.status != Status::ok) refuse(waiter.status, what);
-}
-
-void DaemonDevice::in_bar(unsigned bar, std::uint64_t offset, std::size_t bytes) const {
-    const std::uint64_t size = bar < info_.bars.size() ? info_.bars[bar].size_bytes : 0;
-    if (bytes > size || offset > size - bytes)
-        throw Error(Status::out_of_bounds, "'" + info_.name + "': BAR " + std::to_string(bar) + " has " +
-                                               std::to_string(size) + " bytes; " + std::to_string(offset) + "+" +
-                                               std::to_string(bytes) + " is outside");
-}
-
-void DaemonDevice::config_read(std::uint32_t offset, std::span<std::byte> into) {
-    Lock held(mutex_);
-    channel::Waiter waiter;
-    const fl_tlp tlp = channel::make_tlp(FL_TLP_CFGRD, FL_BAR_NONE, offset, into.size());
-    until_given(held, [&] { return channel_->request(tlp, {}, into, waiter); });
-    finish(held, waiter, "configuration read");
-}
-
-void DaemonDevice::config_write(std::uint32_t offset, std::span<const std::byte> data) {
-    Lock held(mutex_);
-    channel::Waiter waiter;
-    const fl_tlp tlp = channel::make_tlp(FL_TLP_CFGWR, FL_BAR_NONE, offset, data.size());
-    until_given(held, [&] { return channel_->request(tlp, data, {}, waiter); });
-    finish(held, waiter, "configuration write");
-}
-
-void DaemonDevice::bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into) {
-    in_bar(bar, offset, into.size());
-    Lock held(mutex_);
-    channel::Waiter waiter;
+    // What was written before the detach reaches the device before it.
     try {
-        while (!into.empty()) {
-            const std::size_t n = part_bytes(offset, into.size());
-            const fl_tlp tlp = channel::make_tlp(FL_TLP_MRD, bar, offset, n);
-            until_given(held, [&] { return channel_->request(tlp, {}, into.first(n), waiter); });
-            offset += n;
-            into = into.subspan(n);
-        }
+        if (!detached_) flush();
     } catch (const Error&) {
-        channel_->forget(waiter);  // its answers must not land in a frame that is gone
-        throw;
+        // It is detached all the same.
     }
-    finish(held, waiter, "read");
-}
-
-void DaemonDevice::bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data, bool relaxed) {
-    in_bar(bar, offset, data.size());
-    Lock held(mutex_);
-    while (!data.empty()) {
-        const std::size_t n = part_bytes(offset, data.size());
-        const fl_tlp tlp = channel::make_tlp(FL_TLP_MWR, bar, offset, n, relaxed);
-        until_given(held, [&] { return channel_->write(tlp, data.first(n)); });
-        offset += n;
-        data = data.subspan(n);
+    {
+        const Lock held(mutex_);
+        detached_ = true;
+        channel_->fail_all(Status::device_lost);
     }
-}
-
-void DaemonDevice::bar_write_from(unsigned bar, std::uint64_t offset, Buffer& buffer, std::size_t buffer_offset,
-                                  std::size_t bytes) {
-    const std::size_t size = buffer.bytes().size();
-    if (buffer_offset > size || bytes > size - buffer_offset)
-        throw Error(Status::out_of_bounds, "the source reaches outside its buffer");
-    in_bar(bar, offset, bytes);
-    const std::uint32_t number = number_of(buffer);
-    Lock held(mutex_);
-    while (!sources_.empty() && static_cast<std::int32_t>(channel_->released() - sources_.front().count) >= 0)
-        sources_.pop_front();
-    while (bytes != 0) {
-        const std::size_t n = part_bytes(offset, bytes);
-        const fl_tlp tlp = channel::make_tlp(FL_TLP_MWR, bar, offset, n, true);
-        until_given(held, [&] { return channel_->write_from(tlp, number, buffer_offset); });
-        offset += n;
-        buffer_offset += n;
-        bytes -= n;
+    Json request = args();
+    try {
+        link_->call("detach", request, false);
+    } catch (const Error& e) {
+        if (e.status() != Status::not_found && e.status() != Status::device_lost) throw;
     }
-    sources_.push_back({channel_->submitted(), buffer.shared_from_this()});
+    const Lock held(lists_);
+    registered_.clear();
+    mapped_.clear();
 }
 
-// A read pushes the writes before it. This one may be asked twice: when its answer died with a
-// daemon, it is asked again.
-void DaemonDevice::flush() {
-    for (int tries = 0;; ++tries) {
-        try {
-            std::array<std::byte, 4> id{};
-            config_read(0, id);
-            break;
-        } catch (const Error& e) {
-            if (e.status() != Status::completer_abort || tries == 3) throw;
-        }
+// Runs in the link's watcher: everything of ours goes to the new daemon.
+void DaemonDevice::resume(control::ControlClient& client, std::chrono::milliseconds grace) {
+    {
+        const Lock held(mutex_);
+        if (detached_ || !lost_.empty()) return;
     }
-    check();
-}
-
-void DaemonDevice::progress(std::chrono::microseconds timeout) {
-    Lock held(mutex_);
-    if (channel_->drain() || timeout.count() <= 0) return;
-    bool happened = false;
-    const auto drained = [&] { return happened |= channel_->drain(); };
-    wait(held, false, drained, std::chrono::steady_clock::now() + timeout);
-}
-
-void DaemonDevice::lost(const std::string& why) noexcept {
-    const Lock held(mutex_);
-    lost_ = why.empty() ? "its daemon is gone" : why;
-    channel_->fail_all(Status::device_lost);
-    woken_.notify_all();
+    const Lock held(lists_);
+    const Json r = client.call("resume_attachment", {{"token", token_}});
+    attachment_ = number<std::uint32_t>(r, "attachment");
+    const auto with_id = [&](Json more) {
+        more["attachment"] = attachment_;
+        return more;
+    };
+    const std::array<int, 3> fds = channel_->fds();
+    client.call_fds("resume_channel", with_id(Json::object()), {fds.begin(), fds.end()}, nullptr);
+    for (const Registered& b : registered_)
+        client.call_fds("register_buffer", with_id({{"bytes", b.bytes}, {"buffer", b.number}}), {b.fd.get()}, nullptr);
+    send_interrupts(
+        [&](Json more, const std::vector<int>& v) {
+            return client.call_fds("enable_interrupts", with_id(std::move(more)), v, nullptr);
+        },
+        0);
+    client.call("resume_done", with_id(Json::object()), grace + std::chrono::seconds(5));
 }
 
 }  // namespace farlane::provider

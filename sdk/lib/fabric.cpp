@@ -10,8 +10,9 @@ Fabric Fabric::open(const FabricOptions& options) {
     switch (options.provider) {
         case ProviderKind::daemon: return Fabric(provider::open_daemon(options));
         case ProviderKind::embedded: return Fabric(provider::open_embedded(options));
+        case ProviderKind::kernel: return Fabric(provider::open_kernel(options));
     }
-    throw Error(Status::invalid, "unknown provider: use ProviderKind::daemon or ProviderKind::embedded");
+    throw Error(Status::invalid, "unknown provider: use ProviderKind::daemon, embedded or kernel");
 }
 
 Fabric::Fabric(std::shared_ptr<provider::Provider> p) : provider_(std::move(p)) {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: calls of the public API. Hands on: the same to whoever runs the data plane.
-// Owns: nothing. The ops table between the API and its providers (embedded, daemon, later kernel).
+// Owns: nothing. The ops table between the API and its providers (embedded, daemon, kernel).
 #pragma once
 
 #include <array>
@@ -84,5 +84,6 @@ void program_msix(DeviceProvider& d, unsigned count);
 
 [[nodiscard]] std::shared_ptr<Provider> open_embedded(const FabricOptions& options);
 [[nodiscard]] std::shared_ptr<Provider> open_daemon(const FabricOptions& options);
+[[nodiscard]] std::shared_ptr<Provider> open_kernel(const FabricOptions& options);
 
 }  // namespace farlane::provider

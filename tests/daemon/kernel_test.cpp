@@ -314,9 +314,10 @@ void node_write(FakeFunction& f, std::uint64_t at, std::uint32_t value) {
 
 TEST_F(KernelTest, ApplicationAtTheNodeWorksBesideTheModule) {
     const auto f = attach("accel0");
-    f->config_write(4, 6, 2);
     for (std::uint32_t application = 1; application < 4; ++application) {
+        EXPECT_EQ(f->config_read(4, 2) & 6, 0U) << "each finds a device as after power-on";
         ASSERT_TRUE(f->open_node(pair.host));
+        f->config_write(4, 6, 2);  // as CHANNEL_CREATE does
         for (std::uint32_t i = 0; i < 500; ++i) {
             node_write(*f, 4096 + i * 4, application * 1000 + i);
             f->write(2, i * 4, i + application, 4);  // the module's ring at the same time

@@ -24,6 +24,7 @@ class Provider;
 enum class ProviderKind : std::uint8_t {
     daemon,    ///< in farlaned; reached by its unix socket and shared memory
     embedded,  ///< in this process; no daemon, no root, no huge pages
+    kernel,    ///< in farlaned; reached by the node that farlane.ko made, /dev/farlane/<name>
 };
 
 /// Who drives the data plane of an embedded fabric.
@@ -34,7 +35,7 @@ enum class Progress : std::uint8_t {
 
 struct FabricOptions {
     ProviderKind provider = ProviderKind::daemon;
-    /// daemon: path of the control socket; "" = /run/farlane/farlaned.sock, where farlaned has it.
+    /// daemon, kernel: path of the control socket; "" = /run/farlane/farlaned.sock, where farlaned has it.
     std::string socket;
     /// embedded: the port, as docs/ports.md says ("udp:", "dpdk:net_virtio_user0,...").
     std::string port;

@@ -56,6 +56,7 @@ const char *fl_last_error(void);
 
 #define FL_PROVIDER_DAEMON 0u   /* the data plane is in farlaned */
 #define FL_PROVIDER_EMBEDDED 1u /* it is in this process: no daemon, no root */
+#define FL_PROVIDER_KERNEL 2u	/* in farlaned, reached by /dev/farlane/<name> of farlane.ko */
 #define FL_PROGRESS_THREAD 0u	/* a thread of the library drives it */
 #define FL_PROGRESS_CALLER 1u	/* the calls of the program drive it: fastest */
 

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: what an application asks of one device by its node. Hands on: ioctls of the node.
+// Owns: see the header. docs/kernel-interface.md, "An application".
+#include "lib/kernel_device.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#include <farlane/uapi/ioctl.h>
+
+#include "lib/shared_pages.hpp"
+
+namespace farlane::provider {
+namespace {
+
+constexpr channel::Geometry kGeometry{1024, 512, 1 << 20};
+constexpr std::chrono::seconds kPlugTime{10};  // until the kernel has found a function on its bus
+constexpr std::chrono::milliseconds kRetry{5};
+
+int call(int fd, unsigned long number, void* argument) noexcept {
+    int result = 0;
+    do result = ::ioctl(fd, number, argument);
+    while (result != 0 && errno == EINTR);
+    return result;
+}
+
+[[noreturn]] void fail(const std::string& node, int error) {
+    switch (error) {
+        case ENOENT:
+        case ENODEV:
+        case ENXIO:
+            throw Error(Status::not_found, node + " is not there: attach the function first (farlane attach NAME)");
+        case EBUSY: throw Error(Status::busy, node + " is in use by another application or driver");
+        case EACCES:
+        case EPERM: throw Error(Status::denied, node + ": no permission (its group and mode say who may use it)");
+        default: throw Error(Status::io, node + ": " + std::strerror(error));
+    }
+}
+
+// A function that was attached a moment ago is on its way onto the bus.
+void create_channel(int fd, const std::string& node, int complete_bell) {
+    const auto deadline = std::chrono::steady_clock::now() + kPlugTime;
+    for (;;) {
+        fl_ioc_channel_create c{};
+        c.bytes = sizeof c;
+        c.submit_entries = kGeometry.submit_entries;
+        c.complete_entries = kGeometry.complete_entries;
+        c.staging_bytes = kGeometry.staging_bytes;
+        c.complete_bell = complete_bell;
+        if (call(fd, FL_IOC_CHANNEL_CREATE, &c) == 0) {
+            if (c.channel_bytes == kGeometry.total_bytes()) return;
+            throw Error(Status::version, node + ": the module lays channels out in another way than this library");
+        }
+        if (errno != EAGAIN) fail(node, errno);
+        if (std::chrono::steady_clock::now() > deadline)
+            throw Error(Status::timeout, node + ": the kernel has not found the function on its PCI bus");
+        std::this_thread::sleep_for(kRetry);
+    }
+}
+
+control::UniqueFd make_eventfd() {
+    control::UniqueFd fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (!fd.valid()) throw Error(Status::limit, std::string("eventfd: ") + std::strerror(errno));
+    return fd;
+}
+
+}  // namespace
+
+std::shared_ptr<KernelDevice> KernelDevice::open(const std::string& node, const FunctionInfo& info) {
+    control::UniqueFd fd(::open(node.c_str(), O_RDWR | O_CLOEXEC));
+    if (!fd.valid()) fail(node, errno);
+    std::vector<control::UniqueFd> fds;
+    fds.push_back(control::UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)));
+    if (!fds[0].valid()) fail(node, errno);
+    fds.emplace_back();  // no submit bell: an ioctl
+    fds.push_back(make_eventfd());
+    create_channel(fd.get(), node, fds[2].get());
+    auto ring = std::make_unique<channel::AppChannel>(kGeometry, std::move(fds), [n = fd.get()] {
+        fl_ioc_channel_bell b{sizeof b, 0};
+        (void)call(n, FL_IOC_CHANNEL_BELL, &b);
+    });
+    return std::shared_ptr<KernelDevice>(new KernelDevice(std::move(fd), info, std::move(ring)));
+}
+
+KernelDevice::KernelDevice(control::UniqueFd node, FunctionInfo info, std::unique_ptr<channel::AppChannel> channel)
+    : RingDevice(std::move(info), std::move(channel)), node_(std::move(node)) {}
+
+KernelDevice::~KernelDevice() {
+    try {
+        detach();
+    } catch (const std::exception&) {
+        // Closing the node ends it in any case.
+    }
+}
+
+// A function that its daemon did not come back for is removed without a word in the channel.
+bool KernelDevice::still_there() {
+    fl_ioc_unmap u{sizeof u, 0, 0};  // no mapping has this address
+    return call(node_.get(), FL_IOC_UNMAP, &u) == 0 || errno != ENODEV;
+}
+
+std::shared_ptr<Buffer> KernelDevice::allocate(std::size_t bytes) {
+    return SharedPages::make(bytes);
+}
+
+std::uint64_t KernelDevice::map(const std::shared_ptr<Buffer>& buffer, std::size_t offset, std::size_t bytes,
+                                DmaDirection direction) {
+    const std::span<std::byte> memory = buffer->bytes();
+    if (bytes == 0 || offset > memory.size() || bytes > memory.size() - offset)
+        throw Error(Status::out_of_bounds, "bytes " + std::to_string(offset) + "+" + std::to_string(bytes) +
+                                               " are not inside the buffer of " + std::to_string(memory.size()));
+    fl_ioc_map m{};
+    m.bytes = sizeof m;
+    m.direction = static_cast<std::uint32_t>(direction);
+    m.address = reinterpret_cast<std::uintptr_t>(memory.data() + offset);
+    m.length_bytes = bytes;
+    if (call(node_.get(), FL_IOC_MAP, &m) != 0) {
+        if (errno == ENOMEM)
+            throw Error(Status::no_memory,
+                        "pinning " + std::to_string(bytes) + " bytes: no memory, or beyond RLIMIT_MEMLOCK (ulimit -l)");
+        if (errno == EOPNOTSUPP)
+            throw Error(Status::unsupported,
+                        "this kind of memory can not be pinned: use anonymous memory, memfd, shmem "
+                        "or hugetlb");
+        if (errno == ENODEV) refuse(Status::device_lost, "map");
+        throw Error(Status::io, std::string("map: ") + std::strerror(errno));
+    }
+    const Lock held(lists_);
+    mapped_[m.iova] = buffer;
+    return m.iova;
+}
+
+void KernelDevice::unmap(std::uint64_t iova) {
+    fl_ioc_unmap u{sizeof u, 0, iova};
+    // Gone with the device: no byte of it is reached any more.
+    if (call(node_.get(), FL_IOC_UNMAP, &u) != 0 && errno != ENOENT && errno != ENODEV && errno != EBADF)
+        throw Error(Status::io, std::string("unmap: ") + std::strerror(errno));
+    std::shared_ptr<Buffer> last;
+    const Lock held(lists_);
+    if (const auto at = mapped_.find(iova); at != mapped_.end()) {
+        last = std::move(at->second);
+        mapped_.erase(at);
+    }
+}
+
+void KernelDevice::enable_interrupts(unsigned count) {
+    const unsigned most = std::min<unsigned>(info_.msix_vectors, FL_NODE_VECTORS);
+    if (count == 0 || count > most)
+        throw Error(Status::limit, "'" + info_.name + "' has " + std::to_string(most) +
+                                       " interrupt vectors; ask for 1 to " + std::to_string(most));
+    while (vectors_.size() < count) {
+        control::UniqueFd fd = make_eventfd();
+        fl_ioc_interrupt_fd i{sizeof i, static_cast<std::uint32_t>(vectors_.size()), fd.get(), 0};
+        if (call(node_.get(), FL_IOC_INTERRUPT_FD, &i) != 0)
+            throw Error(Status::io, std::string("interrupt: ") + std::strerror(errno));
+        const Lock held(lists_);
+        vectors_.push_back(std::move(fd));
+    }
+    program_msix(*this, count);
+}
+
+int KernelDevice::interrupt_fd(unsigned vector) {
+    const Lock held(lists_);
+    if (vector >= vectors_.size())
+        throw Error(Status::not_found,
+                    "vector " + std::to_string(vector) + " is not enabled: call enable_interrupts first");
+    return vectors_[vector].get();
+}
+
+// A device that lost its state is removed from the bus and plugged anew: another one.
+void KernelDevice::acknowledge_reset() {
+    refuse(Status::unsupported, "it is plugged anew after it lost its state: attach it again");
+}
+
+void KernelDevice::detach() {
+    {
+        const Lock held(mutex_);
+        if (detached_) return;
+    }
+    try {
+        flush();  // what was written before reaches the device
+    } catch (const Error&) {
+        // It is detached all the same.
+    }
+    {
+        const Lock held(mutex_);
+        detached_ = true;
+        channel_->fail_all(Status::device_lost);
+    }
+    // Nothing of ours is reachable any more. The node is free for others when this object goes.
+    const Lock held(lists_);
+    for (const auto& [iova, buffer] : mapped_) {
+        fl_ioc_unmap u{sizeof u, 0, iova};
+        (void)call(node_.get(), FL_IOC_UNMAP, &u);
+    }
+    mapped_.clear();
+}
+
+}  // namespace farlane::provider
