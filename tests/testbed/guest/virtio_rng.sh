@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Stock virtio_rng on a remote entropy source: bytes of /dev/hwrng differ and cross the link.
+# testbed: topology=one timeout=120 module=yes daemon=no exports=virtio
+# shellcheck source=tests/testbed/guest/lib.sh
+. /tests/lib.sh
+f() { farlane --timeout 20 "$@"; }
+rng=/sys/class/misc/hw_random
+# Ours: the machine of the guest has one of its own, which was there before.
+ours() { tr ' ' '\n' <$rng/rng_available | grep -v -x -F -f /tmp/others | grep virtio_rng; }
+given() { host target farlane -o json stats | sed -n 's/.*"rng_bytes": *"\{0,1\}\([0-9]*\).*/\1/p'; }
+
+check insmod /farlane/farlane.ko
+check daemon start
+until_ok 60 f show rng0
+check modprobe virtio_rng
+tr ' ' '\n' <$rng/rng_available >/tmp/others
+moved f attach rng0
+until_ok 60 ours
+name=$(ours)
+check sh -c "echo $name >$rng/rng_current"
+equal "$(cat $rng/rng_current)" "$name" "source of /dev/hwrng"
+
+say "random bytes"
+had=$(given)
+moved dd if=/dev/hwrng of=/tmp/one bs=512 count=32
+moved dd if=/dev/hwrng of=/tmp/two bs=512 count=32
+equal "$(wc -c </tmp/one)" 16384 "bytes"
+cmp -s /tmp/one /tmp/two && fail "twice the same bytes"
+equal "$(head -c 16384 /dev/zero | cmp -s - /tmp/one && echo zero)" "" "content"
+[ $(($(given) - had)) -ge 32768 ] || fail "the device gave $had, then $(given) bytes"
+
+say "detach"
+check f detach rng0
+until_ok 60 sh -c "! grep -q $name $rng/rng_available"
+check daemon stop
+check rmmod farlane
+say "done"
