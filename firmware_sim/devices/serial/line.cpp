@@ -124,10 +124,11 @@ void ThreadedLine::send(std::span<const std::uint8_t> bytes) noexcept {
 }
 
 std::size_t ThreadedLine::receive(std::span<std::uint8_t> into) noexcept {
-    const bool was_full = in_.room() == 0;
+    bool was_full = false;
     std::size_t n = 0;
     {
         const std::lock_guard lock(mutex_);
+        was_full = in_.room() == 0;
         n = in_.copy(into);
         in_.drop(n);
     }
@@ -167,7 +168,8 @@ void ThreadedLine::accept_one() {
     end_ = client;
     {
         const std::lock_guard lock(mutex_);
-        if (thread_generation_ == generation_) connected_.store(true, std::memory_order_release);
+        thread_generation_ = generation_;  // a hang-up that is still to be carried out was not meant for this one
+        connected_.store(true, std::memory_order_release);
     }
     tell();
 }
@@ -215,15 +217,17 @@ void ThreadedLine::run() {
         }
         if (hung_up && listener_ >= 0 && end_ >= 0) disconnect();
         const bool out = end_ >= 0 && out_.count() != 0;
-        if (stop_.load()) return;
         if (out && listener_ < 0) {
             write_some();
             continue;
         }
-        const short client = static_cast<short>((out ? POLLOUT : 0) | (in_.room() != 0 ? POLLIN : 0));
+        if (stop_.load()) return;
+        // A client that is not listened to is not asked: one that hung up would wake this loop for ever
+        const short client =
+            listener_ < 0 ? short{0} : static_cast<short>((out ? POLLOUT : 0) | (in_.room() != 0 ? POLLIN : 0));
         std::array<pollfd, 3> fds{{{event_, POLLIN, 0},
                                    {listener_ >= 0 && end_ < 0 ? listener_ : -1, POLLIN, 0},
-                                   {listener_ >= 0 ? end_ : -1, client, 0}}};
+                                   {client != 0 ? end_ : -1, client, 0}}};
         if (::poll(fds.data(), fds.size(), -1) < 0) continue;
         if (fds[0].revents != 0) {
             std::uint64_t count = 0;

@@ -49,3 +49,14 @@ unreachable() {
     farlane --timeout 2 list >/dev/null 2>&1
     [ $? = 7 ]
 }
+# Drivers that read registers with interrupts off (docs/kernel.md, "CPUs"): the network and farlaned on CPU 1, this
+# script, the interrupts of remote functions and kernel work on CPU 0. After "daemon start" and after attach.
+apart() {
+    for each in /proc/irq/*/virtio*; do echo 2 >"${each%/*}/smp_affinity" 2>/dev/null; done
+    for each in /sys/bus/pci/devices/1000?:*/msi_irqs/*; do
+        [ -e "$each" ] && echo 1 >"/proc/irq/${each##*/}/smp_affinity"
+    done
+    echo 1 >/sys/devices/virtual/workqueue/cpumask
+    check taskset -ap 2 "$(daemon pid)" >/dev/null
+    check taskset -p 1 $$ >/dev/null
+}

@@ -14,7 +14,7 @@ ports() {
 }
 two_ports() { [ "$(ports | wc -l)" = 2 ]; }
 no_ports() { [ "$(ports | wc -l)" = 0 ]; }
-counter() { host -f "devices.serial0.$1" target farlane stats; }
+sent() { host target farlane -o json stats | sed -n 's/.*"line_bytes_sent": *"\{0,1\}\([0-9]*\).*/\1/p'; }
 
 check insmod /farlane/farlane.ko
 check daemon start
@@ -30,39 +30,41 @@ has "$(cat /tmp/lspci)" "Serial controller"
 irq=$(grep -l . /sys/bus/pci/drivers/exar_serial/*/msi_irqs/* | head -n 1)
 check test -n "$irq"
 irq=${irq##*/}
+apart
 
 say "a line comes back"
 check stty -F "$first" 115200 raw -echo crtscts
 exec 5<>"$first"
-before=$(sed -n "s/^ *$irq: *\([0-9]*\) *\([0-9]*\).*/\1 \2/p" /proc/interrupts)
+had_interrupts=$(sed -n "s/^ *$irq: *\([0-9]*\) *\([0-9]*\).*/\1 \2/p" /proc/interrupts)
 moved sh -c 'echo "hello over the fabric" >&5'
 read -r answer <&5
 equal "$answer" "hello over the fabric" "what came back"
-after=$(sed -n "s/^ *$irq: *\([0-9]*\) *\([0-9]*\).*/\1 \2/p" /proc/interrupts)
-[ "$before" != "$after" ] || fail "interrupt $irq did not happen ($before)"
+now_interrupts=$(sed -n "s/^ *$irq: *\([0-9]*\) *\([0-9]*\).*/\1 \2/p" /proc/interrupts)
+[ "$had_interrupts" != "$now_interrupts" ] || fail "interrupt $irq did not happen ($had_interrupts)"
 
-say "20,000 bytes come back, more than all buffers hold"
-dd if=/dev/urandom of=/tmp/out bs=1000 count=20 2>/dev/null
+say "600 bytes come back, more than the FIFOs hold"
+dd if=/dev/urandom of=/tmp/out bs=600 count=1 2>/dev/null
 cat /tmp/out >&5 &
 writer=$!
-check head -c 20000 <&5 >/tmp/in
+check head -c 600 <&5 >/tmp/in
 check wait $writer
 check cmp /tmp/out /tmp/in
 
 say "1 % loss, 2 % reordering"
 check host link set net loss=1% reorder=2%
-head -c 4000 /tmp/out >&5 &
+head -c 64 /tmp/out >&5 &
 writer=$!
-check head -c 4000 <&5 >/tmp/in
+check head -c 64 <&5 >/tmp/in
 check wait $writer
-head -c 4000 /tmp/out | cmp - /tmp/in || fail "other bytes came back"
+head -c 64 /tmp/out | cmp - /tmp/in || fail "other bytes came back"
 check host link reset
 exec 5>&-
 
 say "the second port sends into a file of the target"
 check stty -F "$second" 9600 raw -echo
+had_sent=$(sent)
 moved sh -c "echo 'for the other end' >$second"
-f stats >/tmp/stats 2>&1
+equal "$(sent)" $((had_sent + 18)) "bytes that left the second port"
 
 say "a cut link stops it"
 exec 5<>"$first"
