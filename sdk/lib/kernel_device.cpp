@@ -21,6 +21,7 @@ namespace {
 
 constexpr channel::Geometry kGeometry{1024, 512, 1 << 20};
 constexpr std::chrono::seconds kPlugTime{10};  // until the kernel has found a function on its bus
+constexpr std::chrono::seconds kFreeTime{3};
 constexpr std::chrono::milliseconds kRetry{5};
 
 int call(int fd, unsigned long number, void* argument) noexcept {
@@ -64,6 +65,17 @@ void create_channel(int fd, const std::string& node, int complete_bell) {
     }
 }
 
+// Of the application before the daemon lets go a moment after it has ended, when the device is reset.
+control::UniqueFd open_node(const std::string& node) {
+    const auto deadline = std::chrono::steady_clock::now() + kFreeTime;
+    for (;;) {
+        control::UniqueFd fd(::open(node.c_str(), O_RDWR | O_CLOEXEC));
+        if (fd.valid()) return fd;
+        if (errno != EBUSY || std::chrono::steady_clock::now() > deadline) fail(node, errno);
+        std::this_thread::sleep_for(kRetry);
+    }
+}
+
 control::UniqueFd make_eventfd() {
     control::UniqueFd fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!fd.valid()) throw Error(Status::limit, std::string("eventfd: ") + std::strerror(errno));
@@ -73,8 +85,7 @@ control::UniqueFd make_eventfd() {
 }  // namespace
 
 std::shared_ptr<KernelDevice> KernelDevice::open(const std::string& node, const FunctionInfo& info) {
-    control::UniqueFd fd(::open(node.c_str(), O_RDWR | O_CLOEXEC));
-    if (!fd.valid()) fail(node, errno);
+    control::UniqueFd fd = open_node(node);
     std::vector<control::UniqueFd> fds;
     fds.push_back(control::UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)));
     if (!fds[0].valid()) fail(node, errno);
