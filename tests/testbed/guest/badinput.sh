@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What nobody should do: unloading while in use, calls and mappings that are none, opening without permission,
 # configuration spaces that lie, a module that nobody signed on a locked down kernel. A clear error, nothing lost.
-# testbed: topology=one timeout=180 module=yes daemon=no
+# testbed: topology=one timeout=400 module=yes daemon=no
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 20 "$@"; }

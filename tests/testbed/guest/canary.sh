@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The device can not touch memory outside of its mappings: canaries around a driver's buffers, DMA to and from random
 # addresses near them, with the kernel's IOMMU layer and without it. Bytes moved outside: 0.
-# testbed: topology=alone timeout=150 module=yes
+# testbed: topology=alone timeout=300 module=yes
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 counter() { sed -n "s/^$1 //p" /sys/kernel/debug/farlane/selftest/counters; }

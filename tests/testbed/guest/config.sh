@@ -3,7 +3,7 @@
 # Configuration space as lspci and setpci see it: every capability is decoded, writes reach the device or are refused
 # as hardware refuses them, BARs are sized, and without bus mastering no byte moves (that the module refuses what a
 # device sends nevertheless: selftest.sh).
-# testbed: topology=one timeout=180 module=yes daemon=no
+# testbed: topology=one timeout=400 module=yes daemon=no
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 20 "$@"; }

@@ -3,7 +3,7 @@
 # Attach and detach, many times, stock nvme with I/O each time, every second time by surprise while it runs. What can
 # be counted exactly - rings, descriptors, mappings, interrupts, IOMMU groups, nodes, users of the module - is as before;
 # kernel memory does not grow with the number of cycles.
-# testbed: topology=one timeout=400 module=yes daemon=no
+# testbed: topology=one timeout=600 module=yes daemon=no
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 cycles=${CYCLES:-50}

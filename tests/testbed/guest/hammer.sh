@@ -3,7 +3,7 @@
 # Four CPUs on one BAR at once, 8 to 64 bits and string moves, from tasks and hard interrupts: each lane of the
 # selftest function checks that every write arrives once and in order; what instructions do to a BAR is what they do
 # to memory.
-# testbed: topology=alone timeout=150 module=yes smp=4
+# testbed: topology=alone timeout=300 module=yes smp=4
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 passed() { dmesg | grep -q "farlane_trap_test: PASS $1"; }

@@ -3,7 +3,7 @@
 # The link is cut for 9 s while fio writes: it goes on without an error. It is cut while a driver posts a million writes: the function is
 # contained. The daemon dies for good under I/O: surprise removal within the grace. No lockup, stall or hung task, and
 # attaching works again each time.
-# testbed: topology=one timeout=300 module=yes daemon=no programs=fio exports=patient
+# testbed: topology=one timeout=500 module=yes daemon=no programs=fio exports=patient
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 30 "$@"; }
