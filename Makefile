@@ -50,8 +50,10 @@ configure: setup
 build: configure
 	@cmake --build --preset release --parallel $(JOBS)
 
+ifneq ($(and $(PORT),$(filter demo,$(MAKECMDGOALS))),)
+$(error PORT is of 'make demo-native': 'make demo' has an emulated network of its own)
+endif
 demo: build
-	$(if $(PORT),$(error PORT is of 'make demo-native'; 'make demo' has an emulated network of its own))
 	@qemu/testbed demo --kernel '$(or $(KERNEL),6.1)' $(if $(PICTURE),--picture '$(PICTURE)')
 
 demo-native: build

@@ -94,14 +94,23 @@ Program demo() {
              "compares it with a reference computed here, multiplies two matrices and compares, writes a file "
              "to the NVMe and reads it back, prints round trip and throughput as measured, and detaches.",
              "What stood in the blocks of the NVMe that the file needs is put back at the end.",
-             "`make demo` starts the two daemons that it needs. With --port the data plane runs in this program "
-             "and only the target's daemon is needed."},
+             "`make demo-native` starts the two daemons that it needs. With --port the data plane runs in this program "
+             "and only the target's daemon is needed. `make demo` runs it in a virtual machine, where farlane.ko "
+             "gives it the accelerator (--provider kernel)."},
         .options = {{.name = "--socket",
                      .letter = 's',
                      .value = "PATH",
                      .text = "control socket of farlaned",
                      .standard = "/run/farlane/farlaned.sock",
                      .completes = Completes::file},
+                    {.name = "--provider",
+                     .value = "WAY",
+                     .text =
+                         "how the accelerator is reached: by farlaned, or by the node /dev/farlane/NAME of the kernel "
+                         "module, where the NVMe is its driver's (--nvme none)",
+                     .standard = "daemon",
+                     .completes = Completes::choice,
+                     .choices = {"daemon", "kernel"}},
                     {.name = "--port",
                      .value = "URL",
                      .text = "without a daemon here: the port to the target (\"udp:\", \"dpdk:net_virtio_user0,...\")"},

@@ -34,6 +34,7 @@ Settings settings_of(const cli::Arguments& a) {
     s.size = static_cast<std::uint32_t>(a.number("--size", 1, 4096));
     s.json = a.has("--json");
     if (a.has("--port")) {
+        if (a.get("--provider") == "kernel") throw Error(Status::invalid, "--provider kernel goes without --port");
         s.fabric.provider = ProviderKind::embedded;
         s.fabric.port = a.get("--port");
         s.fabric.peer = a.get("--peer");
@@ -42,6 +43,7 @@ Settings settings_of(const cli::Arguments& a) {
         if (a.has("--peer"))
             throw Error(Status::invalid, "--peer needs --port; with a daemon its configuration names the peers");
         s.fabric.socket = a.get("--socket");
+        if (a.get("--provider") == "kernel") s.fabric.provider = ProviderKind::kernel;
     }
     return s;
 }
