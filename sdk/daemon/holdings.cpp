@@ -92,6 +92,8 @@ void Holdings::attach(const Client& client, const std::string& name, bool persis
     if (Holding* h = named(name)) {
         if (h->phase() == Holding::Phase::waiting || h->phase() == Holding::Phase::resuming)
             return answer(refusal(Status::busy, "'" + name + "' waits for its application to come back"));
+        if (h->on_bus() && drop_if_off_bus(shared(*h)))
+            return answer(refusal(Status::busy, "the kernel has just removed '" + name + "'; try again"));
         if (h->on_bus()) return answer(on_bus_reply(*h, to_bus));
         if (h->user()) return answer(busy_reply(*h));
         if (to_bus) return h->when_free([this, keep = shared(*h), answer] { plug(*keep, true, answer); });
@@ -340,6 +342,8 @@ void Holdings::leave() {
 
 bool Holdings::turn(lane::Time now) noexcept {
     bool busy = start_resumes(now);
+    const bool look = now >= bus_look_at_;
+    if (look) bus_look_at_ = now + kBusLook;
     for (std::size_t i = 0; i < holdings_.size(); ++i) {
         const Pointer h = holdings_[i];
         if (h->phase() == Holding::Phase::ending) continue;
@@ -348,7 +352,7 @@ bool Holdings::turn(lane::Time now) noexcept {
             busy = true;
         }
         if (h->on_bus()) {
-            busy |= look_after_bus(h);
+            busy |= look_after_bus(h) || (look && drop_if_off_bus(h));
             continue;
         }
         // Lost, and nobody is there to be told.
@@ -371,7 +375,8 @@ bool Holdings::turn(lane::Time now) noexcept {
 }
 
 lane::Time Holdings::next_timer() const noexcept {
-    return give_up_at_;
+    const bool bus = std::ranges::any_of(holdings_, [](const Pointer& h) { return h->on_bus(); });
+    return bus ? std::min(give_up_at_, bus_look_at_) : give_up_at_;
 }
 
 void Holdings::list(lane::Duration timeout, const Answer& answer) {

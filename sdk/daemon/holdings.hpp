@@ -71,6 +71,7 @@ private:
     [[nodiscard]] Reply on_bus_reply(const Holding& h, bool to_bus) const;
     [[nodiscard]] std::string restore_bus(const Pointer& h);
     bool look_after_bus(const Pointer& h);
+    bool drop_if_off_bus(const Pointer& h);
     void erase(const Holding& h);
     /// Takes `h` up again once its target is known among the peers, within the grace.
     void resume(Pointer h, std::function<void(Result<lane::Attachment*>)> done);
@@ -95,6 +96,8 @@ private:
         std::function<void(Result<lane::Attachment*>)> done;
     };
     std::vector<Resume> resumes_;
+    static constexpr lane::Duration kBusLook = std::chrono::seconds(1);
+    lane::Time bus_look_at_{};              ///< next question whether the module still has what is on the bus
     lane::Time give_up_at_ = lane::kNever;  ///< attachments of an earlier daemon that nobody came for
     std::set<ClientId> kicked_;
 };

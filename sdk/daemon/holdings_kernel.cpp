@@ -78,4 +78,15 @@ bool Holdings::look_after_bus(const Pointer& h) {
     return true;
 }
 
+// The module removes a function by itself when its ring stays full; nobody tells us.
+bool Holdings::drop_if_off_bus(const Pointer& h) {
+    if (h->phase() == Holding::Phase::ending || h->bus()->phase != BusPort::Phase::live) return false;
+    if (KernelBus::has(*h->bus()->module, h->bus()->function.id)) return false;
+    host_.emit({EventKind::device_lost, h->info().name, h->info().target, "the kernel removed it from the PCI bus",
+                std::chrono::system_clock::now()});
+    drop(
+        *h, [](Status) {}, true);
+    return true;
+}
+
 }  // namespace farlane::daemon

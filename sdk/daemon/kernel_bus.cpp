@@ -96,6 +96,15 @@ void KernelBus::look_for_kept() {
     close_if_unused();
 }
 
+bool KernelBus::has(KernelModule& module, std::uint32_t id) {
+    for (std::uint32_t index = 0; index < kMaxKept; ++index) {
+        auto f = module.get(index);
+        if (!f.ok()) return f.failure().status != Status::not_found;  // not known: as before
+        if (f->id == id) return f->state != FL_FUNCTION_REMOVING;
+    }
+    return true;
+}
+
 const KernelFunction* KernelBus::kept(const std::string& name, const std::string& peer) const noexcept {
     const auto at =
         std::ranges::find_if(kept_, [&](const KernelFunction& f) { return f.name == name && f.peer == peer; });

@@ -49,6 +49,8 @@ public:
     [[nodiscard]] Result<DmaJournal*> journal(const std::string& name);
     void claim_function(std::uint32_t id) { ours_.insert(id); }
     void release_function(std::uint32_t id);
+    /// False: the module removed it by itself (its ring stayed full, somebody took its power away for good).
+    [[nodiscard]] static bool has(KernelModule& module, std::uint32_t id);
 
     /// Where the note of the channel of a node's application is kept.
     [[nodiscard]] Result<SavedState*> node_note(const std::string& name);

@@ -9,9 +9,9 @@ namespace farlane::proto {
 namespace {
 
 constexpr unsigned kSilentIntervals = 3;
-constexpr unsigned kProbedPackets = 2;   // oldest packets whose records a tail probe repeats
-constexpr unsigned kProbedRequests = 8;  // newest packets whose requests it repeats
-constexpr unsigned kRestartAfter = 3;    // tail probes after which the window starts again
+constexpr unsigned kProbedPackets = 2;                   // oldest packets whose records a tail probe repeats
+constexpr unsigned kProbedRequests = 8;                  // newest packets whose requests it repeats
+constexpr unsigned kRestartAfter = 3;                    // tail probes after which the window starts again
 constexpr Duration kHalfOpen = std::chrono::seconds(3);  // a hello that nobody stands behind
 constexpr Duration kDeadProbe = std::chrono::milliseconds(50);
 

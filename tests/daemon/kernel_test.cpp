@@ -2,6 +2,7 @@
 // Receives: a remote NVMe controller and an accelerator on the bus of a test's kernel module. Hands on:
 // proof that a driver's accesses, the device's DMA and interrupts go through the ring and the module's
 // bounds, and that plug, unplug, loss and restart leave nothing behind. Owns: the driver.
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -398,6 +399,19 @@ TEST_F(KernelTest, WhatTheModuleGaveUpIsForgotten) {
     }
     pair.start_initiator();
     EXPECT_TRUE(pair.holding("nvme0").is_null());
+}
+
+TEST_F(KernelTest, WhatTheModuleRemovesByItselfIsDetached) {
+    (void)attach("nvme0");
+    {
+        const std::scoped_lock lock(pair.host.mutex);
+        pair.host.functions.clear();  // contained
+    }
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (!pair.holding("nvme0").is_null() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(10ms);
+    EXPECT_TRUE(pair.holding("nvme0").is_null());
+    EXPECT_FALSE(attach("nvme0")->removed) << "it can be attached anew";
 }
 
 TEST_F(KernelTest, HostileRingOfTheModuleIsSurvived) {

@@ -67,8 +67,7 @@ until_ok 60 gone
 until_ok 60 sh -c '! ls -d /sys/bus/pci/drivers/farlane_flood_test/1*'
 check rmmod farlane_flood_test
 check modprobe nvme
-check f detach nvme0 >/dev/null # the daemon still has it
-moved f attach nvme0
+until_ok 60 f attach nvme0 # farlaned has noticed by itself
 until_ok 60 test -b /dev/nvme0n1
 
 say "the daemon dies for good while fio runs"
