@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Stock 8250_exar on a remote serial port: both channels are found, bytes come back through the loopback plug of
 # the first one, with flow control; what the second one sends arrives; a cut link stops both.
-# testbed: topology=one timeout=240 module=yes daemon=no exports=drivers
+# testbed: topology=one timeout=400 module=yes daemon=no exports=drivers
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 20 "$@"; }
