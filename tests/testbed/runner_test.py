@@ -16,8 +16,54 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "qemu"))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-from bed import console, cpio, hostcalls, initramfs, kernel, link, script, topology, tsc, vm
+from bed import console, cpio, demo, hostcalls, initramfs, kernel, link, script, topology, tsc, vm
 from bed.paths import Trouble
+
+
+class SaveTest(unittest.TestCase):
+    def save(self, folder, name, offset, data):
+        import base64
+        return hostcalls.save(pathlib.Path(folder) / "saved", name, offset, base64.b64encode(data).decode())
+
+    def test_parts_in_order_make_the_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(2):  # the second time over the first
+                self.save(folder, "a.png", "0", b"one")
+                path = self.save(folder, "a.png", "3", b"two")
+                self.assertEqual(pathlib.Path(path).read_bytes(), b"onetwo")
+
+    def test_names_gaps_and_garbage_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("../a", "/a", "", ".a", "a b", "a/b", "a" * 101):
+                self.assertRaises(Trouble, self.save, folder, name, "0", b"x")
+            for offset in ("1", "-1", "x", ""):
+                self.assertRaises(Trouble, self.save, folder, "a", offset, b"x")
+            self.assertRaises(ValueError, hostcalls.save, pathlib.Path(folder), "a", "0", "no base64!")
+            self.assertEqual(list(pathlib.Path(folder).rglob("*")), [])
+
+
+class DemoTest(unittest.TestCase):
+    def shown(self, line):
+        out = io.StringIO()
+        demo.Screen(out).from_guest(line)
+        return out.getvalue()
+
+    def test_no_colours_without_a_terminal(self):
+        self.assertEqual(self.shown("-- A title"), "\nA title\n")
+        self.assertEqual(self.shown("+ 10000:01:00.0"), "  + 10000:01:00.0\n")
+        self.assertEqual(self.shown("$ lspci"), "  $ lspci\n")
+
+    def test_pictures_are_looked_at_before_anything_boots(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "p"
+            self.assertRaisesRegex(Trouble, "no such file", demo.checked_picture, str(path))
+            path.write_bytes(b"\xff\xd8\xff a JPEG")
+            self.assertRaisesRegex(Trouble, "neither PNG nor PPM", demo.checked_picture, str(path))
+            path.write_bytes(b"P6 1 1 255\nabc")
+            self.assertEqual(demo.checked_picture(str(path)), str(path))
+
+    def test_what_is_missing_comes_with_the_way_out(self):
+        self.assertRaisesRegex(Trouble, "(?s)no such kernel.*make demo-native", demo.needed, "9.9")
 
 
 class ConsoleTest(unittest.TestCase):

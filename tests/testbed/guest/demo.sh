@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `make demo` shows (qemu/bed/demo.py prints it), and a test like the others: stock nvme on a remote controller
 # with files that survive, the accelerator's job, a surprise removal under I/O, and a machine that is none the worse.
-# testbed: topology=one timeout=400 module=yes daemon=no memory=2048 exports=demo tree=docs,kmod,sdk/include
+# testbed: topology=one timeout=400 module=yes daemon=no memory=2048 exports=demo kernels=6.1 tree=docs,kmod,sdk/include
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 20 "$@"; }

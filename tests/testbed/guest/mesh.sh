@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two initiators and two targets: each initiator reaches both, a function is held by one of them, and
 # a cut link takes away one target only.
-# testbed: topology=mesh timeout=240 exports=default
+# testbed: topology=mesh timeout=240 kernels=6.12
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 10 "$@"; }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Initiator and target in a VM each: the target's farlaned is stopped, killed and started in its VM.
-# testbed: topology=two timeout=180
+# testbed: topology=two timeout=180 kernels=6.12
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 10 "$@"; }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Farlane in a guest without its module: the initiator's daemon reaches a native target over the link,
 # calls fail as documented when the link is cut, and work again when it is healed.
-# testbed: topology=one timeout=120
+# testbed: topology=one timeout=120 kernels=6.1
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 10 "$@"; }
