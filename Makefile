@@ -11,7 +11,7 @@ RELEASE := build/release
 export FARLANE_JOBS := $(JOBS)
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup configure build demo demo-native test test-long bench check format install clean qemu-test qemu-shell qemu-kernels
+.PHONY: help setup configure build demo demo-native test test-long bench check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
 
 help:
 	@echo 'Farlane: PCIe functions of another machine, over Ethernet, in software.'
@@ -34,6 +34,8 @@ help:
 	@echo '  make qemu-shell log in to a virtual machine with Farlane and a remote NVMe and accelerator'
 	@echo '                  TOPOLOGY=one|two|mesh  KERNEL=6.1|6.12  ARGS="--add FILE --gdb i0 ..."'
 	@echo '  make qemu-kernels  fetch the stock kernels (by themselves at the first run); lists them'
+	@echo '  make qemu-debug-kernel  build kernels with KASAN, lockdep, kmemleak and KUnit, once;'
+	@echo '                  KERNEL=6.1|6.12|both, then: make qemu-test KERNEL=6.1-debug'
 	@echo '  make install    install into DESTDIR/PREFIX (PREFIX=$(PREFIX))'
 	@echo '  make clean      remove build/'
 	@echo
@@ -83,6 +85,9 @@ qemu-shell: build
 
 qemu-kernels: setup
 	@qemu/testbed kernels
+
+qemu-debug-kernel: setup
+	@qemu/testbed debug-kernel --kernel '$(or $(KERNEL),both)'
 
 install: build
 	@DESTDIR='$(DESTDIR)' cmake --install $(RELEASE) --prefix '$(PREFIX)'

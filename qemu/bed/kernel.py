@@ -44,7 +44,18 @@ class Kernel:
     @property
     def kdir(self):
         """What KDIR= of a module's build wants."""
-        return self.folder / "headers" / "usr" / "src" / f"linux-headers-{self.release}"
+        own = self.folder / "build"  # of a kernel that was built here
+        return own if own.is_dir() else self.folder / "headers" / "usr" / "src" / f"linux-headers-{self.release}"
+
+    @property
+    def debug(self):
+        """Everything takes several times as long: KASAN, lockdep (bed/debugkernel.py)."""
+        return self.short.endswith("-debug")
+
+    def has(self, option):
+        """Whether that is in the kernel or a module of it: CONFIG_<option>."""
+        config = self.folder / "config"
+        return config.exists() and bool(re.search(rf"^CONFIG_{option}=[ym]$", config.read_text(), re.MULTILINE))
 
     def complete(self):
         return (self.folder / "release").is_file()
@@ -62,6 +73,8 @@ def get(short, update=False):
     kernel = Kernel(short)
     if kernel.complete() and not update:
         return kernel
+    if short in (f"{stock}-debug" for stock in SHORT):
+        raise Trouble(f"kernel '{short}' is not built yet: make qemu-debug-kernel KERNEL={short.removesuffix('-debug')}")
     if short not in SHORT:
         raise Trouble(f"there is no kernel '{short}'; there are: {', '.join(names())}")
     kernel.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +122,7 @@ def download(folder, wanted):
     done = subprocess.run([program("apt-get", "apt"), "-q", "download", *wanted], cwd=folder, text=True,
                           capture_output=True, check=False)
     if done.returncode != 0:
-        raise Trouble(f"apt-get download {' '.join(wanted)} failed: {done.stderr.strip().splitlines()[-1:]}; "
+        raise Trouble(f"apt-get download {' '.join(wanted)} failed: {' '.join(done.stderr.split())[-300:]}; "
                       "are the package lists fresh (apt-get update), is there a network?")
     return sorted(pathlib.Path(folder).glob("*.deb"))
 

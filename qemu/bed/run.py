@@ -21,6 +21,8 @@ from bed.vm import Machine, Vm
 
 BOOT_TIMEOUT_S = 120
 END_TIMEOUT_S = 60
+DEBUG_PATIENCE = 8  # times longer with a debug kernel
+DEBUG_MEMORY = 2  # times more: shadow memory, red zones, what is kept back for a while
 KEPT_RUNS = 60
 
 
@@ -53,6 +55,7 @@ class Run:
         self.folder = None
         self.sockets = None
         self.started_s = time.monotonic()
+        self.patience = DEBUG_PATIENCE if options.kernel.debug else 1
         self._waiting = {}  # VM -> future of the order it works on
         self._up = {}
         self._tasks = set()
@@ -131,7 +134,8 @@ class Run:
 
     async def start_vm(self, host, built):
         s, o = self.script, self.options
-        machine = Machine(o.kernel, o.accel, o.smp or s.smp, s.memory, s.swiotlb, s.threads)
+        memory_mib = s.memory * (DEBUG_MEMORY if o.kernel.debug else 1)
+        machine = Machine(o.kernel, o.accel, o.smp or s.smp, memory_mib, s.swiotlb, s.threads)
         vm = Vm(host.name, machine, self.folder, self.sockets, self.heard)
         if host.address:
             vm.nics.append((host.mac, self.link.nic_path(host)))
@@ -152,7 +156,8 @@ class Run:
         conf = {"VM": host.name, "ROLE": host.role, "MTU": MTU, "TOPOLOGY": self.topology.name,
                 "ADDRESSES": f"{host.mac}={host.address}/24" if host.address else "",
                 "PEERS": " ".join(host.peers), "LINKS": " ".join(self.topology.links),
-                "SHELLS": "yes" if self.options.shells else "no", "SEED": self.options.seed}
+                "SHELLS": "yes" if self.options.shells else "no", "SEED": self.options.seed,
+                "PATIENCE": self.patience}
         peers = [f"{self.topology.host(p).address}:{FARLANE_PORT}" for p in host.peers]
         target = host.role == "target"
         config = daemon_config(host.name, "/run/farlane/farlaned.sock", "/run/farlane/state",
@@ -166,7 +171,7 @@ class Run:
         if self.options.gdb:
             vm = self.vm(self.options.gdb)
             self.log(f"VM {vm.name} waits for gdb: qemu/testbed gdb {vm.name} --run {os.getpid()}, then continue")
-        limit = None if self.options.gdb else BOOT_TIMEOUT_S
+        limit = None if self.options.gdb else BOOT_TIMEOUT_S * self.patience
         for name, event in self._up.items():
             await self.or_end(self.vms[name], event.wait(), limit, f"VM {name} did not boot within {limit} s")
 
@@ -186,7 +191,7 @@ class Run:
 
     async def run_script(self):
         first = self.vms[self.topology.vms[0].name]
-        limit = self.options.timeout_s or self.script.timeout
+        limit = self.options.timeout_s or self.script.timeout * self.patience
         self.log(f"{self.script.name} begins in VM {first.name}")
         await self.or_end(first, self.in_vm(first, f"run /tests/{self.script.path.name}"), limit,
                           f"timeout: {self.script.name} did not end within {limit} s")
@@ -244,11 +249,12 @@ class Run:
         shutil.rmtree(self.sockets, ignore_errors=True)
 
     async def power_off(self, vm):
+        limit_s = END_TIMEOUT_S * self.patience
         try:
             await asyncio.wait_for(vm.order("stop"), 5)
-            await asyncio.wait_for(vm.wait(), END_TIMEOUT_S)
+            await asyncio.wait_for(vm.wait(), limit_s)
         except asyncio.TimeoutError:
-            self.reasons.append(f"VM {vm.name} did not power off within {END_TIMEOUT_S} s")
+            self.reasons.append(f"VM {vm.name} did not power off within {limit_s} s")
 
     def judge(self):
         for vm in self.vms.values():

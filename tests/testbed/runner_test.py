@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "qemu"))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-from bed import console, cpio, demo, hostcalls, initramfs, kernel, link, script, topology, tsc, vm
+from bed import console, cpio, debugkernel, demo, hostcalls, initramfs, kernel, link, script, topology, tsc, vm
 from bed.paths import Trouble
 
 
@@ -64,6 +64,26 @@ class DemoTest(unittest.TestCase):
 
     def test_what_is_missing_comes_with_the_way_out(self):
         self.assertRaisesRegex(Trouble, "(?s)no such kernel.*make demo-native", demo.needed, "9.9")
+
+
+class DebugKernelTest(unittest.TestCase):
+    def test_a_line_that_the_kernel_does_not_take_is_seen(self):
+        fragment = "# words\nCONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D=17\n"
+        taken = "CONFIG_A=y\nCONFIG_B=m\nCONFIG_D=17\nCONFIG_E=y\n"
+        self.assertEqual(debugkernel.refused(fragment, taken), [])
+        self.assertEqual(debugkernel.refused(fragment, taken + "# CONFIG_C is not set\n"), [])
+        self.assertEqual(debugkernel.refused(fragment, "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n"), ["B=m", "C=n", "D=17"])
+
+    def test_the_fragment_asks_for_what_watches(self):
+        wanted = debugkernel.settings(debugkernel.FRAGMENT.read_text())
+        for name in ("KASAN_GENERIC", "PROVE_LOCKING", "DEBUG_ATOMIC_SLEEP", "DEBUG_KMEMLEAK", "DEBUG_LIST", "KUNIT"):
+            self.assertEqual(wanted.get(name), "y", name)
+
+    def test_one_that_is_not_built_says_how(self):
+        for name in debugkernel.NAMES:
+            if not kernel.Kernel(name).complete():
+                self.assertRaisesRegex(Trouble, "make qemu-debug-kernel", kernel.get, name)
+        self.assertRaisesRegex(Trouble, "there are: 6.1-debug, 6.12-debug", debugkernel.build, "6.1")
 
 
 class ConsoleTest(unittest.TestCase):

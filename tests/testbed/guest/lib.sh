@@ -20,15 +20,17 @@ refuse() {
     got=$?
     [ "$got" = "$wanted" ] || fail "$* ended with $got, not $wanted"
 }
+# A debug kernel: KASAN keeps freed memory back, so growth says nothing, and kmemleak finds what is lost.
+watched() { [ -e /sys/kernel/debug/kmemleak ]; }
 # equal A B TEXT
 equal() { [ "$1" = "$2" ] || fail "$3: '$1', not '$2'"; }
 # has TEXT WORDS: WORDS are in TEXT.
 has() {
     case "$1" in *"$2"*) ;; *) fail "'$2' is not in: $1" ;; esac
 }
-# until SECONDS COMMAND...: repeats it until it succeeds.
+# until SECONDS COMMAND...: repeats it until it succeeds. PATIENCE times as long: debug kernels are slow.
 until_ok() {
-    limit=$(($(cut -d. -f1 /proc/uptime) + $1))
+    limit=$(($(cut -d. -f1 /proc/uptime) + $1 * ${PATIENCE:-1}))
     shift
     while ! "$@" >/dev/null 2>&1; do
         [ "$(cut -d. -f1 /proc/uptime)" -lt "$limit" ] || fail "it did not come to pass: $*"
