@@ -215,14 +215,14 @@ TEST(DpdkStrings, BadOnesSayWhatIsValid) {
         {"dpdk:net_vhost0/x,iface=/tmp/a", "is not a device"},
         {"dpdk:net_vhost0", "net_vhost0 needs \"iface=\""},
         {"dpdk:net_vhost0,iface=", "net_vhost0 needs \"iface=\""},
-        {"dpdk:net_virtio_user0,pat=/tmp/x", "net_virtio_user0 needs \"path=\""},
+        {"dpdk:net_virtio_user0,pat=/tmp/farlane-test-none.sock", "net_virtio_user0 needs \"path=\""},
         {"dpdk:net_memif0,role=server", "net_memif0 needs \"socket=\""},
-        {"dpdk:net_vhost0,,iface=/tmp/x", "empty argument"},
+        {"dpdk:net_vhost0,,iface=/tmp/farlane-test-none.sock", "empty argument"},
         {"dpdk:net_ring0?mtu=9601", "64 to 9600"},
         {"dpdk:net_ring0?speed=9", "no key \"speed\" here; valid: mtu=BYTES, eal=TEXT"},
         {"dpdk:net_af_packet0,iface=nosuchif0", "no network interface \"nosuchif0\""},
         {"dpdk:net_vhost0,iface=/nonexistent-dir/s", "DPDK"},
-        {"dpdk:net_vhost0,iface=/tmp/x,colour=red", "DPDK refuses net_vhost0"},
+        {"dpdk:net_vhost0,iface=/tmp/farlane-test-none.sock,colour=red", "DPDK refuses net_vhost0"},
         {"dpdk:net_memif0,socket=/nonexistent-dir/s,role=server", "cannot listen on /nonexistent-dir/s"},
     };
     for (const auto& row : table) {
