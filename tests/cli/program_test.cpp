@@ -120,7 +120,8 @@ TEST(Attach, isPersistentAndKeepsTheTokenSecret) {
     const Outcome json = run_at(daemon, {"attach", "accel0", "-o", "json"});
     EXPECT_EQ(json.code, 0);
     EXPECT_THAT(json.out, Not(HasSubstr("s3cret")));
-    EXPECT_EQ(daemon.requests().back().at("args"), (Json{{"name", "accel0"}, {"persistent", true}, {"timeout_ms", 8000}}));
+    EXPECT_EQ(daemon.requests().back().at("args"),
+              (Json{{"name", "accel0"}, {"persistent", true}, {"timeout_ms", 8000}}));
     EXPECT_THAT(run_at(daemon, {"attach", "accel0"}).out, StartsWith("attached accel0 of box"));
     (void)run_at(daemon, {"attach", "accel0", "--timeout", "1"});
     EXPECT_EQ(daemon.requests().back().at("args").at("timeout_ms"), 800) << "farlaned answers first";

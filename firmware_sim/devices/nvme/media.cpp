@@ -172,7 +172,9 @@ Result<std::unique_ptr<Media>> file_media(const std::string& path, std::uint64_t
         if (errno == ENOENT && size_bytes == 0)
             return failed(Status::not_found, "does not exist; give size= to have it made");
         const bool no_folder = errno == ENOENT || errno == ENOTDIR;
-        return failed(no_folder ? Status::not_found : errno == EACCES ? Status::denied : Status::io,
+        return failed(no_folder         ? Status::not_found
+                      : errno == EACCES ? Status::denied
+                                        : Status::io,
                       std::string("can not be opened: ") + std::strerror(errno));
     }
     struct Closer {
