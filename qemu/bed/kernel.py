@@ -6,6 +6,7 @@ Owns: build/testbed/kernels/<short>; nothing is installed on this machine.
 """
 import fcntl
 import lzma
+import os
 import pathlib
 import re
 import shutil
@@ -81,7 +82,12 @@ def get(short, update=False):
     with open(kernel.folder.parent / f".{short}.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once fetch it once
         if not kernel.complete() or update:
-            fetch(kernel, newest(short))
+            try:
+                fetch(kernel, newest(short))
+            except Trouble:
+                if not refresh_lists():
+                    raise
+                fetch(kernel, newest(short))
     return kernel
 
 
@@ -92,6 +98,16 @@ def version_key(text):
 def apt_output(*arguments):
     done = subprocess.run([program("apt-cache", "apt"), *arguments], capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else ""
+
+
+def refresh_lists():
+    """Package lists that are missing, or older than what they name: fetched anew, when this user may."""
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if root and shutil.which("sudo") is None:
+        return False
+    print("testbed: fetching the package lists", flush=True)
+    command = [*root, program("apt-get", "apt"), "-o", "DPkg::Lock::Timeout=300", "-q", "update"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def newest(short):
