@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <farlane/uapi/accel.h>
+
 #include "daemon/kernel_pair.hpp"
 
 namespace farlane::test {
@@ -313,12 +315,20 @@ void node_write(FakeFunction& f, std::uint64_t at, std::uint32_t value) {
     }
 }
 
+/// After a reset the accelerator makes its memory zero first: docs/accelerator.md, "Reset".
+void wait_ready(FakeFunction& f) {
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while ((f.read(0, offsetof(fl_accel_registers, status), 4) & FL_ACCEL_STATUS_READY) == 0)
+        if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("the accelerator is not ready");
+}
+
 TEST_F(KernelTest, ApplicationAtTheNodeWorksBesideTheModule) {
     const auto f = attach("accel0");
     for (std::uint32_t application = 1; application < 4; ++application) {
         EXPECT_EQ(f->config_read(4, 2) & 6, 0U) << "each finds a device as after power-on";
         ASSERT_TRUE(f->open_node(pair.host));
         f->config_write(4, 6, 2);  // as CHANNEL_CREATE does
+        wait_ready(*f);
         for (std::uint32_t i = 0; i < 500; ++i) {
             node_write(*f, 4096 + i * 4, application * 1000 + i);
             f->write(2, i * 4, i + application, 4);  // the module's ring at the same time
