@@ -101,6 +101,9 @@ void Holding::expel() {
 }
 
 void Holding::let_go() noexcept {
+    // Whoever waits for an end of this may own it: nobody would ever be told now.
+    if (bus_) std::exchange(bus_->unplugged, {}).clear();
+    std::exchange(when_free_, {}).clear();
     if (attachment_ == nullptr) return;
     attachment_->set_sink(nullptr);
     attachment_->forget_memory();

@@ -366,6 +366,7 @@ TEST_F(KernelTest, SleepingApplicationIsWoken) {
 TEST_F(KernelTest, ApplicationSurvivesARestart) {
     const auto f = attach("accel0");
     f->config_write(4, 6, 2);
+    wait_ready(*f);
     ASSERT_TRUE(f->open_node(pair.host));
     std::uint32_t i = 0;
     for (int life = 0; life < 3; ++life) {
