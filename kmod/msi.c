@@ -76,8 +76,8 @@ static void deliver_work(struct irq_work *work)
 }
 
 /*
- * An idle CPU flushes its calls from the idle task, and a call to the own CPU runs at
- * once: neither is interrupt context, which a handler needs. irq_work interrupts.
+ * An idle CPU flushes its calls from the idle task: that is no interrupt context, which a
+ * handler needs. irq_work interrupts.
  */
 static void deliver_call(void *info)
 {
@@ -98,8 +98,12 @@ static void send(struct fl_vector *v)
 		return;
 	atomic_inc(&v->running);
 	cpu = cpu_online(v->cpu) ? v->cpu : smp_processor_id();
-	if (smp_call_function_single_async(cpu, &v->csd))
-		irq_work_queue(&v->work); /* that CPU is leaving: here is as good */
+	/*
+	 * A call to the own CPU would run at once, with the locks of who raises; and when that
+	 * CPU is leaving, here is as good.
+	 */
+	if (cpu == smp_processor_id() || smp_call_function_single_async(cpu, &v->csd))
+		irq_work_queue(&v->work);
 }
 
 int fl_msi_fire(struct fl_msi *msi, unsigned int vector)
