@@ -116,7 +116,8 @@ void fl_function_event(struct fl_function *f, const char *event)
 	if (d->events_set - d->events_told > EVENTS_WAITING)
 		d->events_told = d->events_set - EVENTS_WAITING;
 	raw_spin_unlock_irqrestore(&d->events_lock, flags);
-	kref_get(&f->ref);
+	if (!kref_get_unless_zero(&f->ref))
+		return; /* a late word of its ring, which is being taken down */
 	if (!queue_work(life, &d->tell))
 		fl_function_put(f);
 }
