@@ -552,13 +552,23 @@ bool fl_node_interrupt(struct fl_function *f, u32 first, u64 mask)
 
 /* --- life -------------------------------------------------------------------------------------- */
 
+/* Its device may be on the way out: it is only looked at under the lock that ends it for us. */
+static bool has_driver(struct fl_function *f)
+{
+	unsigned long flags;
+	bool bound;
+
+	raw_spin_lock_irqsave(&f->config_lock, flags);
+	bound = f->pdev && READ_ONCE(f->pdev->dev.driver);
+	raw_spin_unlock_irqrestore(&f->config_lock, flags);
+	return bound;
+}
+
 static int hold(struct fl_node *node)
 {
-	struct pci_dev *pdev = READ_ONCE(node->function->pdev);
-
 	if (node->leaving || fl_function_is_gone(node->function))
 		return -ENODEV;
-	if (node->use != FL_NODE_FREE || (pdev && READ_ONCE(pdev->dev.driver)))
+	if (node->use != FL_NODE_FREE || has_driver(node->function))
 		return -EBUSY;
 	node->use = FL_NODE_HELD;
 	kref_get(&node->ref);
