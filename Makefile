@@ -24,7 +24,7 @@ help:
 	@echo '                  PICTURE=path  PORT=udp|dpdk'
 	@echo '  make test       build, then all tests: release, fuzz 10 s each, asan+ubsan, tsan, no DPDK, testbed'
 	@echo '                  STAGES="style release fuzz asan tsan nodpdk testbed" picks some of them'
-	@echo '  make test-long  the same with fuzz 60 s each and the long simulations'
+	@echo '  make test-long  the same with fuzz 60 s each, the long simulations and all guest tests'
 	@echo '  make bench      benchmarks beside the limits of this machine; JSON in bench/results'
 	@echo '                  BENCH_ARGS="--ports vhost --repeats 3" goes to the program'
 	@echo '  make check      static checks: format, cppcheck, shellcheck, style'

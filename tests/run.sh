@@ -64,23 +64,29 @@ programs_of() {
         <(ninja -C "build/$preset" -t targets all | sed -nE 's/^([A-Za-z0-9_-]+): phony$/\1/p' | sort)
 }
 
-# run PRESET CTEST-ARGUMENT...: runs ctest and adds what it counted.
-run() {
-    local preset=$1 line bad total name
-    shift
-    local log="$results/$preset.log"
-    say "$preset: tests"
-    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$PWD/$results/$preset.xml" \
-        "$@" 2>&1 | tee "$log"
-    line=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+' "$log" | tail -n 1)
+# count LOG NAME: adds the sum in a log; a log without one is the failure NAME.
+count() {
+    local line bad total
+    line=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+' "$1" | tail -n 1)
     if [ -z "$line" ]; then
-        fail "$preset/ctest"
-        return
+        fail "$2"
+        return 1
     fi
     bad=$(sed -E 's/.*, ([0-9]+) tests failed.*/\1/' <<<"$line")
     total=$(sed -E 's/.*out of ([0-9]+).*/\1/' <<<"$line")
     passed=$((passed + total - bad))
     failed=$((failed + bad))
+}
+
+# run PRESET CTEST-ARGUMENT...: runs ctest and adds what it counted.
+run() {
+    local preset=$1 name
+    shift
+    local log="$results/$preset.log"
+    say "$preset: tests"
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$PWD/$results/$preset.xml" \
+        "$@" 2>&1 | tee "$log"
+    count "$log" "$preset/ctest" || return
     while read -r name; do
         failures+=("$preset/$name")
     done < <(sed -n '/^The following tests FAILED:/,$p' "$log" | sed -nE 's/^[[:space:]]*[0-9]+ - ([^ ]+) \(.*$/\1/p')
@@ -133,7 +139,7 @@ stage_nodpdk() {
 # Tests in virtual machines with stock kernels; qemu/testbed counts them itself.
 # The rest of tests/testbed/guest takes half an hour: `make test-long` and `make qemu-test` run it.
 stage_testbed() {
-    local line bad total options=() log="$results/testbed.log"
+    local name options=() log="$results/testbed.log"
     configure release && build release || return
     if [ "$long" = yes ]; then
         options=(--long)
@@ -145,15 +151,7 @@ stage_testbed() {
     fi
     say "testbed: tests"
     qemu/testbed test --kernel both "${options[@]}" 2>&1 | tee "$log"
-    line=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+' "$log" | tail -n 1)
-    if [ -z "$line" ]; then
-        fail "testbed/run"
-        return
-    fi
-    bad=$(sed -E 's/.*, ([0-9]+) tests failed.*/\1/' <<<"$line")
-    total=$(sed -E 's/.*out of ([0-9]+).*/\1/' <<<"$line")
-    passed=$((passed + total - bad))
-    failed=$((failed + bad))
+    count "$log" "testbed/run" || return
     while read -r name; do
         failures+=("testbed/$name")
     done < <(sed -nE 's/^failed: (.*)$/\1/p' "$log")
