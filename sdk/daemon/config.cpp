@@ -252,7 +252,6 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
     try {
         Config c;
         c.file = name;
-        check_text(text, name);
         const toml::table root = toml::parse(text, name);
         read_root(c, reader, root);
         fill_defaults(c);
