@@ -152,6 +152,7 @@ bool Holding::run_replay() noexcept {
         busy = true;
     }
     if (!replayed_) return busy;
+    attachment_->resubmitted();
     if (channel_) channel_->open();
     if (bus_ && bus_->node) bus_->node->channel().open();
     std::exchange(replayed_, {})();

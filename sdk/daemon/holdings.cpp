@@ -428,11 +428,14 @@ void Holdings::show_config(const Pointer& h, const Json& listed, const Answer& a
     });
 }
 
-void Holdings::show(const Client& client, const std::string& name, bool may_attach, const Answer& answer) {
+void Holdings::show(const Client& client, const std::string& name, bool may_attach, const Answer& answer,
+                    std::optional<lane::Duration> timeout) {
     if (Holding* h = named(name); h != nullptr && h->attachment() != nullptr)
         return show_config(shared(*h), nullptr, answer);
     const std::string leaf = name.substr(name.find('/') == std::string::npos ? 0 : name.find('/') + 1);
-    list(std::chrono::seconds(2), [this, client, name, leaf, may_attach, answer](Reply all) {
+    const lane::Duration looking = timeout ? std::min(kLookTime, *timeout / 2) : kLookTime;
+    if (timeout) *timeout -= looking;
+    list(looking, [this, client, name, leaf, may_attach, answer, timeout](Reply all) {
         if (all.status != Status::ok) return answer(std::move(all));
         Json found;
         std::string names;
@@ -451,7 +454,7 @@ void Holdings::show(const Client& client, const std::string& name, bool may_atta
             return answer({Status::ok, "", std::move(body), {}});
         }
         ++waiting_attaches_;
-        initiator_.attach(name, [this, client, name, answer, body, found](Result<lane::Attachment*> result) mutable {
+        auto attached = [this, client, name, answer, body, found](Result<lane::Attachment*> result) mutable {
             attaching_.erase(name);
             --waiting_attaches_;
             auto file = result.ok() ? StateFile::create(directory_, free_id())
@@ -467,7 +470,8 @@ void Holdings::show(const Client& client, const std::string& name, bool may_atta
             h->take_user(client);
             holdings_.push_back(h);
             show_config(h, found, answer);
-        });
+        };
+        initiator_.attach(name, std::move(attached), timeout);
     });
 }
 

@@ -14,6 +14,8 @@
 namespace farlane::daemon {
 
 constexpr std::size_t kMaxAttachments = 64;
+/// How long targets are waited for that do not say what they have, unless the client says.
+constexpr lane::Duration kLookTime = std::chrono::seconds(2);
 
 /// Who is to use a function.
 enum class Use : std::uint8_t {
@@ -46,7 +48,8 @@ public:
     void resume_done(const Client& client, std::uint32_t id, const Answer& answer);
     void client_gone(ClientId client);
     void list(lane::Duration timeout, const Answer& answer);
-    void show(const Client& client, const std::string& name, bool may_attach, const Answer& answer);
+    void show(const Client& client, const std::string& name, bool may_attach, const Answer& answer,
+              std::optional<lane::Duration> timeout = std::nullopt);
 
     /// The attachment `id` when `client` uses it; else null and `answer` is told.
     [[nodiscard]] Holding* of(const Client& client, std::uint32_t id, const Answer& answer);

@@ -11,7 +11,14 @@
 namespace farlane::daemon {
 namespace {
 
-constexpr lane::Duration kListTimeout = std::chrono::seconds(2);
+constexpr std::uint32_t kMaxTimeoutMs = 3'600'000;
+
+// How long the client is ready to wait for what targets say.
+std::optional<lane::Duration> time_of(Arguments& args) {
+    const auto ms = args.optional_number("timeout_ms", kMaxTimeoutMs);
+    if (!ms) return std::nullopt;
+    return std::chrono::milliseconds(*ms);
+}
 
 std::string joined(const std::vector<std::string>& names) {
     std::string text;
@@ -105,17 +112,20 @@ void Verbs::ping(Request& r, const Answer& answer) {
 }
 
 void Verbs::list(Request& r, const Answer& answer) {
-    Arguments(r.args).finish();
-    engine_.post([this, answer] { engine_.holdings().list(kListTimeout, answer); });
+    Arguments args(r.args);
+    const auto timeout = time_of(args);
+    args.finish();
+    engine_.post([this, answer, timeout] { engine_.holdings().list(timeout.value_or(kLookTime), answer); });
 }
 
 void Verbs::show(Request& r, const Answer& answer) {
     Arguments args(r.args);
     const std::string name = args.text("name");
     const bool may_attach = args.flag("attach", true);
+    const auto timeout = time_of(args);
     args.finish();
-    engine_.post([this, answer, name, may_attach, client = r.client] {
-        engine_.holdings().show(client, name, may_attach, answer);
+    engine_.post([this, answer, name, may_attach, timeout, client = r.client] {
+        engine_.holdings().show(client, name, may_attach, answer, timeout);
     });
 }
 
@@ -127,8 +137,7 @@ void Verbs::attach(Request& r, const Answer& answer) {
     if (provider != "auto" && provider != "kernel" && provider != "daemon")
         throw Error(Status::invalid, "'provider' is auto, kernel or daemon");
     const Use use = provider == "kernel" ? Use::bus : provider == "daemon" ? Use::applications : Use::automatic;
-    std::optional<lane::Duration> timeout;
-    if (const auto ms = args.optional_number("timeout_ms", 3'600'000)) timeout = std::chrono::milliseconds(*ms);
+    const auto timeout = time_of(args);
     args.finish();
     // What is on the bus belongs to no connection.
     engine_.post([this, answer, name, persistent = persistent || use == Use::bus, timeout, use, client = r.client] {

@@ -108,6 +108,10 @@ void Grip::hurry() noexcept {
     if (function_) function_->hurry();
 }
 
+void Grip::resubmitted() noexcept {
+    if (function_) function_->resubmitted();
+}
+
 void Grip::on_posted(proto::Function&, const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept {
     if (tlp.type == proto::TlpType::msi) return on_msi(tlp, payload);
     if (tlp.type == proto::TlpType::message) return on_message(tlp, payload);

@@ -55,6 +55,7 @@ public:
     [[nodiscard]] std::uint64_t posted_released() const noexcept override;
     [[nodiscard]] std::uint64_t next_sequence(proto::RecordClass c) const noexcept override;
     void hurry() noexcept override;
+    void resubmitted() noexcept override;
     [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) override;
     [[nodiscard]] Status unmap(std::uint64_t iova) noexcept override;
     [[nodiscard]] Status use_memory(HostMemory& memory) override;

@@ -84,6 +84,8 @@ public:
     /// Sequence that the next posted / non-posted record gets (a channel notes it in its slot).
     [[nodiscard]] virtual std::uint64_t next_sequence(proto::RecordClass c) const noexcept = 0;
     virtual void hurry() noexcept = 0;
+    /// After a resume of an earlier life: what it had in flight has been submitted again (proto::Function).
+    virtual void resubmitted() noexcept = 0;
 
     /// Lets the device reach `host`. The announcement goes out in order with the posted writes.
     /// Errors: invalid, busy (overlap), limit, would_block (posted window full).

@@ -149,6 +149,10 @@ void Function::abandon(Status why, Time /*now*/) noexcept {
     if (state_->session == nullptr) state_->unbind(why);
 }
 
+void Function::resubmitted() noexcept {
+    state_->resubmitted();
+}
+
 bool Function::posted_drained() const noexcept {
     return state_->posted_out.released() + 1 == state_->posted_out.next();
 }

@@ -128,6 +128,10 @@ public:
     /// records are dropped (their payloads are released), FunctionEvent::lost follows.
     void abandon(Status why, Time now) noexcept;
 
+    /// After an adopted function was bound with `resume`: what its source still had of the earlier life
+    /// has been submitted again, in the order of then. With FunctionLimits::repeat_reads answers wait for it.
+    void resubmitted() noexcept;
+
     /// True when every posted record submitted so far has been released by the peer.
     [[nodiscard]] bool posted_drained() const noexcept;
     /// Sequence of the last posted record submitted / released by the peer.

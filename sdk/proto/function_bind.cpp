@@ -4,6 +4,7 @@
 // docs/wire.md, "Resumption"; the crash points are in function_memory.cpp.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "proto/function_core.hpp"
 #include "proto/session_core.hpp"
@@ -92,7 +93,7 @@ void FunctionCore::start_over() noexcept {
                        memory.released[kPosted] == 0 && memory.released[kRequest] == 0 &&
                        memory.released[kCompletion] == 0;
     if (!fresh) memory.create(handle());
-    adopted = false;
+    adopted = resubmitting = false;
     posted_out.restart(1);
     posted_in.restart(0);
     requests_in.clear();
@@ -127,12 +128,14 @@ void FunctionCore::continue_from(const Session::Resume& r) noexcept {
 }
 
 // This side's earlier life had given sequences that the peer has not released: they are given
-// again, to other records. An answer that follows one of those writes would show what they did
-// before they are done again: it becomes CA.
+// again. An answer that follows one of those writes would show what they did before they are done
+// again: it becomes CA. What was read from memory is still good: it waits until they are given.
 void FunctionCore::origin_was_lost(std::uint64_t released_posted, std::uint64_t released_requests) noexcept {
     adopted = false;
+    resubmitting = limits.repeat_reads;
     for (ResultSlot& r : memory.results) {
         if (r.request_sequence == 0 || r.follows_posted <= released_posted) continue;
+        if ((r.flags & kResultRepeatable) != 0) continue;
         r.status = FL_STATUS_CA;
         r.follows_posted = released_posted;
     }
@@ -141,6 +144,14 @@ void FunctionCore::origin_was_lost(std::uint64_t released_posted, std::uint64_t 
     requests_out.restart(released_requests + 1);
     memory.next[kPosted] = released_posted + 1;
     memory.next[kRequest] = released_requests + 1;
+}
+
+// Nothing was sent meanwhile: whatever was read then is behind all that is given by now.
+void FunctionCore::resubmitted() noexcept {
+    if (!std::exchange(resubmitting, false)) return;
+    for (ResultSlot& r : memory.results)
+        if (r.request_sequence != 0) r.follows_posted = posted_out.next() - 1;
+    mark_ready();
 }
 
 void FunctionCore::release_posted_to(std::uint64_t sequence) noexcept {

@@ -77,6 +77,7 @@ public:
     Status bind(SessionCore& s, std::uint16_t new_binding, const std::optional<Session::Resume>& resume,
                 const CreditRecord* limits_told, Time now) noexcept;
     void unbind(Status why) noexcept;
+    void resubmitted() noexcept;
 
     // --- function_timeout.cpp
     [[nodiscard]] Duration completion_timeout() const noexcept;
@@ -90,9 +91,10 @@ public:
     FunctionLimits limits;
     SessionCore* session = nullptr;
     std::uint16_t binding = 0;
-    bool gone = false;      ///< lost for good
-    bool adopted = false;   ///< memory of an earlier life: what that life had not had released is gone
-    bool in_reset = false;  ///< handing back what a reset took; nothing new is accepted
+    bool gone = false;          ///< lost for good
+    bool adopted = false;       ///< memory of an earlier life: what that life had not had released is gone
+    bool resubmitting = false;  ///< no answer may pass the writes that an earlier life had given
+    bool in_reset = false;      ///< handing back what a reset took; nothing new is accepted
     bool quarantined = false;
     bool strip_relaxed = false;  ///< the peer did not agree to relaxed ordering
 

@@ -47,7 +47,8 @@
 //   and goes on behind that; whoever has the source (the ring of an application, a device that
 //   keeps its commands) submits again what was not released. The peer forgets what it had
 //   received behind its `released`, so old and new records of one sequence never mix.
-//   An answer whose follows_posted is not released follows writes that are gone: it becomes CA.
+//   An answer whose follows_posted is not released follows writes that are gone: it becomes CA, but
+//   for one of a read that may be repeated: that goes out when they have been submitted again.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -108,7 +109,10 @@ bool plausible_results(const FunctionMemory& m) noexcept {
         if (r.request_sequence == (m.intent & kMaxSequence)) doubt_has_slot = true;
         const std::uint64_t c = r.completion_sequence;
         if (c == 0) continue;
-        if (c > next || next - c > kRequestWindow || r.follows_posted >= m.next[FL_CLASS_POSTED]) return false;
+        if (c > next || next - c > kRequestWindow) return false;
+        // Killed again before the writes that a read of memory follows were submitted again: it waits for them.
+        const bool waits = (r.flags & kResultRepeatable) != 0 && r.follows_posted < kMaxSequence;
+        if (r.follows_posted >= m.next[FL_CLASS_POSTED] && !waits) return false;
         if (std::exchange(seen[c % kRequestWindow], true)) return false;
         low = std::min(low, c);
         high = std::max(high, c);

@@ -157,7 +157,7 @@ void FunctionCore::execute_request(const Tlp& tlp, std::span<const std::byte> op
         handler.on_request(self, tlp, operand, RequestId{slot, tlp.sequence}, {r.data.data(), r.length_bytes}, status);
     ordered();
     if (a != Answer::later) {
-        r.flags = a == Answer::by_fetch ? kResultByFetch : 0;
+        if (a == Answer::by_fetch) r.flags |= kResultByFetch;
         finish_result(slot, status);
         ordered();
     }

@@ -101,7 +101,7 @@ bool FunctionCore::fill(FrameFill& f) noexcept {
     for (;;) {
         if (f.refs_full()) return true;
         const std::uint64_t posted = posted_out.pick();
-        const std::uint64_t completion = completions_out.pick();
+        const std::uint64_t completion = resubmitting ? 0 : completions_out.pick();
         if (completion != 0) {
             const ResultSlot& r = memory.results[completions_out.slot_of(completion)];
             if (posted == 0 || r.follows_posted < posted) {

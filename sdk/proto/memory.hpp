@@ -19,7 +19,8 @@ constexpr std::uint32_t kMapSlots = 4096;      // mappings announced per functio
 
 /// ResultSlot::flags: the data comes from FunctionHandler::fetch, not from `data`.
 constexpr std::uint8_t kResultByFetch = 0x1;
-/// ... the request can be executed again without anybody noticing (FunctionLimits::repeat_reads).
+/// ... the request can be executed again, or its answer be late, without anybody noticing
+/// (FunctionLimits::repeat_reads).
 constexpr std::uint8_t kResultRepeatable = 0x2;
 constexpr std::uint8_t kResultKnownFlags = kResultByFetch | kResultRepeatable;
 

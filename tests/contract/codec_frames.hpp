@@ -73,7 +73,7 @@ inline Tlp sample(TlpType type) {
     return t;
 }
 
-constexpr std::array kTypes = {
+inline constexpr std::array kTypes = {
     TlpType::memory_read, TlpType::memory_write,    TlpType::config_read, TlpType::config_write,
     TlpType::completion,  TlpType::completion_data, TlpType::msi,         TlpType::fetch_add,
     TlpType::swap,        TlpType::compare_swap,    TlpType::message,

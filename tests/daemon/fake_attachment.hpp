@@ -50,6 +50,7 @@ public:
         return next[static_cast<unsigned>(c)];
     }
     void hurry() noexcept override { ++hurries; }
+    void resubmitted() noexcept override {}
     [[nodiscard]] Status map(std::uint64_t, std::span<std::byte>, std::uint32_t) override { return Status::ok; }
     [[nodiscard]] Status unmap(std::uint64_t) noexcept override { return Status::ok; }
     [[nodiscard]] Status use_memory(lane::HostMemory&) override { return Status::ok; }

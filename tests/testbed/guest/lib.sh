@@ -8,6 +8,9 @@ set -u
 say() { echo "-- $*"; }
 fail() {
     echo "FAILED: $*"
+    for each in /sys/kernel/debug/farlane/*/counters; do
+        [ -e "$each" ] && echo "-- $each" && grep -v ' 0$' "$each"
+    done
     exit 1
 }
 # check COMMAND...: it has to succeed.
