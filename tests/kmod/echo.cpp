@@ -3,6 +3,7 @@
 // without a network, for tests.
 //   kmod_echo add NAME      adds a function and answers until it is killed
 //   kmod_echo plug NAME     the same without a node, for a driver
+//   kmod_echo poll NAME     the same as plug, and never sleeps
 //   kmod_echo recover NAME  takes up the function that an earlier one left
 //   kmod_echo refuse NAME   adds one and never answers
 #include <csignal>
@@ -16,7 +17,7 @@ namespace {
 constexpr std::uint8_t kInstance = 7;
 const std::atomic<bool> never = false;
 
-int add(const Control& control, const std::string& name, bool answers, bool node) {
+int add(const Control& control, const std::string& name, std::string_view how) {
     if (const int kept = control.become(kInstance, 2000); kept < 0) {
         errno = -kept;
         fail("DAEMON_OPEN");
@@ -24,11 +25,12 @@ int add(const Control& control, const std::string& name, bool answers, bool node
     const auto config = plain_config();
     const int bell = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     fl_ioc_function_add a = make_add(name, config.data(), bell, Sizes{});
-    if (!node) a.flags = 0;
+    if (how == "plug" || how == "poll") a.flags = 0;
     if ((errno = control.call(FL_IOC_FUNCTION_ADD, a)) != 0) fail("FUNCTION_ADD");
     std::printf("READY %u\n", a.function_id);
     std::fflush(stdout);
-    if (answers) Echo(control, a.function_id, a.mmap_offset, a.channel_bytes, Sizes{}, bell).run(never);
+    if (how != "refuse")
+        Echo(control, a.function_id, a.mmap_offset, a.channel_bytes, Sizes{}, bell).run(never, how == "poll");
     for (;;) ::pause();
 }
 
@@ -62,14 +64,13 @@ int recover(const Control& control, const std::string& name) {
 int main(int argc, char** argv) {
     using namespace farlane::kmodtest;
     if (argc != 3) {
-        std::fprintf(stderr, "usage: kmod_echo add|plug|recover|refuse NAME\n");
+        std::fprintf(stderr, "usage: kmod_echo add|plug|poll|recover|refuse NAME\n");
         return 2;
     }
     const std::string_view verb = argv[1];
     const Control control;
-    if (verb == "add" || verb == "refuse" || verb == "plug")
-        return add(control, argv[2], verb != "refuse", verb != "plug");
+    if (verb == "add" || verb == "refuse" || verb == "plug" || verb == "poll") return add(control, argv[2], verb);
     if (verb == "recover") return recover(control, argv[2]);
-    std::fprintf(stderr, "kmod_echo: %s: add, plug, recover or refuse\n", argv[1]);
+    std::fprintf(stderr, "kmod_echo: %s: add, plug, poll, recover or refuse\n", argv[1]);
     return 2;
 }

@@ -23,12 +23,12 @@ public:
         head_ = Channel::load(channel_.header().complete.head);
     }
 
-    /// Until `stop`, which takes a ring of the bell to be seen.
-    void run(const std::atomic<bool>& stop) {
+    /// Until `stop`, which takes a ring of the bell to be seen. `polls`: it never sleeps.
+    void run(const std::atomic<bool>& stop, bool polls = false) {
         for (unsigned idle = 0; !stop;) {
             if (turn()) {
                 idle = 0;
-            } else if (++idle > 1000) {
+            } else if (!polls && ++idle > 1000) {
                 sleep();
                 idle = 0;
             }
