@@ -75,9 +75,13 @@ class DebugKernelTest(unittest.TestCase):
         self.assertEqual(debugkernel.refused(fragment, "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n"), ["B=m", "C=n", "D=17"])
 
     def test_the_fragment_asks_for_what_watches(self):
-        wanted = debugkernel.settings(debugkernel.FRAGMENT.read_text())
+        wanted = debugkernel.settings(debugkernel.fragment("6.12-debug"))
         for name in ("KASAN_GENERIC", "PROVE_LOCKING", "DEBUG_ATOMIC_SLEEP", "DEBUG_KMEMLEAK", "DEBUG_LIST", "KUNIT"):
             self.assertEqual(wanted.get(name), "y", name)
+
+    def test_a_kernel_is_asked_for_what_is_its_own_too(self):
+        self.assertEqual(debugkernel.settings(debugkernel.fragment("6.1-debug")).get("CXL_ACPI"), "m")
+        self.assertNotEqual(debugkernel.key("6.1-debug"), debugkernel.key("6.12-debug"))
 
     def test_one_that_is_not_built_says_how(self):
         for name in debugkernel.NAMES:
