@@ -60,6 +60,19 @@ FakeDaemon::Answer always(Json answer) {
     return [answer = std::move(answer)](const std::string&, const Json&) { return answer; };
 }
 
+// farlaned gives up first: it knows which target did not answer.
+TEST(List, farlanedAnswersInTime) {
+    const std::vector<std::pair<std::string, int>> cases = {{"2", 1600}, {"0.5", 400}, {"10", 2000}};
+    for (const auto& [seconds, wait_ms] : cases) {
+        FakeDaemon daemon(always({{"result", {{"functions", Json::array()}}}}));
+        EXPECT_EQ(run_at(daemon, {"list", "--timeout", seconds}).code, 0);
+        EXPECT_EQ(daemon.requests().back().at("args").at("timeout_ms"), wait_ms);
+    }
+    FakeDaemon daemon(always({{"result", {{"function", accelerator()}}}}));
+    EXPECT_EQ(run_at(daemon, {"show", "accel0", "--timeout", "5"}).code, 0);
+    EXPECT_EQ(daemon.requests().back().at("args").at("timeout_ms"), 4000);
+}
+
 TEST(List, tableAndJson) {
     FakeDaemon daemon(always({{"result", {{"functions", {accelerator()}}}}}));
     const Outcome table = run_at(daemon, {"list"});

@@ -3,6 +3,7 @@
 // detach, events, BAR access, DMA and interrupts through the daemon provider. Owns: processes.
 #include <algorithm>
 #include <csignal>
+#include <future>
 #include <numeric>
 
 #include <arpa/inet.h>
@@ -242,6 +243,25 @@ TEST_F(PairTest, AttachAtASilentTargetIsUnreachable) {
     pair.target.process().signal(SIGCONT);
     pair.wait_for_functions(2);
     EXPECT_EQ(refused(c, "attach", {{"name", "nvme0"}}), Status::ok);
+}
+
+// Who asks says how long it is worth waiting: a program with a time limit hears why before that is over.
+TEST_F(PairTest, ListWaitsAsLongAsItIsTold) {
+    pair.target.process().signal(SIGSTOP);
+    auto patient = std::async(std::launch::async, [this] {
+        auto c = pair.initiator.client();
+        return c.call("list", {{"timeout_ms", 600'000}}, 600s);
+    });
+    auto c = pair.initiator.client();
+    for (const char* verb : {"list", "show"}) {
+        control::Json args = {{"timeout_ms", 1}}, extra;
+        if (std::string_view(verb) == "show") args["name"] = "nvme0";
+        EXPECT_EQ(refused(c, verb, args, &extra), Status::unreachable) << verb;
+        EXPECT_NE(extra.at("message").get<std::string>().find("no target answers"), std::string::npos) << verb;
+    }
+    EXPECT_EQ(refused(c, "list", {{"timeout_ms", -1}}), Status::invalid);
+    pair.target.process().signal(SIGCONT);
+    EXPECT_EQ(patient.get().at("functions").size(), 2U);
 }
 
 TEST_F(PairTest, GoodbyeIsNoError) {

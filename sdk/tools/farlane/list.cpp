@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: the verbs list, attach and detach. Hands on: what farlaned answered.
 // Owns: nothing.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "farlane/config_space.hpp"
@@ -8,6 +10,9 @@
 
 namespace farlane::cli {
 namespace {
+
+/// One target that is silent does not keep the others' functions back for longer.
+constexpr std::chrono::milliseconds kLookTime{2000};
 
 std::string bars_text(const Json& bars) {
     std::string out;
@@ -49,7 +54,7 @@ std::string holder_cell(const Json& f) {
 }  // namespace
 
 int run_list(const Context& c) {
-    const Json result = c.call("list");
+    const Json result = c.call("list", {{"timeout_ms", std::min(kLookTime, c.patience()).count()}});
     if (c.json) {
         c.print(result);
         return 0;
@@ -74,9 +79,7 @@ int run_list(const Context& c) {
 
 int run_attach(const Context& c) {
     const std::string name = c.arguments.get("FUNCTION");
-    // farlaned gives up before this program does, so that it can say which target did not answer.
-    const auto patience = (c.timeout - c.timeout / 5).count();
-    Json args = {{"name", name}, {"persistent", true}, {"timeout_ms", patience}};
+    Json args = {{"name", name}, {"persistent", true}, {"timeout_ms", c.patience().count()}};
     if (const std::string provider = c.arguments.get("--provider"); provider != "auto") args["provider"] = provider;
     Json result = c.call("attach", std::move(args));
     result.erase("token");  // a secret between daemon and application; of no use to people

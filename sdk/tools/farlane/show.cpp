@@ -56,7 +56,7 @@ void print_identity(std::ostream& out, const Json& f) {
 
 int run_show(const Context& c) {
     const bool raw = c.arguments.has("--raw");
-    const Json result = c.call("show", {{"name", c.arguments.get("FUNCTION")}});
+    const Json result = c.call("show", {{"name", c.arguments.get("FUNCTION")}, {"timeout_ms", c.patience().count()}});
     const Json& function = part_of(result, "function");
     const std::string hex = text_of(result, "config");
     const std::vector<std::byte> bytes = from_hex(hex);

@@ -21,6 +21,8 @@ struct Context {
     std::string socket;
     std::chrono::milliseconds timeout{10000};
 
+    /// farlaned is to give up before this program does, so that it can say which target did not answer.
+    [[nodiscard]] std::chrono::milliseconds patience() const { return timeout - timeout / 5; }
     [[nodiscard]] control::ControlClient connect() const { return control::ControlClient::connect(socket, timeout); }
     /// Connects, calls one verb, returns its result.
     [[nodiscard]] Json call(const std::string& verb, Json args = Json::object()) const;

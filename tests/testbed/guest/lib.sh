@@ -51,7 +51,7 @@ moved() {
 }
 # No target answers (exit code 7). For until_ok after a cut: silence takes three keep-alives to show.
 unreachable() {
-    farlane --timeout 2 list >/dev/null 2>&1
+    farlane --timeout 20 list >/dev/null 2>&1 # farlaned says it after 2 s
     [ $? = 7 ]
 }
 # Drivers that read registers with interrupts off (docs/kernel.md, "CPUs"): the network and farlaned on CPU 1, this
