@@ -6,7 +6,7 @@
 . /tests/lib.sh
 
 check insmod /farlane/farlane_kunit.ko
-results=$(dmesg | sed -n 's/^\[[^]]*\] //p' | grep -E '^ *(not )?ok ')
+results=$(dmesg | sed 's/^\[[^]]*\] //' | grep -E '^ *(not )?ok ')
 echo "$results"
 for suite in config tag domain insn; do
     echo "$results" | grep -q "^ok [0-9]* farlane_$suite" || fail "suite $suite"
