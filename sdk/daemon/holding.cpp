@@ -45,8 +45,7 @@ void Holding::start(lane::Attachment& a, const Client& owner, bool persistent) {
     SavedState& s = file_->state();
     const std::string text = control::function_to_json(info_).dump();
     std::strncpy(s.function_json, text.c_str(), sizeof s.function_json - 1);
-    s.function_index = a.handle().index;
-    s.function_generation = a.handle().generation;
+    note_handle();
     s.uid = owner.uid;
     s.since_ms = system_ms();
     s.persistent = persistent ? 1 : 0;
@@ -164,7 +163,14 @@ void Holding::on_interrupt(std::uint32_t vector) noexcept {
     if (!host_.bells.ring(vectors_[vector].get())) misbehaved_ = true;
 }
 
+// The next life of this daemon takes up the attachment that the target knows by now.
+void Holding::note_handle() noexcept {
+    file_->state().function_index = attachment_->handle().index;
+    file_->state().function_generation = attachment_->handle().generation;
+}
+
 void Holding::on_event(EventKind kind, const std::string& detail) noexcept {
+    if (kind == EventKind::device_reset && attachment_ != nullptr) note_handle();
     if (bus_ && bus_event(kind)) return;
     switch (kind) {
         case EventKind::device_lost:

@@ -152,6 +152,7 @@ private:
     void drop_channel();
     void unmap_all();
     [[nodiscard]] Status unmap_now(SavedMapping& m) noexcept;
+    void note_handle() noexcept;
     [[nodiscard]] bool run_replay() noexcept;
     void finish_drain();
     void flr_step(const std::shared_ptr<Flr>& flr);

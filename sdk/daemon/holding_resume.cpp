@@ -77,8 +77,7 @@ void Holding::resumed(lane::Attachment& a, std::function<void()> then) {
     a.set_sink(this);
     phase_ = Phase::ready;
     if (channel_) channel_->attach_to(a);
-    file_->state().function_index = a.handle().index;
-    file_->state().function_generation = a.handle().generation;
+    note_handle();
     const bool reset = a.state() != lane::AttachmentState::ready && a.state() != lane::AttachmentState::down;
     std::vector<ResumeStep> steps;
     if (channel_) steps = plan_channel(*channel_, file_->state(), reset);

@@ -3,11 +3,13 @@
 // a restart, loses and repeats nothing. Owns: processes.
 #include <atomic>
 #include <csignal>
+#include <cstddef>
 #include <stdexcept>
 #include <thread>
 
 #include <gtest/gtest.h>
 
+#include <farlane/uapi/accel.h>
 #include <farlane/fabric.hpp>
 
 #include "daemon/process.hpp"
@@ -237,7 +239,13 @@ TEST(Survival, AccelTargetKilledIsDeviceReset) {
     EXPECT_EQ(status, Status::device_reset);
     device.acknowledge_reset();
     device.enable();
+    while ((device.read32(0, offsetof(fl_accel_registers, status)) & FL_ACCEL_STATUS_READY) == 0) {
+    }  // it scrubs its memory
     device.write32(2, 0, 0x4321);
+    EXPECT_EQ(device.read32(2, 0), 0x4321U);
+    // The next life of the initiator takes up the attachment that the target made then.
+    pair.initiator.process().kill();
+    pair.initiator.start();
     EXPECT_EQ(device.read32(2, 0), 0x4321U);
 }
 
