@@ -4,8 +4,8 @@
  * Hands on: accesses to the root port or the function meant; slots to pciehp.
  * Owns: the host bridge with its domain and window, and the root ports.
  *
- * Locks, outermost first: pci_rescan_remove_lock, slots_lock, pci_lock, f->config_lock,
- * port->lock. Which function a slot has is RCU: the accessors run with interrupts off.
+ * Locks, outermost first: pciehp's reset_lock, pci_rescan_remove_lock, slots_lock, pci_lock,
+ * f->config_lock, port->lock. Which function a slot has is RCU: the accessors run with interrupts off.
  */
 #define pr_fmt(fmt) "farlane: " fmt
 
@@ -13,6 +13,7 @@
 #include <linux/module.h>
 
 #include "compat/compat.h"
+#include "compat/driver_override.h"
 #include "port.h"
 #include "trace.h"
 
@@ -25,6 +26,7 @@
 #define BUS_MEM32_BYTES SZ_512M
 #define PREFETCH_MOST_BYTES (256ULL << 30)
 #define PREFETCH_LEAST_BYTES SZ_1G
+#define NO_DRIVER "farlane-not-yet"
 
 static struct {
 	struct pci_sysdata sysdata;
@@ -394,11 +396,15 @@ static int ports_init(unsigned int slots)
 	return 0;
 }
 
-/* After the scan: which device each port is, and that what is behind comes from outside. */
+/*
+ * After the scan: which device each port is, and that what is behind comes from outside.
+ * Not yet with a driver: see ports_bind().
+ */
 static int adopt_ports(void)
 {
 	struct pci_bus *bus = host.bridge->bus;
 	unsigned int i;
+	int err;
 
 	for (i = 0; i < host.slots; i++) {
 		struct pci_dev *pdev = pci_get_slot(bus, PCI_DEVFN(i, 0));
@@ -412,8 +418,36 @@ static int adopt_ports(void)
 		/* The core takes base and limit of zero for a window of 4 KiB: there is none. */
 		pdev->resource[PCI_BRIDGE_IO_WINDOW].flags = 0;
 		host.ports[i].pdev = pdev;
+		err = fl_driver_override_set(pdev, NO_DRIVER);
+		if (err)
+			return err;
 	}
 	return 0;
+}
+
+/*
+ * Without pci_rescan_remove_lock: pciehp takes its reset_lock when it binds, and the lock of
+ * the bus within it when a card comes or goes.
+ */
+static void ports_bind(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < host.slots; i++) {
+		struct pci_dev *pdev = host.ports[i].pdev;
+
+		if (fl_driver_override_set(pdev, "") || device_attach(&pdev->dev) < 0)
+			pci_warn(pdev, "no driver takes this port\n");
+	}
+}
+
+/* Likewise: it waits for pciehp's thread, and that for the lock when a card has just gone. */
+static void ports_unbind(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < host.slots; i++)
+		device_release_driver(&host.ports[i].pdev->dev);
 }
 
 /* pciehp calls a slot by its number; the contract promises farlane<slot>. */
@@ -426,7 +460,7 @@ static void name_slots(void)
 	for (i = 0; i < host.slots; i++) {
 		struct pci_bus *bus = host.ports[i].pdev->subordinate;
 
-		if (list_empty(&bus->slots)) {
+		if (!bus || list_empty(&bus->slots)) {
 			pci_warn(host.ports[i].pdev, "pciehp did not take this port: is it disabled?\n");
 			continue;
 		}
@@ -496,6 +530,9 @@ int fl_hostbridge_init(unsigned int slots)
 		goto err_bridge;
 	pci_assign_unassigned_bus_resources(host.bridge->bus);
 	pci_bus_add_devices(host.bridge->bus);
+	pci_unlock_rescan_remove();
+	ports_bind();
+	pci_lock_rescan_remove();
 	name_slots();
 	pci_unlock_rescan_remove();
 	return 0;
@@ -513,6 +550,7 @@ err_window:
 /* Every slot is empty: functions are drained before. */
 void fl_hostbridge_exit(void)
 {
+	ports_unbind();
 	pci_lock_rescan_remove();
 	bridge_remove();
 	pci_unlock_rescan_remove();
