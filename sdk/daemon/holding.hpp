@@ -156,8 +156,13 @@ private:
     [[nodiscard]] bool run_replay() noexcept;
     void finish_drain();
     void flr_step(const std::shared_ptr<Flr>& flr);
+    /// Ok when a stock driver would give the device addresses that mean something here.
+    void check_platform(const std::shared_ptr<ConfigSpace>& space, const Answer& answer);
+    struct Asking;
+    void ask_step(const std::shared_ptr<Asking>& asking);
     [[nodiscard]] Status use_bus_memory();
     [[nodiscard]] Result<bool> open_bus_channel(UniqueFd submit_bell, bool fresh);
+    [[nodiscard]] Reply does_not_answer(Status status) const;
     void add_to_bus(const std::shared_ptr<ConfigSpace>& space, const Plugged& done);
     void added_to_bus(Result<KernelFunction> result, UniqueFd submit_bell, const Plugged& done);
     void plug_failed(const Reply& why, const Plugged& done);

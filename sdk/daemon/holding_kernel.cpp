@@ -10,6 +10,7 @@
 #include <farlane/uapi/accel.h>
 
 #include "daemon/holding.hpp"
+#include "daemon/virtio_window.hpp"
 
 namespace farlane::daemon {
 namespace {
@@ -47,12 +48,57 @@ void Holding::plug(Plugged done) {
     reset([this, done = std::move(done)](const Reply& r) {
         if (r.status != Status::ok && r.status != Status::unsupported) return plug_failed(r, done);
         own_.read_space(*attachment_, [this, done](Status status, const std::shared_ptr<ConfigSpace>& space) {
-            if (status == Status::ok) status = use_bus_memory();
-            if (status == Status::ok) return add_to_bus(space, done);
-            plug_failed(refusal(status, "'" + info_.name + "' does not answer: " + std::string(status_text(status))),
-                        done);
+            if (status == Status::ok)
+                return check_platform(space, [this, done, space](const Reply& checked) {
+                    if (checked.status != Status::ok) return plug_failed(checked, done);
+                    const Status mapped = use_bus_memory();
+                    if (mapped == Status::ok) return add_to_bus(space, done);
+                    plug_failed(does_not_answer(mapped), done);
+                });
+            plug_failed(does_not_answer(status), done);
         });
     });
+}
+
+Reply Holding::does_not_answer(Status status) const {
+    return refusal(status, "'" + info_.name + "' does not answer: " + std::string(status_text(status)));
+}
+
+// A virtio device without VIRTIO_F_ACCESS_PLATFORM is given physical addresses by the kernel's driver, past the DMA API
+// (virtio 1.2, 6.1). The soft-IOMMU refuses every one of them, and the driver would wait for ever: such a device is
+// not put on the bus. It is the device's own word, in a register of a BAR; the window in its configuration space
+// reaches that. What this writes is undone by the reset with which the module plugs it.
+struct Holding::Asking {
+    std::array<ConfigStep, 6> steps;
+    std::size_t next = 0;
+    Answer answer;
+};
+
+void Holding::check_platform(const std::shared_ptr<ConfigSpace>& space, const Answer& answer) {
+    if (!is_virtio(*space)) return answer({});
+    const auto steps = ask_high_features(*space);
+    if (!steps.ok())
+        return answer(refusal(steps.status(), "'" + info_.name + "' can not be on the bus: " + steps.failure().detail));
+    ask_step(std::make_shared<Asking>(Asking{steps.value(), 0, answer}));
+}
+
+void Holding::ask_step(const std::shared_ptr<Asking>& asking) {
+    if (usable() != Status::ok) return asking->answer(unusable());
+    const ConfigStep& step = asking->steps[asking->next++];
+    const auto then = [this, asking](Status status, std::uint32_t value) {
+        if (status != Status::ok) return asking->answer(does_not_answer(status));
+        if (asking->next < asking->steps.size()) return ask_step(asking);
+        if ((value & kAccessPlatformHigh) != 0) return asking->answer({});
+        asking->answer(
+            refusal(Status::unsupported,
+                    "'" + info_.name +
+                        "' can not be on the bus: it does not offer VIRTIO_F_ACCESS_PLATFORM, so the kernel's "
+                        "driver would give it physical addresses of this host; the feature has to be turned "
+                        "on at the device (QEMU: iommu_platform=on)"));
+    };
+    const Status s = step.reads ? own_.read(*attachment_, step.offset, step.bytes, then)
+                                : own_.write(*attachment_, step.offset, step.bytes, step.value, then);
+    if (s != Status::ok) asking->answer(does_not_answer(s));
 }
 
 // One mapping of everything; what the device may reach is decided by the module.

@@ -460,6 +460,27 @@ TEST_F(KernelTest, HostileRingOfTheModuleIsSurvived) {
     EXPECT_TRUE(pair.host.wait_empty());
 }
 
+// The kernel's driver would give it physical addresses of this host.
+TEST(KernelVirtio, WithoutAccessPlatformItIsNotOnTheBus) {
+    const std::string kRng = "[[export]]\ndevice = \"virtio-rng\"\nname = ";
+    KernelPair pair(kRng + "\"good0\"\n" + kRng + "\"bad0\"\naccess_platform = \"no\"\n");
+    for (int i = 0; i < 2; ++i) {
+        const auto refused = pair.attach("bad0");
+        EXPECT_EQ(refused.status, Status::unsupported);
+        EXPECT_NE(refused.message.find("VIRTIO_F_ACCESS_PLATFORM"), std::string::npos) << refused.message;
+        EXPECT_TRUE(pair.holding("bad0").is_null()) << "it is free again";
+        const std::scoped_lock lock(pair.host.mutex);
+        EXPECT_EQ(pair.host.adds, 0U);
+        EXPECT_FALSE(pair.host.daemon_there) << "the module may be unloaded";
+    }
+    EXPECT_EQ(pair.attach("bad0", Use::applications).status, Status::ok) << "applications know what they give it";
+    const auto good = pair.attach("good0");
+    ASSERT_EQ(good.status, Status::ok) << good.message;
+    EXPECT_EQ(pair.host.function("good0")->config_read(0), 0x1044'1af4U);
+    EXPECT_EQ(pair.attach("bad0", Use::bus).status, Status::unsupported);
+    EXPECT_FALSE(pair.holding("bad0").is_null()) << "the application's attachment stays";
+}
+
 TEST(KernelMode, OffAndOccupied) {
     KernelPair off(kNvme, "mode = \"off\"\n");
     EXPECT_EQ(off.attach("nvme0").status, Status::ok);

@@ -113,8 +113,12 @@ Result<ChosenNet> read_net(const backend::DeviceConfig& config) {
     return c;
 }
 
-Result<bool> read_rng(const backend::DeviceConfig& config) {
-    return Options(config).check();
+/// The features that it does not offer.
+Result<std::uint64_t> read_rng(const backend::DeviceConfig& config) {
+    Options o(config);
+    const bool withholds = o.choice("access_platform", {"yes", "no"}) == std::size_t{1};
+    if (const auto ok = o.check(); !ok) return ok.failure();
+    return withholds ? feature::kAccessPlatform : 0;
 }
 
 constexpr std::string_view kLineHint = "echo, unix:PATH or file:PATH";
@@ -175,15 +179,17 @@ Result<std::unique_ptr<backend::Device>> make_virtio_net(const backend::DeviceCo
 }
 
 Result<bool> check_virtio_rng(const backend::DeviceConfig& config) {
-    return read_rng(config);
+    const auto withheld = read_rng(config);
+    if (!withheld) return withheld.failure();
+    return true;
 }
 
 Result<std::unique_ptr<backend::Device>> make_virtio_rng(const backend::DeviceConfig& config, backend::Memory& memory) {
-    const auto checked = read_rng(config);
-    if (!checked) return checked.failure();
+    const auto withheld = read_rng(config);
+    if (!withheld) return withheld.failure();
     const auto state = state_of(config, memory, Kind::entropy);
     if (!state) return state.failure();
-    return std::unique_ptr<backend::Device>(std::make_unique<Rng>(*state.value()));
+    return std::unique_ptr<backend::Device>(std::make_unique<Rng>(*state.value(), withheld.value()));
 }
 
 Result<bool> check_virtio_console(const backend::DeviceConfig& config) {

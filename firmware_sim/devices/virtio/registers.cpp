@@ -181,11 +181,11 @@ void Transport::enable_queue(QueueState& q) noexcept {
 
 // 2.2.2 and 6.1: refused, the driver reads FEATURES_OK back as 0; the counters say why.
 bool Transport::accepts_features() noexcept {
-    const std::uint64_t wanted = state_.session.driver_features;
+    const std::uint64_t wanted = state_.session.driver_features, required = feature::kRequired & features_;
     if ((wanted & feature::kVersion1) == 0) ++refused_version_;
-    if ((wanted & feature::kAccessPlatform) == 0) ++refused_platform_;
+    if ((wanted & required & feature::kAccessPlatform) != (required & feature::kAccessPlatform)) ++refused_platform_;
     if ((wanted & ~features_) != 0) ++refused_unknown_;
-    return (wanted & feature::kRequired) == feature::kRequired && (wanted & ~features_) == 0;
+    return (wanted & required) == required && (wanted & ~features_) == 0;
 }
 
 void Transport::write_status(std::uint32_t v) noexcept {
@@ -218,8 +218,8 @@ bool Transport::plausible() const noexcept {
     const auto vector = [&](std::uint32_t v) { return v <= profile_.queues || v == kNoVector; };
     if ((state_.status & ~device_status::kKnown) != 0 || !vector(s.config_vector)) return false;
     const bool features_ok = (state_.status & device_status::kFeaturesOk) != 0;
-    const bool accepted =
-        (s.driver_features & feature::kRequired) == feature::kRequired && (s.driver_features & ~features_) == 0;
+    const std::uint64_t required = feature::kRequired & features_;
+    const bool accepted = (s.driver_features & required) == required && (s.driver_features & ~features_) == 0;
     if (features_ok && !accepted) return false;
     if (!features_ok && (state_.status & device_status::kDriverOk) != 0) return false;
     if ((s.isr & ~(isr::kQueue | isr::kConfig)) != 0) return false;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint32_t kMostBytes = 4096;  // of a buffer; the driver asks again for more
 
-Profile profile() {
+Profile profile(std::uint64_t withheld) {
     Profile p;
     p.kind = Kind::entropy;
     p.model = "Farlane virtio entropy source";
@@ -19,12 +19,13 @@ Profile profile() {
     p.queue_size = 64;
     p.window = 16;
     p.blocks = 64;
+    p.withheld = withheld;
     return p;
 }
 
 }  // namespace
 
-Rng::Rng(State& state) : Transport(profile(), state) {}
+Rng::Rng(State& state, std::uint64_t withheld) : Transport(profile(withheld), state) {}
 
 void Rng::proceed(Request& r) noexcept {
     if (r.in_bytes == 0) return broken(Fault::request);  // 5.4.6.1: one or more bytes to write

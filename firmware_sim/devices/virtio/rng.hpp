@@ -9,7 +9,7 @@ namespace farlane::firmware::virtio {
 /// An entropy source: random bytes of this host's kernel, up to 4 KiB for each buffer.
 class Rng final : public Transport {
 public:
-    explicit Rng(State& state);
+    explicit Rng(State& state, std::uint64_t withheld = 0);
     void counters(const std::function<void(std::string_view, std::uint64_t)>& each) const override;
 
 protected:

@@ -30,7 +30,7 @@ Transport::Transport(const Profile& profile, State& state)
     : Function(function_identity(profile), state.function, kTransfers),
       state_(state),
       profile_(profile),
-      features_(profile.features | feature::kTransport),
+      features_(profile.features | (feature::kTransport & ~profile.withheld)),
       staging_(profile.blocks, profile.block_bytes),
       queues_(profile.queues),
       stalled_(std::size_t{profile.queues} * profile.window) {

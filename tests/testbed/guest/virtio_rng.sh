@@ -8,7 +8,7 @@ f() { farlane --timeout 20 "$@"; }
 rng=/sys/class/misc/hw_random
 # Ours: the machine of the guest has one of its own, which was there before.
 ours() { tr ' ' '\n' <$rng/rng_available | grep -v -x -F -f /tmp/others | grep virtio_rng; }
-given() { host target farlane -o json stats | sed -n 's/.*"rng_bytes": *"\{0,1\}\([0-9]*\).*/\1/p'; }
+given() { host -f exports.3.device.rng_bytes target farlane -o json stats; } # of rng0: qemu/exports/virtio.toml
 
 check insmod /farlane/farlane.ko
 check daemon start
@@ -29,6 +29,15 @@ equal "$(wc -c </tmp/one)" 16384 "bytes"
 cmp -s /tmp/one /tmp/two && fail "twice the same bytes"
 equal "$(head -c 16384 /dev/zero | cmp -s - /tmp/one && echo zero)" "" "content"
 [ $(($(given) - had)) -ge 32768 ] || fail "the device gave $had, then $(given) bytes"
+
+say "one that would be given physical addresses"
+before=$(lspci -D)
+refuse 2 farlane --timeout 20 attach bare0 2>/tmp/refused
+cat /tmp/refused
+has "$(cat /tmp/refused)" "does not offer VIRTIO_F_ACCESS_PLATFORM"
+equal "$(lspci -D)" "$before" "the bus after a refused attach"
+has "$(f show bare0)" "state free"
+moved dd if=/dev/hwrng of=/tmp/one bs=512 count=4
 
 say "detach"
 check f detach rng0
