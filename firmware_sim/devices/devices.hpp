@@ -29,11 +29,15 @@ namespace farlane::firmware {
                                                                        backend::Memory& memory);
 [[nodiscard]] Result<std::unique_ptr<backend::Device>> make_virtio_rng(const backend::DeviceConfig& config,
                                                                        backend::Memory& memory);
+/// DMA wherever it is told, for tests (devices/dma_test). Memory as above.
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_dma_test(const backend::DeviceConfig& config,
+                                                                     backend::Memory& memory);
 /// Only their options.
 [[nodiscard]] Result<bool> check_nvme(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_accel(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_serial(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_cxl_mem(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_dma_test(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_virtio_blk(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_virtio_console(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_virtio_net(const backend::DeviceConfig& config);

@@ -15,6 +15,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"accel", firmware::make_accel, firmware::check_accel},
     {"cxl_mem", firmware::make_cxl_mem, firmware::check_cxl_mem},
+    {"dma_test", firmware::make_dma_test, firmware::check_dma_test},
     {"nvme", firmware::make_nvme, firmware::check_nvme},
     {"serial", firmware::make_serial, firmware::check_serial},
     {"virtio-blk", firmware::make_virtio_blk, firmware::check_virtio_blk},
