@@ -16,7 +16,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
-#include <linux/vfio.h>
+#include <linux/vfio_pci_core.h>
 
 #include "trap.h"
 
@@ -136,9 +136,31 @@ static struct hook hooks[] = {
 	HOOK(wants_remap, refuse, "remap_pfn_range"),
 };
 
-static struct hook vfio_hook = HOOK(wants_vfio_mmap, refuse, "vfio_pci_core_mmap");
+/*
+ * vfio_pci_core_ioctl(vfio device, ...): before it can answer, its regions do not say that
+ * they can be mapped. A process that would believe it goes on with read and write instead.
+ */
+static bool before_vfio_ioctl(const struct pt_regs *regs)
+{
+	struct vfio_pci_core_device *device =
+		container_of((struct vfio_device *)regs->di, struct vfio_pci_core_device, vdev);
+
+	if (fl_is_our_device(device->pdev))
+		memset(device->bar_mmap_supported, 0, sizeof(device->bar_mmap_supported));
+	return false; /* the function itself runs in any case */
+}
+
+static struct hook vfio_hooks[] = {
+	HOOK(wants_vfio_mmap, refuse, "vfio_pci_core_mmap"),
+	HOOK(before_vfio_ioctl, NULL, "vfio_pci_core_ioctl"),
+};
 
 /* --- life --------------------------------------------------------------------------------- */
+
+static bool is_vfio_hook(const struct hook *hook)
+{
+	return hook >= vfio_hooks && hook < vfio_hooks + ARRAY_SIZE(vfio_hooks);
+}
 
 /* Zero, or why: a name that is missing, or another user of the same function. */
 static int install(struct hook *hook)
@@ -162,7 +184,7 @@ static int install(struct hook *hook)
 	i = 0;
 err_filter:
 	ftrace_free_filter(&hook->ops);
-	if (hook != &vfio_hook)
+	if (!is_vfio_hook(hook))
 		pr_err("can not hook %s() (error %d): the kernel lacks it, a live patch has it, or kernel.ftrace_enabled is 0; load with trap=0 to do without stock drivers\n",
 		       hook->names[i], err);
 	return err;
@@ -180,13 +202,26 @@ static void remove(struct hook *hook)
 /* vfio_pci_core comes and goes when it likes. */
 static DEFINE_MUTEX(vfio_lock);
 
+static void remove_vfio(void)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&vfio_lock);
+	for (i = 0; i < ARRAY_SIZE(vfio_hooks); i++)
+		remove(&vfio_hooks[i]);
+}
+
 static int vfio_comes(void)
 {
+	unsigned int i;
 	int err = 0;
 
 	mutex_lock(&vfio_lock);
-	if (!vfio_hook.on)
-		err = install(&vfio_hook);
+	for (i = 0; i < ARRAY_SIZE(vfio_hooks) && !err; i++)
+		if (!vfio_hooks[i].on)
+			err = install(&vfio_hooks[i]);
+	if (err)
+		remove_vfio();
 	mutex_unlock(&vfio_lock);
 	return err;
 }
@@ -194,7 +229,7 @@ static int vfio_comes(void)
 static void vfio_goes(void)
 {
 	mutex_lock(&vfio_lock);
-	remove(&vfio_hook);
+	remove_vfio();
 	mutex_unlock(&vfio_lock);
 }
 
@@ -210,8 +245,7 @@ static int on_module(struct notifier_block *block, unsigned long state, void *da
 	else if (state == MODULE_STATE_GOING)
 		vfio_goes();
 	if (err)
-		pr_err("can not hook vfio_pci_core_mmap() (error %d): " VFIO_MODULE " is not loaded\n",
-		       err);
+		pr_err("can not hook " VFIO_MODULE " (error %d): it is not loaded\n", err);
 	return notifier_from_errno(err);
 }
 
@@ -248,7 +282,7 @@ int fl_hook_init(void)
 	err = vfio_comes();
 	if (!err || err == -EINVAL) /* that one: the module is not there yet */
 		return 0;
-	pr_err("can not hook vfio_pci_core_mmap() (error %d): unload " VFIO_MODULE " first\n", err);
+	pr_err("can not hook " VFIO_MODULE " (error %d): unload it first\n", err);
 	fl_hook_exit();
 	return err;
 }

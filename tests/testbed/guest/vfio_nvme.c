@@ -99,11 +99,24 @@ static uint64_t region(unsigned index, uint64_t least_bytes) {
     return r.offset;
 }
 
-// A BAR can not be mapped by a process: it could not be trapped, and would read zero in silence.
-static void mapping_is_refused(void) {
+// A BAR can not be mapped by a process: it could not be trapped, and would read zero in silence. It is told before.
+static void mapping_is_refused(const char *address) {
+    struct vfio_region_info r = {.argsz = sizeof r, .index = VFIO_PCI_BAR0_REGION_INDEX};
+    check(ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &r) == 0, "region");
+    const unsigned both = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+    errno = EINVAL;
+    check((r.flags & (both | VFIO_REGION_INFO_FLAG_MMAP)) == both, "BAR 0 says that it can be mapped");
     void *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, device, (off_t)bar0);
     check(p == MAP_FAILED, "a BAR was mapped");
-    printf("mmap of BAR 0: refused\n");
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource0", address);
+    const int resource = open(path, O_RDWR | O_CLOEXEC);
+    check(resource >= 0, path);
+    p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, resource, 0);
+    check(p == MAP_FAILED, "a BAR was mapped through sysfs");
+    check(errno == EINVAL, "mmap through sysfs");
+    close(resource);
+    printf("mmap of BAR 0: not offered, and refused\n");
 }
 
 static void enable_function(void) {
@@ -131,6 +144,9 @@ static void wait_ready(uint32_t wanted) {
     clock_gettime(CLOCK_MONOTONIC, &begin);
     for (;;) {
         const uint32_t status = read32(REG_CSTS);
+        errno = ETIMEDOUT;
+        check(status != ~0u, "registers are all-ones");
+        errno = EIO;
         check((status & 2) == 0, "controller fatal status");
         if ((status & 1) == wanted) return;
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -175,17 +191,30 @@ static unsigned identify(uint64_t iova) {
     return result;
 }
 
+// One register of BAR 0, as it is, once for each line of the input.
+static int show_register(uint32_t at) {
+    bar0 = region(VFIO_PCI_BAR0_REGION_INDEX, REG_CQ + 4);
+    config = region(VFIO_PCI_CONFIG_REGION_INDEX, 256);
+    enable_function();
+    while (getchar() == '\n') {
+        printf("%08x\n", read32(at));
+        fflush(stdout);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 2) {
-        fprintf(stderr, "usage: vfio_nvme DDDD:BB:DD.F\n");
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: vfio_nvme DDDD:BB:DD.F [REGISTER]\n");
         return 2;
     }
     open_device(argv[1]);
+    if (argc == 3) return show_register((uint32_t)strtoul(argv[2], NULL, 0));
     queues = map(IOVA_QUEUES, 2 * PAGE);
     data = map(IOVA_DATA, PAGE);
     bar0 = region(VFIO_PCI_BAR0_REGION_INDEX, REG_CQ + 4);
     config = region(VFIO_PCI_CONFIG_REGION_INDEX, 256);
-    mapping_is_refused();
+    mapping_is_refused(argv[1]);
     enable_function();
     enable_interrupt();
     enable_controller();
