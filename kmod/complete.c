@@ -18,12 +18,22 @@
 #include "trace.h"
 
 #define DRAIN_BURST 64	     /* slots for which interrupts are off */
+#define EAGER_TURNS 32	     /* of a spinner, before it pauses between looks */
 #define CLOCK_EVERY 16	     /* turns of a spinner between looks at the clock */
 #define WAKE_EVERY 4096	     /* turns until another CPU is asked to ring */
 
 u64 fl_rings_now_ns(void)
 {
 	return ktime_get_mono_fast_ns();
+}
+
+bool fl_rings_overdue(const struct fl_rings *r, u64 *deadline_ns)
+{
+	u64 now = fl_rings_now_ns();
+
+	if (!*deadline_ns)
+		*deadline_ns = now + (u64)r->function->completion_timeout_ms * NSEC_PER_MSEC;
+	return now >= *deadline_ns;
 }
 
 static bool peek(const struct fl_rings *r)
@@ -70,7 +80,23 @@ static const char *take_slot(struct fl_rings *r, const struct fl_slot *slot,
 	return NULL;
 }
 
-/* At most DRAIN_BURST slots. Each is copied once; what is checked is what is used. */
+/* What it holds, once: what is checked is what is used. */
+static const struct fl_slot *copy_slot(struct fl_rings *r)
+{
+	const struct fl_slot *from = &r->complete[r->tail & (r->complete_entries - 1)];
+	struct fl_slot *to = &r->answer;
+
+	memcpy(to, from, offsetof(struct fl_slot, u));
+	barrier(); /* the length that was copied is the one that counts */
+	if (le16_to_cpu(to->tlp.length_bytes) <= sizeof(u64))
+		memcpy(to->u.payload, from->u.payload, sizeof(u64));
+	else
+		memcpy(to->u.payload, from->u.payload, sizeof(to->u.payload));
+	barrier(); /* never back to the shared memory */
+	return to;
+}
+
+/* At most DRAIN_BURST slots. */
 static const char *take_burst(struct fl_rings *r, struct list_head *finished)
 {
 	struct fl_ring *ring = &r->header->complete;
@@ -82,12 +108,10 @@ static const char *take_burst(struct fl_rings *r, struct list_head *finished)
 	if (n > r->complete_entries)
 		return "complete ring: an impossible head";
 	for (n = min_t(u32, n, DRAIN_BURST); n && !why; n--) {
-		struct fl_slot copy;
+		const struct fl_slot *copy = copy_slot(r);
 
-		memcpy(&copy, &r->complete[r->tail & (r->complete_entries - 1)], sizeof(copy));
-		barrier(); /* never back to the shared memory */
 		WRITE_ONCE(r->tail, r->tail + 1);
-		why = take_slot(r, &copy, finished);
+		why = take_slot(r, copy, finished);
 	}
 	WRITE_ONCE(ring->tail, r->tail);
 	/* all copies before the daemon may write there again */
@@ -135,6 +159,30 @@ void fl_complete_drain(struct fl_rings *r, bool certain)
 	}
 }
 
+/* Takes a burst, and with it what this spinner waits for; true: it was there. */
+static bool collect(struct fl_rings *r, struct fl_tag *tag, enum fl_status *status)
+{
+	LIST_HEAD(finished);
+	unsigned long flags;
+	const char *why;
+	bool answered;
+
+	if (!raw_spin_trylock_irqsave(&r->complete_lock, flags))
+		return false;
+	why = take_burst(r, &finished);
+	answered = tag->state == FL_TAG_DONE;
+	if (answered) {
+		*status = tag->status;
+		fl_tag_give_back(&r->tags, tag);
+	}
+	raw_spin_unlock_irqrestore(&r->complete_lock, flags);
+	if (!list_empty(&finished))
+		make_calls(r, &finished);
+	if (why)
+		fl_rings_broken(r, why);
+	return answered;
+}
+
 /* The spinner leaves with its answer, or leaves its tag in quarantine. */
 static enum fl_status leave(struct fl_rings *r, struct fl_tag *tag)
 {
@@ -152,26 +200,38 @@ static enum fl_status leave(struct fl_rings *r, struct fl_tag *tag)
 	return status;
 }
 
-enum fl_status fl_complete_wait(struct fl_rings *r, struct fl_tag *tag, u64 deadline_ns)
+/* The answer, taken by this CPU or by another one that waits. */
+static enum fl_status spin(struct fl_rings *r, struct fl_tag *tag, u64 *deadline_ns)
 {
 	enum fl_status status;
 	unsigned int turn;
 
 	/* pairs with finish(): then the answer is there as well */
 	for (turn = 1; smp_load_acquire(&tag->state) != FL_TAG_DONE; turn++) {
-		fl_complete_drain(r, false);
 		if (fl_function_is_gone(r->function))
 			break;
+		if (peek(r) && collect(r, tag, &status)) {
+			if (peek(r)) /* what did not fit into the burst */
+				fl_complete_drain(r, false);
+			return status;
+		}
 		if (turn % WAKE_EVERY == 0)
 			fl_rings_wake_again(r);
-		if (turn % CLOCK_EVERY == 0 && fl_rings_now_ns() >= deadline_ns) {
+		if (turn % CLOCK_EVERY == 0 && fl_rings_overdue(r, deadline_ns)) {
 			/* this CPU may have been away for long: the answer counts, not the clock */
 			fl_complete_drain(r, true);
 			break;
 		}
-		fl_relax();
+		if (turn > EAGER_TURNS)
+			fl_relax();
 	}
-	status = leave(r, tag);
+	return leave(r, tag);
+}
+
+enum fl_status fl_complete_wait(struct fl_rings *r, struct fl_tag *tag, u64 *deadline_ns)
+{
+	enum fl_status status = spin(r, tag, deadline_ns);
+
 	if (status == FL_STATUS_TIMEOUT && !fl_function_is_gone(r->function)) {
 		atomic64_inc(&r->function->counters.timeouts);
 		fl_rings_todo(r, FL_TODO_TIMEOUT);

@@ -17,7 +17,7 @@
 #define FL_TAGS 512 /* power of two; requests in flight of one function */
 
 enum fl_tag_state {
-	FL_TAG_FREE = 0,    /* in tags->free */
+	FL_TAG_FREE = 0,    /* its number is in tags->free */
 	FL_TAG_TAKEN,	    /* being filled by the requester; no answer can match */
 	FL_TAG_WAITING,	    /* in flight */
 	FL_TAG_DONE,	    /* answered; its owner has not taken the answer yet */
@@ -35,7 +35,7 @@ enum fl_tag_owner {
  * answer never reaches another request, whatever the daemon does with slots.
  */
 struct fl_tag {
-	struct list_head node; /* free, in flight, quarantined, or finished with a call to make */
+	struct list_head node; /* quarantined, or finished with a call to make */
 	u64 cookie;
 	u64 deadline_ns;
 	enum fl_tag_state state; /* DONE by release: the spinner reads it without the lock */
@@ -51,7 +51,9 @@ struct fl_tag {
 };
 
 struct fl_tags {
-	struct list_head free, waiting, quarantined;
+	u16 free[FL_TAGS]; /* a stack: what was used last is in the cache */
+	unsigned int free_count;
+	struct list_head quarantined;
 	unsigned int asynchronous; /* waiting, and without a CPU that spins */
 	atomic_t staged;	   /* waiting or quarantined with an answer in the staging area */
 	struct fl_tag tag[FL_TAGS];
@@ -60,7 +62,15 @@ struct fl_tags {
 /* All under the lock of the complete ring. */
 void fl_tags_init(struct fl_tags *tags);
 struct fl_tag *fl_tag_take(struct fl_tags *tags);
-void fl_tag_arm(struct fl_tags *tags, struct fl_tag *tag); /* all its fields are set */
+/* All its fields are set. */
+static inline void fl_tag_arm(struct fl_tags *tags, struct fl_tag *tag)
+{
+	if (tag->owner != FL_OWNER_SPINS)
+		tags->asynchronous++;
+	if (tag->staged)
+		atomic_inc(&tags->staged);
+	WRITE_ONCE(tag->state, FL_TAG_WAITING);
+}
 void fl_tag_give_back(struct fl_tags *tags, struct fl_tag *tag);
 void fl_tag_quarantine(struct fl_tags *tags, struct fl_tag *tag);
 /* false: nobody has asked for this. `slot` is a copy. A call to make goes to `finished`. */
@@ -98,6 +108,7 @@ struct fl_rings {
 	/* consumer of `complete`; the lock nests inside submit_lock */
 	raw_spinlock_t complete_lock;
 	u32 tail;
+	struct fl_slot answer; /* the copy of a slot that is being looked at */
 	struct fl_tags tags;
 
 	spinlock_t bell_lock; /* bell, which is signaled within */
@@ -119,7 +130,7 @@ struct fl_rings {
 /* complete.c */
 /* Takes what the daemon has answered. `certain`: waits for the lock; else another CPU is at it. */
 void fl_complete_drain(struct fl_rings *r, bool certain);
-enum fl_status fl_complete_wait(struct fl_rings *r, struct fl_tag *tag, u64 deadline_ns);
+enum fl_status fl_complete_wait(struct fl_rings *r, struct fl_tag *tag, u64 *deadline_ns);
 void fl_complete_fail(struct fl_rings *r, enum fl_status status);
 void fl_complete_sweep(struct fl_rings *r); /* drains, and ends what is overdue */
 /* The daemon did what it can not do. Contains the function. */
@@ -128,9 +139,30 @@ void fl_rings_todo(struct fl_rings *r, unsigned int what); /* any context */
 void fl_rings_wake(struct fl_rings *r); /* the daemon sleeps; any context but NMI */
 void fl_rings_wake_again(struct fl_rings *r); /* the CPU that was to ring may spin as well */
 u64 fl_rings_now_ns(void);
+/*
+ * The completion timeout is over. It begins with the first question, when *deadline_ns is 0: an
+ * answer that comes at once costs no look at the clock.
+ */
+bool fl_rings_overdue(const struct fl_rings *r, u64 *deadline_ns);
+
+/* Registers have 4 or 8 bytes: no call, and no string instruction, for those. */
+static inline void fl_copy_payload(void *to, const void *from, u32 bytes)
+{
+	if (bytes == sizeof(u32))
+		memcpy(to, from, sizeof(u32));
+	else if (bytes == sizeof(u64))
+		memcpy(to, from, sizeof(u64));
+	else
+		memcpy(to, from, bytes);
+}
 
 /* Bytes that the answer of a request has. */
-u32 fl_tag_result_bytes(const struct fl_tlp *tlp);
+static inline u32 fl_tag_result_bytes(u8 type, u32 bytes)
+{
+	if (type == FL_TLP_CFGWR)
+		return 0;
+	return type == FL_TLP_CAS ? bytes / 2 : bytes;
+}
 /* A status of the table, or MALFORMED. */
 enum fl_status fl_checked_status(u32 code);
 

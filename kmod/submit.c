@@ -19,26 +19,48 @@
 #define STAGING_ALIGN 64
 #define NOT_STAGED U32_MAX
 
-/* What goes into one slot. */
-struct record {
-	struct fl_tlp tlp;
-	const void *payload; /* NULL: none */
-	u32 payload_bytes;
-	u64 cookie;
-	struct fl_tag *tag; /* of a request, else NULL */
+/* Who asks: what its tag will know of it. */
+struct asker {
+	enum fl_tag_owner owner;
+	void *into;
+	fl_done_fn done;
+	void *arg;
+	u64 deadline_ns; /* of one that does not spin */
 };
 
-/* Only what the requester may say; the daemon checks that the rest is zero. */
-static void fill_tlp(struct fl_tlp *to, const struct fl_tlp *from, u32 offset, u32 bytes)
+/* What goes into one slot: a transaction, or a part of it. */
+struct record {
+	const struct fl_tlp *tlp;
+	const void *payload; /* of this part; NULL: none */
+	u32 offset, bytes;
+	const struct asker *asker; /* of a request, else NULL */
+	struct fl_tag *tag;	   /* of a request, once it was submitted */
+};
+
+/*
+ * Only what the requester may say; the daemon checks that the rest is zero. Field by field:
+ * a string instruction that clears 48 bytes takes longer than all the rest of it.
+ */
+static void fill_tlp(struct fl_tlp *to, const struct record *record)
 {
-	memset(to, 0, sizeof(*to));
+	const struct fl_tlp *from = record->tlp;
+
 	to->family = FL_FAMILY_TLP;
 	to->type = from->type;
+	to->record_bytes = 0;
+	to->function_index = 0;
+	to->function_generation = 0;
+	to->tag = 0;
+	to->pasid = 0;
 	to->attr = from->attr;
 	to->byte_enables = from->byte_enables;
 	to->bar = from->bar;
-	to->length_bytes = cpu_to_le16(bytes);
-	to->address = cpu_to_le64(le64_to_cpu(from->address) + offset);
+	to->code = 0;
+	to->length_bytes = cpu_to_le16(record->bytes);
+	to->offset_bytes = 0;
+	to->address = cpu_to_le64(le64_to_cpu(from->address) + record->offset);
+	to->sequence = 0;
+	to->follows_posted = 0;
 }
 
 /* `released` is the daemon's: it goes forward, and never past what was written. */
@@ -88,86 +110,111 @@ static bool take_sleeper(struct fl_ring *ring)
 	return xchg(&ring->sleeping, FL_RING_AWAKE) >= FL_RING_SLEEPS_HEAD;
 }
 
+static u64 cookie_of(const struct record *record)
+{
+	return record->tag ? record->tag->cookie : 0;
+}
+
 static void trace_record(struct fl_rings *r, const struct record *record)
 {
-	struct fl_tlp tlp = record->tlp;
+	struct fl_tlp tlp;
 
-	tlp.tag = cpu_to_le32((u32)record->cookie);
+	if (!trace_farlane_submit_enabled())
+		return;
+	fill_tlp(&tlp, record);
+	tlp.tag = cpu_to_le32((u32)cookie_of(record));
 	trace_farlane_submit(r->function, &tlp);
 }
 
-/* There is room; the lock is held. */
+/* There is room; the lock is held. The slot is written and never read: it is the daemon's, too. */
 static void put(struct fl_rings *r, const struct record *record, u32 offset)
 {
 	u32 index = r->head & (r->submit_entries - 1);
-	struct fl_slot slot = { .tlp = record->tlp, .cookie = record->cookie };
+	struct fl_slot *slot = &r->submit[index];
+	bool staged = offset != NOT_STAGED;
 
-	if (offset != NOT_STAGED) {
-		slot.kind = FL_SLOT_REFERENCE;
-		slot.u.ref.buffer = FL_BUFFER_STAGING;
-		slot.u.ref.offset_bytes = offset;
-		if (record->payload)
-			memcpy(r->staging + offset, record->payload, record->payload_bytes);
-	} else if (record->payload) {
-		memcpy(slot.u.payload, record->payload, record->payload_bytes);
+	fill_tlp(&slot->tlp, record);
+	slot->kind = staged ? FL_SLOT_REFERENCE : FL_SLOT_INLINE;
+	slot->status = 0;
+	slot->cookie = cookie_of(record);
+	if (staged) {
+		slot->u.ref.buffer = FL_BUFFER_STAGING;
+		slot->u.ref.reserved = 0;
+		slot->u.ref.offset_bytes = offset;
 	}
+	if (record->payload)
+		fl_copy_payload(staged ? r->staging + offset : slot->u.payload, record->payload,
+				record->bytes);
 	r->staging_end[index] = r->staging_head;
-	memcpy(&r->submit[index], &slot, sizeof(slot));
 	r->head++;
 	/* the slot before the count that hands it over */
 	smp_store_release(&r->header->submit.head, r->head);
 }
 
 /* A place in the staging area for data that a slot can't hold. */
-static bool find_place(struct fl_rings *r, const struct record *record, u32 *offset)
+static bool find_place(struct fl_rings *r, u32 bytes, u32 *offset)
 {
-	u32 bytes = record->tag ? record->tag->bytes : record->payload_bytes;
-
-	*offset = NOT_STAGED;
-	if (bytes <= FL_TLP_INLINE_BYTES)
-		return true;
-	*offset = stage(r, bytes);
-	if (*offset == NOT_STAGED)
-		return false;
-	if (record->tag) {
-		record->tag->staging_offset = *offset;
-		record->tag->staged = true;
-	}
-	return true;
+	*offset = bytes <= FL_TLP_INLINE_BYTES ? NOT_STAGED : stage(r, bytes);
+	return bytes <= FL_TLP_INLINE_BYTES || *offset != NOT_STAGED;
 }
 
 /* From here on the tag can be answered, failed and overdue. */
-static bool arm(struct fl_rings *r, struct fl_tag *tag)
+static int arm(struct fl_rings *r, struct record *record, u32 *offset)
 {
-	bool alive;
+	struct fl_tag *tag = fl_tag_take(&r->tags);
 
-	raw_spin_lock(&r->complete_lock);
-	/* under the lock: fl_complete_fail() comes after `gone` */
-	alive = !fl_function_is_gone(r->function);
-	if (alive)
-		fl_tag_arm(&r->tags, tag);
-	raw_spin_unlock(&r->complete_lock);
-	return alive;
+	if (!tag)
+		return -EBUSY;
+	tag->bytes = fl_tag_result_bytes(record->tlp->type, record->bytes);
+	if (!find_place(r, tag->bytes, offset)) {
+		fl_tag_give_back(&r->tags, tag);
+		return -EMSGSIZE;
+	}
+	tag->staged = *offset != NOT_STAGED;
+	tag->staging_offset = *offset;
+	tag->owner = record->asker->owner;
+	tag->into = record->asker->into;
+	tag->done = record->asker->done;
+	tag->arg = record->asker->arg;
+	tag->deadline_ns = record->asker->deadline_ns;
+	fl_tag_arm(&r->tags, tag);
+	record->tag = tag;
+	return 0;
 }
 
-/* -EAGAIN: no slot; -EMSGSIZE: no place in the staging area; -EPROTO: the ring is broken. */
-static int try_submit(struct fl_rings *r, const struct record *record)
+static int prepare(struct fl_rings *r, struct record *record, u32 *offset)
+{
+	int error = -ENODEV;
+
+	if (!record->asker)
+		return find_place(r, record->bytes, offset) ? 0 : -EMSGSIZE;
+	raw_spin_lock(&r->complete_lock);
+	/* under the lock: fl_complete_fail() comes after `gone` */
+	if (!fl_function_is_gone(r->function))
+		error = arm(r, record, offset);
+	raw_spin_unlock(&r->complete_lock);
+	return error;
+}
+
+/*
+ * -EAGAIN: no slot; -EBUSY: no tag; -EMSGSIZE: no place in the staging area; -EPROTO: the ring
+ * is broken.
+ */
+static int try_submit(struct fl_rings *r, struct record *record)
 {
 	unsigned long flags;
 	bool bell = false;
-	int error = 0;
+	int error;
 	u32 offset;
 
 	raw_spin_lock_irqsave(&r->submit_lock, flags);
-	if (!look_at_released(r)) {
+	if (!look_at_released(r))
 		error = -EPROTO;
-	} else if (r->head - r->released >= r->submit_entries) {
+	else if (r->head - r->released >= r->submit_entries)
 		error = -EAGAIN;
-	} else if (!find_place(r, record, &offset)) {
-		error = -EMSGSIZE;
-	} else if (record->tag && !arm(r, record->tag)) {
-		error = -ENODEV;
-	} else {
+	else
+		error = prepare(r, record, &offset);
+	if (!error) {
 		trace_record(r, record);
 		put(r, record, offset);
 		bell = take_sleeper(&r->header->submit);
@@ -188,7 +235,7 @@ static bool may_go_on(struct fl_rings *r, u64 *last)
 	return spent < FULL_NS;
 }
 
-static int submit(struct fl_rings *r, const struct record *record, bool spin)
+static int submit(struct fl_rings *r, struct record *record, bool spin)
 {
 	u64 last = 0;
 	int error;
@@ -225,9 +272,11 @@ static bool is_sane(const struct fl_tlp *tlp)
 static int post_piece(struct fl_rings *r, const struct fl_tlp *tlp, const void *payload, u32 offset,
 		      u32 bytes)
 {
-	struct record record = { .payload = payload + offset, .payload_bytes = bytes };
+	struct record record = { .tlp = tlp,
+				 .payload = payload + offset,
+				 .offset = offset,
+				 .bytes = bytes };
 
-	fill_tlp(&record.tlp, tlp, offset, bytes);
 	return submit(r, &record, true);
 }
 
@@ -248,40 +297,15 @@ static int fl_ring_posted(struct fl_function *f, const struct fl_tlp *tlp, const
 	return error;
 }
 
-static struct fl_tag *take_tag(struct fl_rings *r, u64 deadline_ns)
+/* All tags may be in use: then until one is free, or the time is over. */
+static int submit_request(struct fl_rings *r, struct record *record, u64 *deadline_ns)
 {
-	struct fl_tag *tag;
-	unsigned long flags;
+	int error;
 
-	raw_spin_lock_irqsave(&r->complete_lock, flags);
-	tag = fl_tag_take(&r->tags);
-	raw_spin_unlock_irqrestore(&r->complete_lock, flags);
-	if (tag)
-		tag->deadline_ns = deadline_ns;
-	return tag;
-}
-
-static void give_tag(struct fl_rings *r, struct fl_tag *tag)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&r->complete_lock, flags);
-	fl_tag_give_back(&r->tags, tag);
-	raw_spin_unlock_irqrestore(&r->complete_lock, flags);
-}
-
-static u64 deadline_after(const struct fl_function *f)
-{
-	return fl_rings_now_ns() + (u64)f->completion_timeout_ms * NSEC_PER_MSEC;
-}
-
-static struct fl_tag *wait_for_tag(struct fl_rings *r, u64 deadline_ns)
-{
 	for (;;) {
-		struct fl_tag *tag = take_tag(r, deadline_ns);
-
-		if (tag || fl_function_is_gone(r->function) || fl_rings_now_ns() >= deadline_ns)
-			return tag;
+		error = submit(r, record, true);
+		if (error != -EBUSY || fl_rings_overdue(r, deadline_ns))
+			return error;
 		fl_complete_drain(r, false);
 		fl_relax();
 	}
@@ -291,6 +315,7 @@ static enum fl_status status_of(struct fl_rings *r, int error)
 {
 	return fl_function_is_gone(r->function) ? FL_STATUS_DEVICE_LOST :
 	       error == -EMSGSIZE		? FL_STATUS_WOULD_BLOCK :
+	       error == -EBUSY			? FL_STATUS_TIMEOUT :
 						  FL_STATUS_IO;
 }
 
@@ -298,24 +323,16 @@ static enum fl_status status_of(struct fl_rings *r, int error)
 static enum fl_status request_piece(struct fl_rings *r, const struct fl_tlp *tlp,
 				    const void *operand, void *into, u32 offset, u32 bytes)
 {
-	u64 deadline_ns = deadline_after(r->function);
-	struct record record = { .payload = operand, .payload_bytes = operand ? bytes : 0 };
-	int error;
+	struct asker asker = { .owner = FL_OWNER_SPINS, .into = into };
+	struct record record = { .tlp = tlp,
+				 .payload = operand,
+				 .offset = offset,
+				 .bytes = bytes,
+				 .asker = &asker };
+	u64 deadline_ns = 0;
+	int error = submit_request(r, &record, &deadline_ns);
 
-	record.tag = wait_for_tag(r, deadline_ns);
-	if (!record.tag)
-		return fl_function_is_gone(r->function) ? FL_STATUS_DEVICE_LOST : FL_STATUS_TIMEOUT;
-	fill_tlp(&record.tlp, tlp, offset, bytes);
-	record.cookie = record.tag->cookie;
-	record.tag->owner = FL_OWNER_SPINS;
-	record.tag->into = into;
-	record.tag->bytes = fl_tag_result_bytes(&record.tlp);
-	error = submit(r, &record, true);
-	if (error) {
-		give_tag(r, record.tag);
-		return status_of(r, error);
-	}
-	return fl_complete_wait(r, record.tag, deadline_ns);
+	return error ? status_of(r, error) : fl_complete_wait(r, record.tag, &deadline_ns);
 }
 
 static enum fl_status fl_ring_request(struct fl_function *f, const struct fl_tlp *tlp,
@@ -341,31 +358,25 @@ static enum fl_status fl_ring_request(struct fl_function *f, const struct fl_tlp
 static int request_without_spinner(struct fl_function *f, const struct fl_tlp *tlp,
 				   const void *operand, fl_done_fn done, void *arg, bool spin)
 {
-	struct record record = { .payload = operand };
+	struct asker asker = { .owner = done ? FL_OWNER_CALL : FL_OWNER_NONE,
+			       .done = done,
+			       .arg = arg };
+	struct record record = { .tlp = tlp, .payload = operand, .asker = &asker };
 	struct fl_rings *r = f->rings;
 	int error;
 
-	fill_tlp(&record.tlp, tlp, 0, le16_to_cpu(tlp->length_bytes));
-	record.payload_bytes = operand ? le16_to_cpu(tlp->length_bytes) : 0;
-	if (!is_sane(tlp) || in_nmi() || record.payload_bytes > FL_TLP_INLINE_BYTES ||
-	    fl_tag_result_bytes(&record.tlp) > sizeof(record.tag->data))
+	record.bytes = le16_to_cpu(tlp->length_bytes);
+	if (!is_sane(tlp) || in_nmi() || (operand && record.bytes > FL_TLP_INLINE_BYTES) ||
+	    fl_tag_result_bytes(tlp->type, record.bytes) > sizeof(record.tag->data))
 		return -EINVAL;
-	record.tag = take_tag(r, deadline_after(f));
-	if (!record.tag)
-		return -EAGAIN;
-	atomic64_inc(&f->counters.requests);
-	record.cookie = record.tag->cookie;
-	record.tag->bytes = fl_tag_result_bytes(&record.tlp);
-	record.tag->owner = done ? FL_OWNER_CALL : FL_OWNER_NONE;
-	record.tag->done = done;
-	record.tag->arg = arg;
+	fl_rings_overdue(r, &asker.deadline_ns);
 	WRITE_ONCE(r->header->complete.sleeping, FL_RING_SLEEPS_HEAD);
 	error = submit(r, &record, spin);
 	if (error)
-		give_tag(r, record.tag);
-	else
-		fl_rings_todo(r, FL_TODO_SWEEP);
-	return error;
+		return error == -EBUSY ? -EAGAIN : error;
+	atomic64_inc(&f->counters.requests);
+	fl_rings_todo(r, FL_TODO_SWEEP);
+	return 0;
 }
 
 static int fl_ring_request_nowait(struct fl_function *f, const struct fl_tlp *tlp,

@@ -17,6 +17,8 @@ static_assert((FL_TAGS & (FL_TAGS - 1)) == 0);
 
 enum fl_status fl_checked_status(u32 code)
 {
+	if (likely(code == FL_STATUS_SC))
+		return FL_STATUS_SC;
 	switch (code) {
 #define FL_STATUS_CASE(NAME, name, code, err, exit_code, text) case code:
 		FL_STATUS_TABLE(FL_STATUS_CASE)
@@ -27,27 +29,18 @@ enum fl_status fl_checked_status(u32 code)
 	}
 }
 
-u32 fl_tag_result_bytes(const struct fl_tlp *tlp)
-{
-	u32 bytes = le16_to_cpu(tlp->length_bytes);
-
-	if (tlp->type == FL_TLP_CFGWR)
-		return 0;
-	return tlp->type == FL_TLP_CAS ? bytes / 2 : bytes;
-}
-
 void fl_tags_init(struct fl_tags *tags)
 {
 	unsigned int i;
 
-	INIT_LIST_HEAD(&tags->free);
-	INIT_LIST_HEAD(&tags->waiting);
 	INIT_LIST_HEAD(&tags->quarantined);
 	atomic_set(&tags->staged, 0);
 	for (i = 0; i < FL_TAGS; i++) {
 		tags->tag[i].cookie = i;
-		list_add_tail(&tags->tag[i].node, &tags->free);
+		INIT_LIST_HEAD(&tags->tag[i].node);
+		tags->free[i] = i;
 	}
+	tags->free_count = FL_TAGS;
 }
 
 static struct fl_tag *oldest_without_staging(struct fl_tags *tags)
@@ -62,28 +55,21 @@ static struct fl_tag *oldest_without_staging(struct fl_tags *tags)
 
 struct fl_tag *fl_tag_take(struct fl_tags *tags)
 {
-	struct fl_tag *tag = list_first_entry_or_null(&tags->free, struct fl_tag, node);
+	struct fl_tag *tag;
 
-	if (!tag)
+	if (tags->free_count) {
+		tag = &tags->tag[tags->free[--tags->free_count]];
+	} else {
 		tag = oldest_without_staging(tags);
-	if (!tag)
-		return NULL;
-	list_del_init(&tag->node);
+		if (!tag)
+			return NULL;
+		list_del_init(&tag->node);
+	}
 	tag->cookie += USE_STEP;
 	tag->status = FL_STATUS_TIMEOUT;
 	tag->staged = false;
 	WRITE_ONCE(tag->state, FL_TAG_TAKEN);
 	return tag;
-}
-
-void fl_tag_arm(struct fl_tags *tags, struct fl_tag *tag)
-{
-	list_add_tail(&tag->node, &tags->waiting);
-	if (tag->owner != FL_OWNER_SPINS)
-		tags->asynchronous++;
-	if (tag->staged)
-		atomic_inc(&tags->staged);
-	WRITE_ONCE(tag->state, FL_TAG_WAITING);
 }
 
 static void leave_flight(struct fl_tags *tags, struct fl_tag *tag)
@@ -104,8 +90,12 @@ void fl_tag_give_back(struct fl_tags *tags, struct fl_tag *tag)
 	leave_flight(tags, tag);
 	forget_staging(tags, tag);
 	tag->into = NULL;
+	if (!list_empty(&tag->node))
+		list_del_init(&tag->node);
+	if (WARN_ON_ONCE(tag->state == FL_TAG_FREE))
+		return;
 	WRITE_ONCE(tag->state, FL_TAG_FREE);
-	list_move(&tag->node, &tags->free);
+	tags->free[tags->free_count++] = tag - tags->tag;
 }
 
 void fl_tag_quarantine(struct fl_tags *tags, struct fl_tag *tag)
@@ -128,9 +118,7 @@ static void finish(struct fl_tags *tags, struct fl_tag *tag, enum fl_status stat
 	leave_flight(tags, tag);
 	forget_staging(tags, tag);
 	if (tag->owner == FL_OWNER_CALL)
-		list_move_tail(&tag->node, finished);
-	else
-		list_del_init(&tag->node);
+		list_add_tail(&tag->node, finished);
 	/* the answer before the word that it is there */
 	smp_store_release(&tag->state, FL_TAG_DONE);
 }
@@ -144,9 +132,9 @@ static enum fl_status take_data(struct fl_tag *tag, const struct fl_slot *slot, 
 	if (slot->tlp.type != FL_TLP_CPLD || le16_to_cpu(slot->tlp.length_bytes) != tag->bytes)
 		return FL_STATUS_MALFORMED;
 	if (tag->owner == FL_OWNER_SPINS)
-		memcpy(tag->into, from, tag->bytes);
+		fl_copy_payload(tag->into, from, tag->bytes);
 	else if (tag->owner == FL_OWNER_CALL)
-		memcpy(tag->data, from, tag->bytes);
+		fl_copy_payload(tag->data, from, tag->bytes);
 	return FL_STATUS_SC;
 }
 
@@ -172,19 +160,23 @@ void fl_tags_fail(struct fl_tags *tags, enum fl_status status, struct list_head 
 {
 	struct fl_tag *tag, *next;
 
-	list_for_each_entry_safe(tag, next, &tags->waiting, node)
-		finish(tags, tag, status, finished);
+	for (tag = tags->tag; tag < tags->tag + FL_TAGS; tag++)
+		if (tag->state == FL_TAG_WAITING)
+			finish(tags, tag, status, finished);
 	list_for_each_entry_safe(tag, next, &tags->quarantined, node)
 		fl_tag_give_back(tags, tag);
 }
 
 unsigned int fl_tags_expire(struct fl_tags *tags, u64 now_ns, struct list_head *finished)
 {
-	struct fl_tag *tag, *next;
 	unsigned int expired = 0;
+	struct fl_tag *tag;
 
-	list_for_each_entry_safe(tag, next, &tags->waiting, node) {
-		if (tag->owner == FL_OWNER_SPINS || now_ns < tag->deadline_ns)
+	if (!tags->asynchronous)
+		return 0;
+	for (tag = tags->tag; tag < tags->tag + FL_TAGS; tag++) {
+		if (tag->state != FL_TAG_WAITING || tag->owner == FL_OWNER_SPINS ||
+		    now_ns < tag->deadline_ns)
 			continue;
 		expired++;
 		if (tag->owner == FL_OWNER_CALL) {

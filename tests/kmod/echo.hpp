@@ -63,30 +63,42 @@ private:
         return reinterpret_cast<std::byte*>(slot.u.payload);
     }
 
+    static void copy(std::byte* to, const std::byte* from, std::size_t bytes) {
+        if (bytes == 4)
+            std::memcpy(to, from, 4);  // a register: no call
+        else
+            std::memcpy(to, from, bytes);
+    }
+
     void take(fl_slot& slot) {
         const std::size_t bytes = slot.tlp.length_bytes.get();
         const std::uint64_t at = slot.tlp.address.get() % (kMemoryBytes - 4096);
         if (slot.tlp.type == FL_TLP_MWR) {
-            std::memcpy(memory_.data() + at, data_of(slot), bytes);
+            copy(memory_.data() + at, data_of(slot), bytes);
             return;
         }
-        fl_slot answer{};
+        fl_slot& answer = next_answer();
+        answer.tlp = fl_tlp{};
         answer.tlp.family = FL_FAMILY_TLP;
-        answer.cookie = slot.cookie;
         answer.tlp.type = FL_TLP_CPL;
+        answer.kind = FL_SLOT_INLINE;
+        answer.status = FL_STATUS_SC;
+        answer.cookie = slot.cookie;
         if (slot.tlp.type == FL_TLP_MRD || slot.tlp.type == FL_TLP_CFGRD) {
             answer.tlp.type = FL_TLP_CPLD;
             answer.tlp.length_bytes.set(static_cast<std::uint16_t>(bytes));
-            std::byte* to = slot.kind == FL_SLOT_REFERENCE ? data_of(slot) : data_of(answer);
-            std::memcpy(to, memory_.data() + at, bytes);
+            copy(slot.kind == FL_SLOT_REFERENCE ? data_of(slot) : data_of(answer), memory_.data() + at, bytes);
         }
-        push(answer);
+        publish();
     }
 
-    void push(const fl_slot& answer) {
+    fl_slot& next_answer() {
+        while (head_ - Channel::load(channel_.header().complete.released) >= channel_.sizes().complete) poke();
+        return channel_.complete(head_);
+    }
+
+    void publish() {
         fl_ring& ring = channel_.header().complete;
-        while (head_ - Channel::load(ring.released) >= channel_.sizes().complete) poke();
-        channel_.complete(head_) = answer;
         Channel::store(ring.head, ++head_);
         std::atomic_thread_fence(std::memory_order_seq_cst);
         std::atomic_ref<std::uint32_t> sleeping(ring.sleeping);
