@@ -29,6 +29,8 @@ MODULES = """virtio_pci virtio_console virtio_net virtio_blk virtio_rng virtio_s
     ext4 crc32c_generic crc32_generic crc32c-intel crc16 mbcache jbd2 loop tun tap bridge veth af_packet
     qemu_fw_cfg pci-stub softdog rdma_rxe""".split()
 KEPT_COPIES = 6
+# The EAL loads all drivers it finds: only these are there. Others are found through what they need.
+DPDK_DRIVERS = ("bus_pci", "bus_vdev", "mempool_ring", "net_virtio")
 
 
 def libraries(binary):
@@ -181,6 +183,27 @@ def add_farlane(tree):
         tree.file(f"usr/lib/x86_64-linux-gnu/{library.name}", stripped(library.resolve()), 0o755)
 
 
+def add_dpdk(tree):
+    """The plugin, and drivers for a virtio network card."""
+    plugin = PROGRAMS.parent / "lib" / "libfarlane-port-dpdk.so"
+    if not plugin.exists():
+        raise Trouble(f"{plugin} is not there: this build is without DPDK (FARLANE_DPDK=OFF)")
+    folder = pathlib.Path("/usr/lib/x86_64-linux-gnu")
+    tree.file(f"usr/lib/{plugin.name}", stripped(plugin), 0o755)
+    drivers = sorted(folder.glob("dpdk/pmds-*"))
+    if not drivers:
+        raise Trouble(f"no drivers of DPDK in {folder}/dpdk: run 'make setup'")
+    for name in DPDK_DRIVERS:
+        for library in libraries(drivers[-1] / f"librte_{name}.so"):
+            add_library(tree, library)
+    for library in libraries(plugin):
+        add_library(tree, library)
+    for name in DPDK_DRIVERS:  # one file each: loaded twice, a bus would be there twice
+        path = drivers[-1] / f"librte_{name}.so"
+        tree.file(str(path)[1:], path.resolve(), 0o755)
+        tree.link(f"{folder}/{os.readlink(path)}"[1:], str(path))
+
+
 def add_guest(tree):
     """init, what it calls, and the tests."""
     tree.file("init", QEMU / "guest" / "init", 0o755)
@@ -216,7 +239,7 @@ def add_trees(tree, names):
                 tree.file(f"tree/{path.relative_to(ROOT)}", path)
 
 
-def image(kernel, out, modules=(), add=(), programs=(), trees=(), files=None):
+def image(kernel, out, modules=(), add=(), programs=(), trees=(), files=None, dpdk=False):
     """Writes the archive of one VM. `files`: path inside -> bytes."""
     overlay = Tree()
     add_guest(overlay)
@@ -225,6 +248,8 @@ def image(kernel, out, modules=(), add=(), programs=(), trees=(), files=None):
         overlay.file(f"farlane/{path.name}", stripped(path))
     for name in programs:
         add_program(overlay, program(name, name), name)
+    if dpdk:
+        add_dpdk(overlay)
     add_own(overlay, add)
     add_trees(overlay, trees)
     for name, data in (files or {}).items():

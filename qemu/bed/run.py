@@ -17,13 +17,15 @@ from bed import console, hostcalls, module, topology as topologies
 from bed.link import FARLANE_PORT, MTU, LinkEmulator
 from bed.native import FRAME_BYTES, NativeTarget, daemon_config, exports
 from bed.paths import RUNS, Trouble
-from bed.vm import Machine, Vm
+from bed.vm import Machine, Vm, nic_address
 
 BOOT_TIMEOUT_S = 120
 END_TIMEOUT_S = 60
 DEBUG_PATIENCE = 8  # times longer with a debug kernel
 DEBUG_MEMORY = 2  # times more: shadow memory, red zones, what is kept back for a while
 KEPT_RUNS = 60
+# uio_pci_generic in a machine without IOMMU: DPDK has to give the card physical addresses
+DPDK_URL = "dpdk:{nic}?mtu=" + str(FRAME_BYTES) + "&eal=--iova-mode=pa"
 
 
 class Options:
@@ -48,6 +50,8 @@ class Run:
         self.script = script
         self.options = options
         self.topology = topologies.load(script.topology)
+        if script.port == "dpdk" and self.topology.natives:
+            raise Trouble(f"port=dpdk: a native daemon, as in topology {script.topology}, speaks udp; take 'two'")
         self.reasons = []  # why it failed
         self.vms = {}
         self.natives = {}
@@ -139,7 +143,8 @@ class Run:
         vm = Vm(host.name, machine, self.folder, self.sockets, self.heard)
         if host.address:
             vm.nics.append((host.mac, self.link.nic_path(host)))
-        vm.image_options = {"modules": built, "add": o.add, "programs": s.programs, "trees": s.tree}
+        vm.image_options = {"modules": built, "add": o.add, "programs": s.programs, "trees": s.tree,
+                            "dpdk": s.port == "dpdk"}
         vm.files = self.guest_files(host)
         vm.extra = list(o.qemu)
         if s.nvme and host.role == "initiator":
@@ -157,11 +162,17 @@ class Run:
                 "ADDRESSES": f"{host.mac}={host.address}/24" if host.address else "",
                 "PEERS": " ".join(host.peers), "LINKS": " ".join(self.topology.links),
                 "SHELLS": "yes" if self.options.shells else "no", "SEED": self.options.seed,
-                "PATIENCE": self.patience}
-        peers = [f"{self.topology.host(p).address}:{FARLANE_PORT}" for p in host.peers]
+                "PATIENCE": self.patience, "DPDK_NIC": ""}
+        if self.script.port == "dpdk" and host.address:
+            conf |= {"ADDRESSES": "", "DPDK_NIC": nic_address(0)}
+            url = DPDK_URL.format(nic=nic_address(0))
+            peers = [self.topology.host(p).mac for p in host.peers]
+        else:
+            url = f"udp:{host.address}:{FARLANE_PORT}?mtu={FRAME_BYTES}"
+            peers = [f"{self.topology.host(p).address}:{FARLANE_PORT}" for p in host.peers]
         target = host.role == "target"
         config = daemon_config(host.name, "/run/farlane/farlaned.sock", "/run/farlane/state",
-                               f"udp:{host.address}:{FARLANE_PORT}?mtu={FRAME_BYTES}", peers,
+                               url, peers,
                                exports(self.script.exports, "/run/farlane") if target else "", target)
         return {"etc/testbed.conf": "".join(f'{k}="{v}"\n' for k, v in conf.items()).encode(),
                 "etc/farlane/farlaned.toml": config.encode(),

@@ -26,6 +26,12 @@ def _yes(text):
     return text == "yes"
 
 
+def _port(text):
+    if text not in ("udp", "dpdk"):
+        raise ValueError("udp or dpdk")
+    return text
+
+
 def _number(low, high):
     def read(text):
         if not text.isdigit() or not low <= int(text) <= high:
@@ -56,6 +62,7 @@ KEYS = {
     "threads": (_word, "multi", "TCG: multi or single"),
     "module": (_yes, False, "farlane.ko is built and at /farlane/farlane.ko"),
     "daemon": (_yes, True, "farlaned runs in each VM when the script begins"),
+    "port": (_port, "udp", "of the guests' farlaned: udp through the kernel, or dpdk: the network card is its own"),
     "exports": (_word, "default", "what targets export: a file of qemu/exports"),
     "programs": (_list, [], "more programs of this machine, such as fio"),
     "tree": (_list, [], "folders of this repository that lie in /tree"),

@@ -19,6 +19,14 @@ COMMAND_LINE = "console=ttyS0,115200 panic=-1 oops=panic nokaslr mitigations=off
                "audit=0 selinux=0 apparmor=0 random.trust_cpu=on cryptomgr.notests"
 
 
+FIRST_NIC_SLOT = 0x10  # 00:10.0 and on, whatever else there is
+
+
+def nic_address(number):
+    """Where the guest sees its network card."""
+    return f"0000:00:{FIRST_NIC_SLOT + number:02x}.0"
+
+
 class Machine:
     """What is the same for all guests of a run."""
 
@@ -82,7 +90,8 @@ class Vm:
                   "-device", f"virtserialport,chardev={port},name=farlane.{port}"]
         for number, (mac, path) in enumerate(self.nics):
             a += ["-netdev", f"stream,id=net{number},server=off,addr.type=unix,addr.path={path}",
-                  "-device", f"virtio-net-pci,netdev=net{number},mac={mac},host_mtu=9000,romfile="]
+                  "-device", f"virtio-net-pci,netdev=net{number},mac={mac},host_mtu=9000,romfile=,"
+                             f"addr={FIRST_NIC_SLOT + number:#x}"]
         if self.wait_for_gdb:
             a += ["-S"]
         return a + self.extra

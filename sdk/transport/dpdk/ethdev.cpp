@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <mutex>
+#include <set>
 
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -20,6 +21,7 @@ constexpr std::uint32_t kEthernetBytes = 14;
 
 // The EAL's own lists of devices are not all safe against two threads.
 std::mutex plug_mutex;
+std::set<std::string> open_devices;  // of this process
 
 }  // namespace
 
@@ -31,13 +33,21 @@ Result<std::unique_ptr<EthDevice>> EthDevice::make(const DeviceSpec& spec, const
     const Quiet hush;
     device->name_ = spec.name;
     device->bus_ = spec.pci ? "pci" : "vdev";
-    if (::rte_eth_dev_get_port_by_name(spec.name.c_str(), &device->id_) == 0)
-        return {Status::busy, spec.name + " is open in this process; give it another number"};
-    const int rc = ::rte_eal_hotplug_add(device->bus_.c_str(), spec.name.c_str(), spec.text(arguments).c_str());
-    if (rc != 0) return {Status::io, "DPDK refuses " + spec.name + " (" + std::strerror(-rc) + "): " + take_log()};
+    if (!open_devices.insert(spec.name).second) {
+        const char* const advice = spec.pci ? "" : "; give it another number";
+        return {Status::busy, spec.name + " is open in this process" + advice};
+    }
+    device->named_ = true;
+    // The EAL has brought along the PCI device it was started for.
+    if (::rte_eth_dev_get_port_by_name(spec.name.c_str(), &device->id_) != 0) {
+        const int rc = ::rte_eal_hotplug_add(device->bus_.c_str(), spec.name.c_str(), spec.text(arguments).c_str());
+        if (rc != 0) return {Status::io, "DPDK refuses " + spec.name + " (" + std::strerror(-rc) + "): " + take_log()};
+        if (::rte_eth_dev_get_port_by_name(spec.name.c_str(), &device->id_) != 0) {
+            (void)::rte_eal_hotplug_remove(device->bus_.c_str(), spec.name.c_str());
+            return {Status::io, spec.name + " is no network device: " + take_log()};
+        }
+    }
     device->plugged_ = true;
-    if (::rte_eth_dev_get_port_by_name(spec.name.c_str(), &device->id_) != 0)
-        return {Status::io, spec.name + " is no network device: " + take_log()};
     device->interrupts_ = spec.traits->interrupt == Interrupt::driver;
     if (const int error = device->start(pool, frame_bytes); error != 0)
         return {Status::io, "DPDK cannot start " + spec.name + " (" + std::strerror(-error) + "): " + take_log()};
@@ -67,8 +77,10 @@ int EthDevice::start(rte_mempool* pool, std::uint32_t frame_bytes) {
 }
 
 EthDevice::~EthDevice() {
-    if (!plugged_) return;
+    if (!named_) return;
     const std::lock_guard lock(plug_mutex);
+    open_devices.erase(name_);
+    if (!plugged_) return;
     const ThreadState keep;
     const Quiet hush;
     (void)::rte_eth_dev_stop(id_);

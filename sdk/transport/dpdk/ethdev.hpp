@@ -35,7 +35,7 @@ private:
 
     std::string name_, bus_;
     std::uint16_t id_ = 0;
-    bool plugged_ = false, interrupts_ = false;
+    bool named_ = false, plugged_ = false, interrupts_ = false;
 };
 
 }  // namespace farlane::transport::dpdk
