@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: seconds and a seed. Hands on: lies, to the module: it plays a daemon whose every ring
+// Receives: seconds, a seed, how slow the kernel is. Hands on: lies, to the module: it plays a daemon whose every ring
 // word, index, slot and ioctl may be anything, and which is killed at any moment. Owns: nothing.
 // Exit 0: the time is over and every promise that a daemon can see was kept. The kernel's health
 // is judged by whoever reads its console.
@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "control.hpp"
@@ -53,6 +54,16 @@ void mutate(Random& random, T& what) {
     }
 }
 
+/// What all lives did together, in memory that they share.
+struct Tally {
+    std::atomic<std::uint64_t> calls = 0, functions = 0, nodes = 0, copies = 0, answers = 0;
+};
+Tally* const tally = [] {
+    void* at = ::mmap(nullptr, sizeof(Tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) fail("mmap");
+    return new (at) Tally;
+}();
+
 /// One function as this daemon has it; the memory stays mapped when the module has removed it.
 struct Function {
     std::uint32_t id = 0;
@@ -84,6 +95,7 @@ private:
         f.id = id;
         f.channel = std::make_unique<Channel>(control_, offset, bytes, sizes);
         if (!f.channel->valid()) return;
+        ++tally->functions;
         f.tail = Channel::load(f.channel->header().submit.tail);
         f.head = Channel::load(f.channel->header().complete.head);
         functions_.push_back(std::move(f));
@@ -159,6 +171,7 @@ private:
             if (!liar) {  // answers, some of them wrong: requests go on for long
                 if (Channel::load(h.submit.head) - f.tail - 1 < entries) {
                     f.channel->complete(f.head) = answer(f, random);
+                    ++tally->answers;
                     Channel::store(h.complete.head, ++f.head);
                     Channel::store(h.submit.released, f.tail);
                 }
@@ -197,7 +210,7 @@ private:
         what.bytes = sizeof what;
         if (spoil && chance(random, 3)) mutate(random, what);
         (void)control_.call(number, what);
-        ++calls_;
+        ++tally->calls;
     }
 
     void ioctls(Random random) {
@@ -260,6 +273,7 @@ private:
         const std::string path = "/dev/farlane/h" + std::to_string(below(random, 8));
         const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
         if (fd < 0) return;
+        ++tally->nodes;
         fl_ioc_channel_create create{
             sizeof create, 64U << below(random, 4), 64U << below(random, 4), 65536, bell_, 0, 0};
         if (chance(random, 4)) mutate(random, create);
@@ -319,6 +333,7 @@ private:
             // The module writes where it is told to: only there where nothing of this program is.
             c.ops = some_address(random, ops.data());
             send(random, FL_IOC_DMA_COPY, c, false);
+            ++tally->copies;
         }
     }
 
@@ -328,13 +343,12 @@ private:
     int bell_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     std::vector<Function> functions_;
     std::vector<std::uint8_t> arena_ = std::vector<std::uint8_t>(1 << 20);  ///< what it maps as an application
-    std::atomic<std::uint64_t> calls_ = 0;
 };
 
-/// A life of a daemon, ended by -9 somewhere in it or by itself.
-void one_life(std::uint64_t seed, Clock::time_point end) {
+/// A life of a daemon, ended by -9 somewhere in it or by itself; longer where the kernel is slower.
+void one_life(std::uint64_t seed, Clock::time_point end, unsigned slower) {
     Random random(seed);
-    const auto life = std::chrono::milliseconds(1 + below(random, 700));
+    const auto life = std::chrono::milliseconds(slower * (1 + below(random, 700)));
     const pid_t child = ::fork();
     if (child < 0) fail("fork");
     if (child == 0) {
@@ -373,23 +387,33 @@ void check_service() {
     if ((errno = control.call(FL_IOC_FUNCTION_REMOVE, r)) != 0) fail("afterwards: FUNCTION_REMOVE");
 }
 
+unsigned long long count(const std::atomic<std::uint64_t>& n) {
+    return n.load();
+}
+
 }  // namespace
 }  // namespace farlane::kmodtest
 
 int main(int argc, char** argv) {
     using namespace farlane::kmodtest;
-    if (argc < 2 || argc > 3) {
-        std::fprintf(stderr, "usage: hostile SECONDS [SEED]\n");
+    const unsigned long slower = argc == 4 ? std::strtoul(argv[3], nullptr, 0) : 1;
+    if (argc < 2 || argc > 4 || slower < 1 || slower > 100) {
+        std::fprintf(stderr, "usage: hostile SECONDS [SEED|0 [TIMES-SLOWER]], seed 0: any\n");
         return 2;
     }
-    const std::uint64_t seed = argc == 3 ? std::strtoull(argv[2], nullptr, 0) : std::random_device{}();
+    const std::uint64_t given = argc >= 3 ? std::strtoull(argv[2], nullptr, 0) : 0;
+    const std::uint64_t seed = given != 0 ? given : std::random_device{}();
     std::printf("hostile: seed %llu\n", static_cast<unsigned long long>(seed));
     std::fflush(stdout);
     const auto end = Clock::now() + std::chrono::seconds(std::strtoul(argv[1], nullptr, 0));
     Random random(seed);
     unsigned lives = 0;
-    for (; Clock::now() < end; ++lives) one_life(random(), end);
+    for (; Clock::now() < end; ++lives) one_life(random(), end, static_cast<unsigned>(slower));
     check_service();
-    std::printf("hostile: %u daemons lived and died\n", lives);
+    std::printf(
+        "hostile: %u daemons lived and died; %llu functions, %llu nodes opened, %llu calls, %llu copies, "
+        "%llu answers\n",
+        lives, count(tally->functions), count(tally->nodes), count(tally->calls), count(tally->copies),
+        count(tally->answers));
     return 0;
 }

@@ -12,9 +12,9 @@ modprobe vfio-pci
 for dma in auto direct; do
     say "dma=$dma"
     check insmod /farlane/farlane.ko dma=$dma grace_ms=500 completion_timeout_ms=50
-    check kmod_hostile 1
+    check kmod_hostile 1 0 "$PATIENCE"
     before=$(unreclaimable)
-    check kmod_hostile 10
+    check kmod_hostile "${HOSTILE_S:-10}" 0 "$PATIENCE"
     until_ok 60 sh -c '! ls -d /sys/bus/pci/devices/1*:0[1-9]:* 2>/dev/null'
     after=$(unreclaimable)
     watched || [ "$after" -lt $((before + 16384)) ] || fail "kernel memory grew from $before to $after kB"
