@@ -8,11 +8,12 @@ cd "$(dirname "$0")/.." || exit 1
 
 all_stages=(style release fuzz asan tsan nodpdk testbed)
 fuzz_seconds=10
+fuzz_runs=20000 # the same inputs everywhere; --long looks for new ones
 long=no
 stages=()
 for argument in "$@"; do
     case "$argument" in
-        --long) long=yes; fuzz_seconds=60 ;;
+        --long) long=yes; fuzz_seconds=60; fuzz_runs= ;;
         style | release | fuzz | asan | tsan | nodpdk | testbed) stages+=("$argument") ;;
         *) echo "tests/run.sh: unknown stage '$argument'; there are: ${all_stages[*]}" >&2; exit 2 ;;
     esac
@@ -109,7 +110,7 @@ stage_fuzz() {
     mapfile -t programs < <(programs_of fuzz --label-regex '^fuzz$')
     [ ${#programs[@]} -gt 0 ] || { fail "fuzz/no-targets"; return; }
     build fuzz "${programs[@]}" || return
-    FARLANE_FUZZ_SECONDS=$fuzz_seconds run fuzz --label-regex '^fuzz$'
+    FARLANE_FUZZ_SECONDS=$fuzz_seconds FARLANE_FUZZ_RUNS=$fuzz_runs run fuzz --label-regex '^fuzz$'
 }
 
 # Unit tests under address and undefined-behaviour sanitizers.
