@@ -204,6 +204,15 @@ def add_dpdk(tree):
         tree.link(f"{folder}/{os.readlink(path)}"[1:], str(path))
 
 
+def add_wanted(tree, name):
+    """programs=: one of ours that few tests need, or one of this machine."""
+    if not (PROGRAMS / name).exists():
+        add_program(tree, program(name, name), name)
+        return
+    add_program(tree, PROGRAMS / name)
+    tree.file(f"usr/bin/{name}", stripped(PROGRAMS / name), 0o755)
+
+
 def add_guest(tree):
     """init, what it calls, and the tests."""
     tree.file("init", QEMU / "guest" / "init", 0o755)
@@ -247,7 +256,7 @@ def image(kernel, out, modules=(), add=(), programs=(), trees=(), files=None, dp
     for path in modules:
         overlay.file(f"farlane/{path.name}", stripped(path))
     for name in programs:
-        add_program(overlay, program(name, name), name)
+        add_wanted(overlay, name)
     if dpdk:
         add_dpdk(overlay)
     add_own(overlay, add)
