@@ -24,9 +24,14 @@ def exports(name, folder):
     return path.read_text().replace("{dir}", str(folder))
 
 
-def daemon_config(name, socket_path, state, url, peers=(), exported="", listen=False):
-    """farlaned's configuration; the same form inside and outside of VMs."""
+GRACE_MS, MOST_COMPLETION_TIMEOUT_MS = 10000, 8000  # farlaned's own default, and its limit
+
+
+def daemon_config(name, socket_path, state, url, peers=(), exported="", listen=False, patience=1):
+    """farlaned's configuration; the same form inside and outside of VMs. Slow guests come back later, and answer later."""
     text = f'[daemon]\nname = "{name}"\nsocket = "{socket_path}"\nstate_dir = "{state}"\n\n'
+    if patience > 1 and "[session]" not in exported:
+        text += f"[session]\ngrace_ms = {GRACE_MS * patience}\ncompletion_timeout_ms = {MOST_COMPLETION_TIMEOUT_MS}\n\n"
     text += f'[[port]]\nname = "net"\nurl = "{url}"\nlisten = {"true" if listen else "false"}\n\n'
     for peer in peers:
         text += f'[[peer]]\nport = "net"\naddress = "{peer}"\n\n'
@@ -40,12 +45,13 @@ def free_port():
 
 
 class NativeTarget:
-    def __init__(self, host, folder, sockets, exports_name):
+    def __init__(self, host, folder, sockets, exports_name, patience=1):
         self.host = host
         self.folder = folder / host.name
         self.socket = f"{sockets}/{host.name}.sock"
         self.log = folder / f"{host.name}.log"
         self.exports_name = exports_name
+        self.patience = patience
         self.port = free_port()
         self.process = None
         self.trouble = []  # ends that nobody asked for
@@ -54,7 +60,7 @@ class NativeTarget:
         self.folder.mkdir(exist_ok=True)
         text = daemon_config(self.host.name, self.socket, self.folder / "state",
                              f"udp:127.0.0.1:{self.port}?mtu={FRAME_BYTES}", listen=True,
-                             exported=exports(self.exports_name, self.folder))
+                             exported=exports(self.exports_name, self.folder), patience=self.patience)
         (self.folder / "farlaned.toml").write_text(text)
 
     def running(self):

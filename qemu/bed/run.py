@@ -121,7 +121,8 @@ class Run:
 
     async def start(self):
         for host in self.topology.natives:
-            self.natives[host.name] = daemon = NativeTarget(host, self.folder, self.sockets, self.script.exports)
+            self.natives[host.name] = daemon = NativeTarget(host, self.folder, self.sockets, self.script.exports,
+                                                              self.patience)
             await daemon.start()
         if self.topology.links:
             pcap = self.folder / "link.pcap" if self.options.pcap else None
@@ -173,7 +174,7 @@ class Run:
         target = host.role == "target"
         config = daemon_config(host.name, "/run/farlane/farlaned.sock", "/run/farlane/state",
                                url, peers,
-                               exports(self.script.exports, "/run/farlane") if target else "", target)
+                               exports(self.script.exports, "/run/farlane") if target else "", target, self.patience)
         return {"etc/testbed.conf": "".join(f'{k}="{v}"\n' for k, v in conf.items()).encode(),
                 "etc/farlane/farlaned.toml": config.encode(),
                 f"tests/{self.script.path.name}": self.script.path.read_bytes()}

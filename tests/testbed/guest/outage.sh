@@ -20,14 +20,9 @@ start_fio() { # until it is under way: its process is $fio
     fio=$!
     moves
 }
-# With a grace of so many ms; everything else as it was.
-grace() {
-    sed -i '/^\[session\]/,$d' /etc/farlane/farlaned.toml
-    printf '[session]\ngrace_ms = %s\n' "$1" >>/etc/farlane/farlaned.toml
-}
 echo 40 >/proc/sys/kernel/hung_task_timeout_secs
 check insmod /farlane/farlane.ko
-grace 60000
+session grace_ms 60000
 check daemon start
 until_ok 60 f show nvme0
 # soon enough for a test; what was in the device when the link went is asked for again after it
@@ -72,7 +67,7 @@ until_ok 60 test -b /dev/nvme0n1
 
 say "the daemon dies for good while fio runs"
 check daemon stop
-grace 3000
+session grace_ms 3000
 check daemon start
 until_ok 60 f show nvme0
 start_fio --time_based --runtime=100

@@ -10,7 +10,7 @@ identify() { vfio_nvme "$bdf" >/tmp/identify 2>&1 || { cat /tmp/identify && retu
 driver() { basename "$(readlink "/sys/bus/pci/devices/$bdf/driver")"; }
 
 # A slow machine is no reason to give up a read: nobody could tell that from a lost one.
-printf '[session]\ncompletion_timeout_ms = 8000\n' >>/etc/farlane/farlaned.toml
+session completion_timeout_ms 8000
 check insmod /farlane/farlane.ko
 check daemon start
 until_ok 60 f show nvme0
