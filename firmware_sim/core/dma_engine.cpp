@@ -110,6 +110,7 @@ Status DmaEngine::give_record(Transfer& t, std::uint32_t index, std::size_t byte
     const std::uint64_t cookie = make_cookie(index, t.generation);
     if (t.kind == Kind::read) {
         const Status s = port_->dma_read(at, {t.memory + t.given, bytes}, cookie);
+        if (patient_ && s == Status::timeout) return Status::would_block;  // until the host answers again
         if (s != Status::ok) return s;
         ++t.outstanding;
         ++counters_.records_read;
@@ -159,7 +160,7 @@ bool DmaEngine::drain(Queue& queue) noexcept {
         const std::uint32_t generation = t.generation;
         if (t.ordered_due && t.kind == Kind::write) client_.dma_ordered(t.tag, t.status);
         // The client may have reset everything meanwhile
-        if (t.generation == generation && t.outstanding == 0) finish(index);
+        if (t.generation == generation && t.outstanding == 0) ended(index);
     }
     return did;
 }
@@ -168,6 +169,16 @@ bool DmaEngine::poll() noexcept {
     if (!ready()) return false;
     const bool wrote = drain(writes_);
     return drain(reads_) || wrote;
+}
+
+// All records are answered.
+void DmaEngine::ended(std::uint32_t index) noexcept {
+    Transfer& t = transfers_[index];
+    if (!patient_ || t.kind != Kind::read || t.status != Status::timeout || port_ == nullptr) return finish(index);
+    t.status = Status::ok;
+    t.given = t.records = 0;
+    ++counters_.asked_again;
+    append(reads_, index);
 }
 
 void DmaEngine::finish(std::uint32_t index) noexcept {
@@ -201,7 +212,7 @@ void DmaEngine::answered(std::uint64_t cookie, Kind kind, Status status) noexcep
         t.status = status;
         t.given = t.bytes;  // the rest need not be asked for
     }
-    if (t.outstanding == 0 && !t.queued) finish(index);
+    if (t.outstanding == 0 && !t.queued) ended(index);
 }
 
 void DmaEngine::read_done(std::uint64_t cookie, Status status) noexcept {

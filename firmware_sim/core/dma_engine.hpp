@@ -50,6 +50,9 @@ public:
     /// Command register and device control; without bus mastering transfers are refused (`denied`).
     void set_bus_master(bool on) noexcept { bus_master_ = on; }
     void set_relaxed_ordering(bool on) noexcept { relaxed_ordering_ = on; }
+    /// A read that had no answer in time is asked for again, until there is one or a reset (PCIe 6.0, 2.8 allows that
+    /// for reads of memory). For devices whose drivers have no recovery. Off: it fails with `timeout`.
+    void set_patient(bool on) noexcept { patient_ = on; }
     [[nodiscard]] bool ready() const noexcept { return port_ != nullptr && bus_master_; }
 
     /// Host memory <- `source`. ok: given to the host; pending: it waits for room (dma_ordered follows). Both
@@ -79,6 +82,7 @@ public:
         std::uint64_t refused = 0;  ///< bus mastering off
         std::uint64_t failed = 0;   ///< transfers the host answered with an error
         std::uint64_t canceled = 0;
+        std::uint64_t asked_again = 0;  ///< reads that had timed out
     };
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
@@ -112,13 +116,14 @@ private:
     bool drain(Queue& queue) noexcept;
     void append(Queue& queue, std::uint32_t index) noexcept;
     void answered(std::uint64_t cookie, Kind kind, Status status) noexcept;
+    void ended(std::uint32_t index) noexcept;
     void finish(std::uint32_t index) noexcept;
     void free(std::uint32_t index) noexcept;
 
     DmaClient& client_;
     Faults& faults_;
     backend::HostPort* port_ = nullptr;
-    bool bus_master_ = false, relaxed_ordering_ = true;
+    bool bus_master_ = false, relaxed_ordering_ = true, patient_ = false;
     std::vector<Transfer> transfers_;
     std::uint32_t free_head_ = kNone, free_count_ = 0;
     Queue writes_, reads_;

@@ -257,6 +257,7 @@ void Function::counters(const std::function<void(std::string_view, std::uint64_t
     each("dma_refused", d.refused);
     each("dma_failed", d.failed);
     each("dma_canceled", d.canceled);
+    each("dma_asked_again", d.asked_again);
     each("interrupts_sent", interrupts_.sent());
     each("interrupts_dropped", interrupts_.dropped());
     each("resets", resets_);

@@ -154,6 +154,37 @@ TEST_F(DmaTest, ReadThatTheHostFails) {
     EXPECT_EQ(device.done[0], (Done{1, Status::timeout}));
 }
 
+TEST_F(DmaTest, APatientDeviceAsksAgain) {
+    device.dma().set_patient(true);
+    std::mt19937 r(4);
+    for (std::byte& b : remote.bytes) b = static_cast<std::byte>(r());
+    host.read_status = Status::timeout;
+    ASSERT_EQ(device.dma().read(remote.iova + 5, part(0, 10000), 1), Status::ok);
+    for (int i = 0; i < 100; ++i) (void)host.step();
+    EXPECT_TRUE(device.done.empty());
+    EXPECT_EQ(device.dma().in_use(), 1u);
+    EXPECT_GT(device.dma().counters().asked_again, 1u);
+    host.read_status = Status::ok;
+    host.settle();
+    ASSERT_EQ(device.done.size(), 1u);
+    EXPECT_EQ(device.done[0], (Done{1, Status::ok}));
+    EXPECT_EQ(std::memcmp(remote.bytes.data() + 5, local.data(), 10000), 0);
+    EXPECT_EQ(device.dma().room(), 64u);
+
+    host.read_status = Status::completer_abort;
+    ASSERT_EQ(device.dma().read(remote.iova, part(0, 64), 2), Status::ok);
+    host.settle();
+    EXPECT_EQ(device.done.back(), (Done{2, Status::completer_abort})) << "an answer is an answer";
+
+    host.read_status = Status::timeout;
+    ASSERT_EQ(device.dma().read(remote.iova, part(0, 64), 3), Status::ok);
+    for (int i = 0; i < 20; ++i) (void)host.step();
+    device.dma().abort();
+    host.settle();
+    EXPECT_EQ(device.done.back(), (Done{3, Status::canceled}));
+    EXPECT_EQ(device.dma().in_use(), 0u);
+}
+
 TEST_F(DmaTest, ResetCancelsButWaitsForWhatIsInFlight) {
     host.hold_writes = host.hold_reads = true;
     ASSERT_EQ(device.dma().write(remote.iova, part(0, 8192), DmaOrder::strict, 1), Status::ok);

@@ -42,6 +42,7 @@ Transport::Transport(const Profile& profile, State& state)
         }
     }
     add_capabilities();
+    dma().set_patient(true);  // drivers of virtio have no time limits and no recovery: an outage is a delay
 }
 
 bool Transport::work() noexcept {
