@@ -6,10 +6,11 @@ Owns: nothing that outlives it but the logs.
 """
 import asyncio
 import resource
+import subprocess
 import time
 
 from bed import accel, kernel
-from bed.paths import Trouble
+from bed.paths import ROOT, Trouble
 from bed.run import Options, Run
 
 
@@ -46,10 +47,22 @@ def cpu_seconds():
     return used.ru_utime + used.ru_stime
 
 
+def heading(found):
+    """What the lines below it are about, for logs that are kept."""
+    try:
+        done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
+                              check=False)
+        commit = done.stdout.strip() or "unknown"
+    except OSError:  # sources without their history, on a machine without git
+        commit = "unknown"
+    return f"testbed: {time.strftime('%Y-%m-%d %H:%M')}, kernel {found.release}, commit {commit}"
+
+
 def run_all(scripts, kernels, verbose, **options):
     """Runs them all, one after the other; number of failures."""
     failed, total, begin = [], 0, time.monotonic()
     for name in kernels:
+        print(heading(kernel.get(name)), flush=True)
         for script in scripts:
             if name not in script.kernels and name in kernel.SHORT:
                 continue
