@@ -11,7 +11,7 @@ RELEASE := build/release
 export FARLANE_JOBS := $(JOBS)
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup configure build demo demo-native test test-long bench check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
+.PHONY: help setup configure build demo demo-native test test-long bench bench-guest check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
 
 help:
 	@echo 'Farlane: PCIe functions of another machine, over Ethernet, in software.'
@@ -27,6 +27,8 @@ help:
 	@echo '  make test-long  the same with fuzz 60 s each, the long simulations and all guest tests'
 	@echo '  make bench      benchmarks beside the limits of this machine; JSON in bench/results'
 	@echo '                  BENCH_ARGS="--ports vhost --repeats 3" goes to the program'
+	@echo '  make bench-guest  only those of the driver, in a virtual machine (docs/performance.md)'
+	@echo '                  GUEST_ARGS="--parts trap --kernel 6.12"'
 	@echo '  make check      static checks: format, cppcheck, shellcheck, style'
 	@echo '  make format     clang-format over all sources'
 	@echo '  make qemu-test  tests in virtual machines with stock kernels (docs/testbed.md)'
@@ -70,6 +72,11 @@ test-long: setup
 bench: build
 	@mkdir -p bench/results
 	@$(RELEASE)/bench/farlane_bench $(BENCH_ARGS)
+	@bench/guest/bench.py $(GUEST_ARGS)
+
+bench-guest: build
+	@mkdir -p bench/results
+	@bench/guest/bench.py $(GUEST_ARGS)
 
 check: configure
 	@bash tests/style/static.sh $(RELEASE)
