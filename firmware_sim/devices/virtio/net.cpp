@@ -26,6 +26,7 @@ Profile profile(const NetOptions& o) {
     p.model = "Farlane virtio network interface";
     p.class_code = 0x020000;
     p.features = kMtu | kMac | kStatus;
+    p.config_changes = true;  // its link
     p.queues = 2;
     p.blocks = 768;
     p.block_bytes = std::max<std::uint32_t>(p.block_bytes, (kHeaderBytes + kEthernetBytes + o.mtu + 511) & ~511u);

@@ -241,7 +241,8 @@ bool Transport::on_restored(std::uint64_t) noexcept {
     const auto again = [&](std::uint32_t v) {
         if (v != kNoVector) vectors |= std::uint64_t{1} << v;
     };
-    if ((state_.status & device_status::kDriverOk) != 0) again(state_.session.config_vector);
+    const bool may_have_changed = profile_.config_changes || (state_.status & device_status::kNeedsReset) != 0;
+    if ((state_.status & device_status::kDriverOk) != 0 && may_have_changed) again(state_.session.config_vector);
     if (running()) {
         for (const QueueState& q : state_.session.queues)
             if (q.enabled != 0) again(q.vector);

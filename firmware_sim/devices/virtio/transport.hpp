@@ -29,8 +29,9 @@ struct Profile {
     Kind kind = Kind::block;
     std::string model;
     std::uint32_t class_code = 0;
-    std::uint64_t features = 0;  ///< the device's own; the transport adds its
-    std::uint64_t withheld = 0;  ///< of the transport's, for tests
+    std::uint64_t features = 0;   ///< the device's own; the transport adds its
+    bool config_changes = false;  ///< of its own: a driver may have missed the message of one over a kill
+    std::uint64_t withheld = 0;   ///< of the transport's, for tests
     unsigned queues = 1;
     std::uint32_t queue_size = kMaxQueueSize;  ///< power of two
     std::uint32_t window = 128;                ///< requests of a queue at work; power of two, at most queue_size

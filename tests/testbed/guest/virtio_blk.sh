@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Stock virtio_blk on a remote disk: serial number, ext4, discard, fio with verify, also on a bad link; the target
-# killed under fio; a cut link stops the disk.
+# Stock virtio_blk on a remote disk: serial number, ext4, discard, fio with verify, also on a bad link and over an outage;
+# the target killed under fio; a cut link stops the disk.
 # testbed: topology=one timeout=400 module=yes daemon=no exports=virtio programs=fio
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 20 "$@"; }
 
 check insmod /farlane/farlane.ko
+session grace_ms 60000
+session completion_timeout_ms 8000 # a slow machine is no reason to give up a read
 check daemon start
 until_ok 60 f show disk0
 check modprobe virtio_blk
@@ -45,6 +47,22 @@ say "the same with 1 % loss and 2 % reordering"
 check host link set net loss=1% reorder=2%
 verify lossy 4M
 check host link reset
+
+say "5 s without a link under fio: longer than a read waits, shorter than the grace, and no error"
+asked_again() { host -f exports.0.device.dma_asked_again target farlane -o json stats; }
+moved_bytes() { sed -n 's/^dma_bytes //p' /sys/kernel/debug/farlane/disk0/counters; }
+before=$(moved_bytes)
+fio --name=outage --filename=/dev/vda --rw=randrw --bs=4k-64k --size=8M --numjobs=2 --offset_increment=32M --ioengine=libaio \
+    --iodepth=32 --direct=1 --verify=crc32c --verify_fatal=1 --thread --minimal --output=/tmp/fio --time_based --runtime=15 &
+load=$!
+more() { [ "$(moved_bytes)" -gt $((before + 500000)) ]; }
+until_ok 60 more
+check host link cut
+sleep 5 # what is tested: an outage of that length
+kill -0 $load || fail "fio ended while the link was cut: $(cat /tmp/fio)"
+check host link heal
+wait $load || fail "fio ended with $?: $(cat /tmp/fio)"
+say "the device asked $(asked_again) times again for what it wanted to read"
 
 say "the target is killed and started again under fio"
 verify killed 16M &
