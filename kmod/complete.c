@@ -12,6 +12,7 @@
  * bytes are in memory, before it publishes the completion.
  */
 #include <linux/ktime.h>
+#include <linux/prefetch.h>
 
 #include "compat/preempt.h"
 #include "rings.h"
@@ -167,6 +168,7 @@ static bool collect(struct fl_rings *r, struct fl_tag *tag, enum fl_status *stat
 	const char *why;
 	bool answered;
 
+	prefetch(&r->complete[READ_ONCE(r->tail) & (r->complete_entries - 1)].u);
 	if (!raw_spin_trylock_irqsave(&r->complete_lock, flags))
 		return false;
 	why = take_burst(r, &finished);

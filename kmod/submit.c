@@ -84,6 +84,13 @@ static bool look_at_released(struct fl_rings *r)
 	return true;
 }
 
+/* As long as half of the ring is free by the last look, and no staging area is wanted. */
+static bool has_room(const struct fl_rings *r, const struct record *record)
+{
+	return record->bytes <= FL_TLP_INLINE_BYTES &&
+	       r->head - r->released < r->submit_entries / 2;
+}
+
 static u32 stage(struct fl_rings *r, u32 bytes)
 {
 	u64 size = r->staging_bytes, at = r->staging_head;
@@ -208,7 +215,7 @@ static int try_submit(struct fl_rings *r, struct record *record)
 	u32 offset;
 
 	raw_spin_lock_irqsave(&r->submit_lock, flags);
-	if (!look_at_released(r))
+	if (!has_room(r, record) && !look_at_released(r))
 		error = -EPROTO;
 	else if (r->head - r->released >= r->submit_entries)
 		error = -EAGAIN;
