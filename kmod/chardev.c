@@ -107,9 +107,22 @@ static __poll_t fl_poll(struct file *file, poll_table *wait)
 	return open->node ? EPOLLERR : fl_node_poll_events(open, wait);
 }
 
+static ssize_t holder_show(struct device *dev, struct device_attribute *attribute, char *text)
+{
+	return fl_node_show_holder(dev_get_drvdata(dev), text);
+}
+static DEVICE_ATTR_RO(holder);
+
+static struct attribute *fl_node_attrs[] = {
+	&dev_attr_holder.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(fl_node);
+
 struct device *fl_chardev_device(struct fl_function *f, unsigned int minor)
 {
-	return device_create(&fl_class, NULL, fl_numbers + minor, f, "%s", f->name);
+	return device_create_with_groups(&fl_class, NULL, fl_numbers + minor, f, fl_node_groups,
+					 "%s", f->name);
 }
 
 void fl_chardev_device_destroy(unsigned int minor)

@@ -36,6 +36,7 @@ void fl_daemon_exit(void);
 
 struct fl_node *fl_node_hold(unsigned int minor); /* for one open file, or an error */
 void fl_node_let_go(struct fl_node *node);
+ssize_t fl_node_show_holder(struct fl_function *f, char *text);
 long fl_node_ioctl(struct fl_node *node, unsigned int number, void __user *argument);
 int fl_node_mmap(struct fl_node *node, struct vm_area_struct *vma);
 /* The daemon's side; false, -ENOENT: the function has no application with a channel. */

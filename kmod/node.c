@@ -11,7 +11,10 @@
  */
 #include <linux/eventfd.h>
 #include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/sysfs.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/xarray.h>
@@ -43,6 +46,8 @@ struct fl_node {
 
 	struct mutex lock; /* all below, except what says otherwise */
 	enum fl_node_use use;
+	struct pid *holder; /* FL_NODE_HELD: the process that opened it */
+	char comm[TASK_COMM_LEN];
 	bool leaving; /* the function is being removed */
 	bool enabled; /* pci_enable_device() and bus master */
 	struct pci_dev *pdev;
@@ -571,6 +576,8 @@ static int hold(struct fl_node *node)
 	if (node->use != FL_NODE_FREE || has_driver(node->function))
 		return -EBUSY;
 	node->use = FL_NODE_HELD;
+	node->holder = get_pid(task_tgid(current));
+	get_task_comm(node->comm, current->group_leader);
 	kref_get(&node->ref);
 	return 0;
 }
@@ -591,6 +598,22 @@ struct fl_node *fl_node_hold(unsigned int minor)
 	return error ? ERR_PTR(error) : node;
 }
 
+/* One line for people and libraries: whoever finds the node in use can say by whom. */
+ssize_t fl_node_show_holder(struct fl_function *f, char *text)
+{
+	struct fl_node *node = node_of(f);
+	ssize_t bytes = 0;
+
+	if (!node)
+		return -ENODEV;
+	mutex_lock(&node->lock);
+	if (node->holder)
+		bytes = sysfs_emit(text, "%s (pid %d)\n", node->comm, pid_vnr(node->holder));
+	mutex_unlock(&node->lock);
+	put_node(node);
+	return bytes;
+}
+
 /* The device reaches nothing of the application any more; nobody hears from it. */
 static void cut_off(struct fl_node *node)
 {
@@ -603,6 +626,8 @@ void fl_node_let_go(struct fl_node *node)
 {
 	mutex_lock(&node->lock);
 	cut_off(node);
+	put_pid(node->holder);
+	node->holder = NULL;
 	node->use = node->channel.memory && !node->leaving ? FL_NODE_CLOSING : FL_NODE_FREE;
 	mutex_unlock(&node->lock);
 	tell_daemon(node);

@@ -13,6 +13,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "compat/gup.h"
 #include "domain.h"
 #include "farlane.h"
 
@@ -25,6 +26,7 @@ struct fl_pin {
 	u64 iova, bytes;
 	struct mm_struct *mm; /* whose limit it counts against */
 	unsigned long count;
+	unsigned int flags; /* FOLL_* */
 	struct page **pages;
 };
 
@@ -37,11 +39,23 @@ static bool is_supported(const struct vm_area_struct *vma)
 	return file_inode(vma->vm_file)->i_sb->s_magic == TMPFS_MAGIC;
 }
 
+/* How memory that is not writable is pinned depends on what it is; the flags are of all of it. */
+static int pin_flags(bool writable, bool force, bool plain, unsigned int *flags)
+{
+	*flags = FOLL_LONGTERM;
+	if (!plain)
+		*flags |= FOLL_WRITE | (force ? FOLL_FORCE : 0);
+	else if ((writable || force) && !FL_COMPAT_READ_PINS_HOLD)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
 /* Clear words instead of what a pin would say: files would be written behind their cache. */
-static int check_kind(u64 address, u64 bytes)
+static int check_kind(u64 address, u64 bytes, u32 direction, unsigned int *flags)
 {
 	struct mm_struct *mm = current->mm;
 	u64 at = address, end = address + bytes;
+	bool writable = false, force = false, plain = false;
 	int error = 0;
 
 	mmap_read_lock(mm);
@@ -52,18 +66,24 @@ static int check_kind(u64 address, u64 bytes)
 			error = -EFAULT;
 		else if (!is_supported(vma))
 			error = -EOPNOTSUPP;
-		else if (!(vma->vm_flags & VM_WRITE))
+		else if (vma->vm_flags & VM_WRITE)
+			writable = true;
+		else if (direction & FL_MAP_DEVICE_WRITES)
 			error = -EACCES;
+		else if (fl_compat_needs_force(vma))
+			force = true;
 		else
+			plain = true;
+		if (!error)
 			at = vma->vm_end;
 	}
 	mmap_read_unlock(mm);
-	return error;
+	return error ?: pin_flags(writable, force, plain, flags);
 }
 
 static void unpin(struct fl_pin *pin)
 {
-	unpin_user_pages_dirty_lock(pin->pages, pin->count, true);
+	unpin_user_pages_dirty_lock(pin->pages, pin->count, pin->flags & FOLL_WRITE);
 	account_locked_vm(pin->mm, pin->count, false);
 	mmdrop(pin->mm);
 	kvfree(pin->pages);
@@ -75,8 +95,7 @@ static int pin_pages(struct fl_pin *pin, u64 address, unsigned long wanted)
 	while (pin->count < wanted) {
 		unsigned long n = min(wanted - pin->count, 1UL << 16);
 		long got = pin_user_pages_fast((address & PAGE_MASK) + (pin->count << PAGE_SHIFT),
-					       n, FOLL_WRITE | FOLL_LONGTERM,
-					       pin->pages + pin->count);
+					       n, pin->flags, pin->pages + pin->count);
 
 		if (got <= 0)
 			return got ? got : -EFAULT;
@@ -87,7 +106,7 @@ static int pin_pages(struct fl_pin *pin, u64 address, unsigned long wanted)
 	return 0;
 }
 
-static struct fl_pin *make_pin(u64 address, u64 bytes)
+static struct fl_pin *make_pin(u64 address, u64 bytes, unsigned int flags)
 {
 	unsigned long wanted = PAGE_ALIGN(offset_in_page(address) + bytes) >> PAGE_SHIFT;
 	struct fl_pin *pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
@@ -96,6 +115,7 @@ static struct fl_pin *make_pin(u64 address, u64 bytes)
 	if (!pin)
 		return ERR_PTR(-ENOMEM);
 	pin->bytes = bytes;
+	pin->flags = flags;
 	error = account_locked_vm(current->mm, wanted, true);
 	if (error)
 		goto err_pin;
@@ -147,6 +167,7 @@ int fl_pins_map(struct fl_pins *pins, u64 address, u64 bytes, u32 direction, u64
 	struct fl_table *table = READ_ONCE(pins->domain->table);
 	struct fl_pin *pin;
 	struct iova *range;
+	unsigned int flags;
 	int error;
 
 	if (!table)
@@ -154,10 +175,12 @@ int fl_pins_map(struct fl_pins *pins, u64 address, u64 bytes, u32 direction, u64
 	if (!bytes || bytes > MAX_MAP_BYTES || address + bytes < address ||
 	    !access_ok((void __user *)address, bytes))
 		return -EINVAL;
-	error = check_kind(address, bytes);
+	if (pins->count >= FL_NODE_MAPPINGS)
+		return -ENOSPC;
+	error = check_kind(address, bytes, direction, &flags);
 	if (error)
 		return error;
-	pin = make_pin(address, bytes);
+	pin = make_pin(address, bytes, flags);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
 	error = -ENOSPC;
@@ -168,7 +191,8 @@ int fl_pins_map(struct fl_pins *pins, u64 address, u64 bytes, u32 direction, u64
 	error = map_runs(table, pin, direction);
 	if (error)
 		goto err_iova;
-	list_add(&pin->node, &pins->maps);
+	list_add_tail(&pin->node, &pins->maps);
+	pins->count++;
 	*iova = pin->iova;
 	return 0;
 err_iova:
@@ -187,6 +211,7 @@ static void drop(struct fl_pins *pins, struct fl_pin *pin)
 		fl_table_unmap(table, pin->iova, pin->bytes);
 	free_iova(&pins->iova, pin->iova >> PAGE_SHIFT);
 	list_del(&pin->node);
+	pins->count--;
 	unpin(pin);
 }
 
@@ -206,6 +231,7 @@ int fl_pins_unmap(struct fl_pins *pins, u64 iova)
 void fl_pins_init(struct fl_pins *pins, struct fl_domain *domain)
 {
 	pins->domain = domain;
+	pins->count = 0;
 	INIT_LIST_HEAD(&pins->maps);
 	init_iova_domain(&pins->iova, PAGE_SIZE, FIRST_IOVA_PFN);
 }

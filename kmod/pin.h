@@ -16,6 +16,7 @@ struct fl_domain;
 struct fl_pins {
 	struct fl_domain *domain;
 	struct list_head maps;
+	unsigned int count; /* of maps */
 	struct iova_domain iova;
 };
 

@@ -278,9 +278,11 @@ FL_ASSERT_SIZE(fl_ioc_channel_create, 32);
 
 /*
  * Pins memory of the caller and lets the device reach exactly these bytes. Anonymous,
- * shared (shmem, memfd) and hugetlb memory that may be written, within RLIMIT_MEMLOCK;
- * other kinds: EOPNOTSUPP. It stays as it is when the caller unmaps it or forks.
+ * shared (shmem, memfd) and hugetlb memory, within RLIMIT_MEMLOCK; other kinds: EOPNOTSUPP.
+ * What the device may write, the caller may write, or it is EACCES. ENOSPC: FL_NODE_MAPPINGS
+ * there are. It stays as it is when the caller unmaps it or forks.
  */
+#define FL_NODE_MAPPINGS 4096
 struct fl_ioc_map {
 	__u32 bytes;
 	__u32 direction; /* FL_MAP_DEVICE_* */
