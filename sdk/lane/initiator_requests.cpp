@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "lane/initiator_state.hpp"
+#include "proto/codec.hpp"
 
 namespace farlane::lane {
 namespace {
@@ -112,7 +113,8 @@ void Initiator::attach_at(Peer& peer, const std::string& name, Time deadline, At
     const bool known = std::ranges::any_of(grips_, [&](const auto& g) {
         return g->peer() == peer.id && g->name() == name && g->state() != AttachmentState::lost;
     });
-    if (known) return done(Failure{Status::busy, "'" + name + "' is attached here already"});
+    if (known)
+        return done(Failure{Status::busy, "'" + name + "' is held by " + config_.session.name + ", which is here"});
     auto p = std::make_unique<Pending>();
     p->request = next_request_++;
     p->peer = peer.id;
@@ -188,7 +190,7 @@ void Initiator::on_attach_reply(proto::Session& s, const proto::AttachReply& r) 
 void Initiator::attached(Pending& p, proto::Session& s, const proto::AttachReply& r) {
     auto& peer = *peers_[p.peer];
     if (r.status == Status::busy) {
-        const auto holder = to_info(r.desc, peer.name).holder;
+        const std::string holder(proto::read_name(r.desc.holder));  // of a refusal nothing was checked
         return p.attach_done(
             Failure{Status::busy, "'" + p.name + "' is held by " + (holder.empty() ? "somebody" : holder)});
     }

@@ -212,7 +212,7 @@ void Session::send_attach_reply(const AttachReply& r) noexcept {
         set_counts(body.header_limit, limits.header_limit);
         set_counts(body.data_limit, limits.data_limit);
     }
-    if (r.status == Status::ok) body.desc = r.desc;
+    if (r.status == Status::ok || r.status == Status::busy) body.desc = r.desc;  // busy: it names the holder
     state_->send_control(FL_CONTROL_ATTACH_REPLY, body);
 }
 
