@@ -18,6 +18,7 @@ struct DmaRange {
     std::uint32_t direction = 0;  ///< FL_MAP_DEVICE_*
     std::byte* host = nullptr;    ///< initiator: the memory; target: null
     std::uint32_t slot = 0;       ///< owner's own number
+    bool may_vanish = false;      ///< initiator: the application may take the memory away (lane/own_memory.hpp)
 };
 
 /// Ranges sorted by IOVA. One lane, no locks; look-ups do not allocate.

@@ -7,6 +7,8 @@
 #include <array>
 #include <cstring>
 
+#include "lane/own_memory.hpp"
+
 namespace farlane::lane {
 namespace {
 
@@ -126,7 +128,11 @@ void Grip::on_posted(proto::Function&, const proto::Tlp& tlp, std::span<const st
         ++counters_.dma_refused;
         return;
     }
-    store_in_order(range->host + (tlp.address - range->iova), payload);
+    std::byte* const at = range->host + (tlp.address - range->iova);
+    if (!range->may_vanish) [[likely]]
+        store_in_order(at, payload);
+    else if (!copy_to_own(at, payload))
+        return void(++counters_.dma_refused);
     ++counters_.dma_writes;
 }
 
@@ -143,7 +149,11 @@ void Grip::on_relaxed(proto::Function&, const proto::Tlp& tlp, std::uint32_t off
         ++counters_.dma_refused;
         return;
     }
-    std::memcpy(range->host + (tlp.address - range->iova) + offset_bytes, payload.data(), payload.size());
+    std::byte* const at = range->host + (tlp.address - range->iova) + offset_bytes;
+    if (!range->may_vanish) [[likely]]
+        std::memcpy(at, payload.data(), payload.size());
+    else if (!copy_to_own(at, payload))
+        return void(++counters_.dma_refused);
     if (offset_bytes + payload.size() >= tlp.length_bytes) ++counters_.dma_writes;
 }
 
@@ -183,7 +193,7 @@ proto::Answer Grip::on_request(proto::Function&, const proto::Tlp& tlp, std::spa
         const auto bytes = result.size();
         const auto* range = dma_.find(tlp.address, bytes, FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES);
         auto* at = range != nullptr ? range->host + (tlp.address - range->iova) : nullptr;
-        if (at != nullptr && reinterpret_cast<std::uintptr_t>(at) % bytes == 0) {
+        if (at != nullptr && !range->may_vanish && reinterpret_cast<std::uintptr_t>(at) % bytes == 0) {
             bytes == 4 ? atomic_on<std::uint32_t>(at, tlp.type, payload, result)
                        : atomic_on<std::uint64_t>(at, tlp.type, payload, result);
             status = Status::ok;
@@ -214,7 +224,10 @@ Status Grip::fetch(proto::Function&, std::uint64_t address, std::uint32_t, std::
     if (host_ != nullptr) return Status::out_of_bounds;  // its reads are answered at once
     const auto* range = dma_.find(address + offset_bytes, out.size(), FL_MAP_DEVICE_READS);
     if (range == nullptr) return Status::out_of_bounds;
-    std::memcpy(out.data(), range->host + (address + offset_bytes - range->iova), out.size());
+    const std::byte* const at = range->host + (address + offset_bytes - range->iova);
+    if (range->may_vanish) [[unlikely]]
+        return copy_from_own(out, at) ? Status::ok : Status::out_of_bounds;
+    std::memcpy(out.data(), at, out.size());
     return Status::ok;
 }
 
@@ -242,9 +255,9 @@ bool Grip::send_announcements() noexcept {
     return announcements_.empty();
 }
 
-Status Grip::map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) {
+Status Grip::map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction, bool may_vanish) {
     if (state_ == AttachmentState::lost) return Status::device_lost;
-    const DmaRange range{iova, host.size(), direction, host.data(), 0};
+    const DmaRange range{iova, host.size(), direction, host.data(), 0, may_vanish};
     if (const auto status = dma_.add(range); status != Status::ok) return status;
     announcements_.push_back({FL_MSG_MAP, range});
     if (state_ == AttachmentState::ready || state_ == AttachmentState::down) (void)send_announcements();

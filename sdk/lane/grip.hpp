@@ -56,7 +56,9 @@ public:
     [[nodiscard]] std::uint64_t next_sequence(proto::RecordClass c) const noexcept override;
     void hurry() noexcept override;
     void resubmitted() noexcept override;
-    [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) override;
+    using Attachment::map;
+    [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction,
+                             bool may_vanish) override;
     [[nodiscard]] Status unmap(std::uint64_t iova) noexcept override;
     [[nodiscard]] Status use_memory(HostMemory& memory) override;
     void forget_memory() noexcept override;

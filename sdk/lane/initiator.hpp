@@ -88,8 +88,13 @@ public:
     virtual void resubmitted() noexcept = 0;
 
     /// Lets the device reach `host`. The announcement goes out in order with the posted writes.
-    /// Errors: invalid, busy (overlap), limit, would_block (posted window full).
-    [[nodiscard]] virtual Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) = 0;
+    /// `may_vanish`: it need not be there when the device comes; what is not there is refused, and so are
+    /// atomics. Errors: invalid, busy (overlap), limit, would_block (posted window full).
+    [[nodiscard]] virtual Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction,
+                                     bool may_vanish) = 0;
+    [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) {
+        return map(iova, host, direction, false);
+    }
     /// From here on no byte of it is touched.
     [[nodiscard]] virtual Status unmap(std::uint64_t iova) noexcept = 0;
     /// From here on DMA goes to `memory`, which decides what the device may reach, and the target is told

@@ -185,6 +185,19 @@ int fl_buffer_map(fl_device* device, const fl_buffer* buffer, size_t offset, siz
     });
 }
 
+int fl_memory_map(fl_device* device, void* memory, size_t bytes, uint32_t direction, fl_mapping** out) {
+    return guard([&] {
+        need(out, "out");
+        *out = nullptr;
+        need(memory, "memory");
+        if (direction < FL_DMA_TO_DEVICE || direction > FL_DMA_BIDIRECTIONAL)
+            throw Error(Status::invalid, "direction: FL_DMA_*");
+        const std::span<std::byte> own(static_cast<std::byte*>(memory), bytes);
+        auto mapping = device_of(device).domain().map(own, static_cast<farlane::DmaDirection>(direction));
+        *out = std::make_unique<fl_mapping>(fl_mapping{std::move(mapping)}).release();
+    });
+}
+
 uint64_t fl_mapping_iova(const fl_mapping* mapping) {
     return mapping != nullptr ? mapping->mapping.iova() : 0;
 }

@@ -147,6 +147,13 @@ std::uint64_t DaemonDevice::map(const std::shared_ptr<Buffer>& buffer, std::size
     return iova;
 }
 
+// It is in another process: what it was given is all that it reaches.
+std::uint64_t DaemonDevice::map_own(std::span<std::byte>, DmaDirection) {
+    throw Error(Status::unsupported,
+                "farlaned reaches no memory of this application but that of Domain::allocate: map a DmaBuffer, or "
+                "use the provider 'kernel'");
+}
+
 void DaemonDevice::unmap(std::uint64_t iova) {
     try {
         link_->call("unmap", args({{"iova", iova}}), true);

@@ -30,6 +30,7 @@ public:
     [[nodiscard]] std::shared_ptr<Buffer> allocate(std::size_t bytes) override;
     [[nodiscard]] std::uint64_t map(const std::shared_ptr<Buffer>& buffer, std::size_t offset, std::size_t bytes,
                                     DmaDirection direction) override;
+    [[nodiscard]] std::uint64_t map_own(std::span<std::byte> memory, DmaDirection direction) override;
     void unmap(std::uint64_t iova) override;
     void acknowledge_reset() override;
     void detach() override;

@@ -47,6 +47,14 @@ void config_set(DeviceProvider& d, std::uint32_t offset, T v) {
 
 }  // namespace
 
+void check_bar(const FunctionInfo& info, unsigned bar, std::uint64_t offset, std::size_t bytes) {
+    const std::uint64_t size = bar < info.bars.size() ? info.bars[bar].size_bytes : 0;
+    if (bytes <= size && offset <= size - bytes) return;
+    throw Error(Status::out_of_bounds, "'" + info.name + "': BAR " + std::to_string(bar) + " has " +
+                                           std::to_string(size) + " bytes; " + std::to_string(offset) + "+" +
+                                           std::to_string(bytes) + " is outside");
+}
+
 std::uint32_t find_capability(DeviceProvider& d, std::uint8_t id) {
     if ((config_get<std::uint16_t>(d, kStatus) & 0x10) == 0) return 0;  // no list
     std::uint32_t at = config_get<std::uint8_t>(d, kCapabilities) & 0xfcU;

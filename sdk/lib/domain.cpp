@@ -67,4 +67,14 @@ Mapping Domain::map(const DmaBuffer& buffer, std::size_t offset, std::size_t byt
     return {provider_->shared_from_this(), iova, bytes, direction};
 }
 
+Mapping Domain::map(std::span<std::byte> memory, DmaDirection direction) {
+    if (memory.empty()) throw Error(Status::invalid, "a mapping has at least one byte");
+    const auto iova = provider_->map_own(memory, direction);
+    return {provider_->shared_from_this(), iova, memory.size(), direction};
+}
+
+Mapping Domain::map(std::span<const std::byte> memory) {
+    return map(std::span(const_cast<std::byte*>(memory.data()), memory.size()), DmaDirection::to_device);
+}
+
 }  // namespace farlane

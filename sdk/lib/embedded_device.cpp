@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "lib/own_memory.hpp"
 #include "lib/shared_pages.hpp"
 
 namespace farlane::provider {
@@ -124,6 +125,7 @@ void EmbeddedDevice::config_write(std::uint32_t offset, std::span<const std::byt
 }
 
 void EmbeddedDevice::bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into) {
+    check_bar(info_, bar, offset, into.size());
     auto held = fabric_->lock();
     Waiter waiter;
     while (!into.empty()) {
@@ -152,6 +154,7 @@ std::uint32_t EmbeddedDevice::staging_slot(Lock& held) {
 }
 
 void EmbeddedDevice::bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data, bool relaxed) {
+    check_bar(info_, bar, offset, data.size());
     auto held = fabric_->lock();
     while (!data.empty()) {
         const auto n = part_bytes(offset, data.size());
@@ -179,6 +182,7 @@ void EmbeddedDevice::bar_write_from(unsigned bar, std::uint64_t offset, Buffer& 
     const auto all = buffer.bytes();
     if (buffer_offset > all.size() || bytes > all.size() - buffer_offset)
         throw Error(Status::out_of_bounds, "the source reaches outside its buffer");
+    check_bar(info_, bar, offset, bytes);
     auto data = std::span<const std::byte>(all.subspan(buffer_offset, bytes));
     auto held = fabric_->lock();
     forget_released_sources();
@@ -250,13 +254,28 @@ std::uint64_t EmbeddedDevice::map(const std::shared_ptr<Buffer>& buffer, std::si
         throw Error(Status::out_of_bounds, "bytes " + std::to_string(offset) + "+" + std::to_string(bytes) +
                                                " are not inside the buffer of " + std::to_string(all.size()));
     auto held = fabric_->lock();
-    const auto iova = next_iova_ + offset % kPage;
-    const auto status = live().map(iova, all.subspan(offset, bytes), static_cast<std::uint32_t>(direction));
+    const auto iova = add_mapping(all.subspan(offset, bytes), offset % kPage, direction, false);
+    mapped_.push_back({iova, buffer});
+    return iova;
+}
+
+std::uint64_t EmbeddedDevice::map_own(std::span<std::byte> memory, DmaDirection direction) {
+    check_own_memory(memory, direction);
+    auto held = fabric_->lock();
+    return add_mapping(memory, reinterpret_cast<std::uintptr_t>(memory.data()) % kPage, direction, true);
+}
+
+std::uint64_t EmbeddedDevice::add_mapping(std::span<std::byte> memory, std::uint64_t in_page, DmaDirection direction,
+                                          bool may_vanish) {
+    const auto iova = next_iova_ + in_page;
+    const auto status = live().map(iova, memory, static_cast<std::uint32_t>(direction), may_vanish);
+    if (status == Status::limit)
+        throw Error(status,
+                    "map: a device has at most " + std::to_string(Domain::kMaxMappings) + " mappings; unmap some");
     if (status != Status::ok) throw Error(status, "map: " + std::string(status_text(status)));
     // IOVAs are never used twice, and a page is left free behind each: a late or stray DMA of the
     // device meets no other mapping.
-    next_iova_ = (iova + bytes + 2 * kPage - 1) / kPage * kPage;
-    mapped_.push_back({iova, buffer});
+    next_iova_ = (iova + memory.size() + 2 * kPage - 1) / kPage * kPage;
     return iova;
 }
 

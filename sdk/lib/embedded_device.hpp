@@ -31,6 +31,7 @@ public:
     [[nodiscard]] std::shared_ptr<Buffer> allocate(std::size_t bytes) override;
     [[nodiscard]] std::uint64_t map(const std::shared_ptr<Buffer>& buffer, std::size_t offset, std::size_t bytes,
                                     DmaDirection direction) override;
+    [[nodiscard]] std::uint64_t map_own(std::span<std::byte> memory, DmaDirection direction) override;
     void unmap(std::uint64_t iova) override;
     void acknowledge_reset() override;
     void check() override;
@@ -63,6 +64,8 @@ private:
     [[noreturn]] void refuse(Status status, const std::string& what) const;
     [[nodiscard]] std::uint32_t staging_slot(Lock& held);
     void forget_released_sources();
+    [[nodiscard]] std::uint64_t add_mapping(std::span<std::byte> memory, std::uint64_t in_page, DmaDirection direction,
+                                            bool may_vanish);
 
     std::shared_ptr<EmbeddedFabric> fabric_;
     lane::Attachment* attachment_;

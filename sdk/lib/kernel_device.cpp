@@ -4,8 +4,10 @@
 #include "lib/kernel_device.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <thread>
 
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 
 #include <farlane/uapi/ioctl.h>
 
+#include "lib/own_memory.hpp"
 #include "lib/shared_pages.hpp"
 
 namespace farlane::provider {
@@ -31,13 +34,26 @@ int call(int fd, unsigned long number, void* argument) noexcept {
     return result;
 }
 
+// "COMMAND (pid N)", from the module; "": no application has it.
+std::string holder_of(const std::string& node) {
+    std::ifstream file("/sys/class/farlane/" + node.substr(node.rfind('/') + 1) + "/holder");
+    std::string text;
+    std::getline(file, text);
+    std::ranges::replace_if(
+        text, [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
+    return text;
+}
+
 [[noreturn]] void fail(const std::string& node, int error) {
     switch (error) {
         case ENOENT:
         case ENODEV:
         case ENXIO:
             throw Error(Status::not_found, node + " is not there: attach the function first (farlane attach NAME)");
-        case EBUSY: throw Error(Status::busy, node + " is in use by another application or driver");
+        case EBUSY: {
+            const std::string holder = holder_of(node);
+            throw Error(Status::busy, node + " is in use by " + (holder.empty() ? "a driver of this kernel" : holder));
+        }
         case EACCES:
         case EPERM: throw Error(Status::denied, node + ": no permission (its group and mode say who may use it)");
         default: throw Error(Status::io, node + ": " + std::strerror(error));
@@ -71,7 +87,9 @@ control::UniqueFd open_node(const std::string& node) {
     for (;;) {
         control::UniqueFd fd(::open(node.c_str(), O_RDWR | O_CLOEXEC));
         if (fd.valid()) return fd;
-        if (errno != EBUSY || std::chrono::steady_clock::now() > deadline) fail(node, errno);
+        const int error = errno;
+        if (error != EBUSY || !holder_of(node).empty() || std::chrono::steady_clock::now() > deadline)
+            fail(node, error);
         std::this_thread::sleep_for(kRetry);
     }
 }
@@ -126,25 +144,41 @@ std::uint64_t KernelDevice::map(const std::shared_ptr<Buffer>& buffer, std::size
     if (bytes == 0 || offset > memory.size() || bytes > memory.size() - offset)
         throw Error(Status::out_of_bounds, "bytes " + std::to_string(offset) + "+" + std::to_string(bytes) +
                                                " are not inside the buffer of " + std::to_string(memory.size()));
+    const std::uint64_t iova = pin(memory.subspan(offset, bytes), direction);
+    const Lock held(lists_);
+    mapped_[iova] = buffer;
+    return iova;
+}
+
+std::uint64_t KernelDevice::map_own(std::span<std::byte> memory, DmaDirection direction) {
+    const std::uint64_t iova = pin(memory, direction);
+    const Lock held(lists_);
+    mapped_[iova] = nullptr;
+    return iova;
+}
+
+std::uint64_t KernelDevice::pin(std::span<std::byte> memory, DmaDirection direction) {
     fl_ioc_map m{};
     m.bytes = sizeof m;
     m.direction = static_cast<std::uint32_t>(direction);
-    m.address = reinterpret_cast<std::uintptr_t>(memory.data() + offset);
-    m.length_bytes = bytes;
-    if (call(node_.get(), FL_IOC_MAP, &m) != 0) {
-        if (errno == ENOMEM)
-            throw Error(Status::no_memory,
-                        "pinning " + std::to_string(bytes) + " bytes: no memory, or beyond RLIMIT_MEMLOCK (ulimit -l)");
-        if (errno == EOPNOTSUPP)
-            throw Error(Status::unsupported,
-                        "this kind of memory can not be pinned: use anonymous memory, memfd, shmem "
-                        "or hugetlb");
-        if (errno == ENODEV) refuse(Status::device_lost, "map");
-        throw Error(Status::io, std::string("map: ") + std::strerror(errno));
+    m.address = reinterpret_cast<std::uintptr_t>(memory.data());
+    m.length_bytes = memory.size();
+    if (call(node_.get(), FL_IOC_MAP, &m) == 0) return m.iova;
+    const std::string what = std::to_string(memory.size()) + " bytes can not be mapped: ";
+    switch (errno) {
+        case ENOMEM: throw Error(Status::no_memory, what + "no memory, or beyond RLIMIT_MEMLOCK (ulimit -l)");
+        case ENOSPC:
+            throw Error(Status::limit, what + "a device has at most " + std::to_string(Domain::kMaxMappings) +
+                                           " mappings, in 256 TiB of addresses; unmap some");
+        case EOPNOTSUPP: throw Error(Status::unsupported, what + kKindsThatCanBeMapped);
+        case EACCES: throw Error(Status::denied, what + kReadOnly);
+        case EFAULT:
+        case EINVAL: throw Error(Status::invalid, what + kNothingThere);
+        case EBADF:
+        case ENOTCONN:
+        case ENODEV: refuse(Status::device_lost, "map");
+        default: throw Error(Status::io, what + std::strerror(errno));
     }
-    const Lock held(lists_);
-    mapped_[m.iova] = buffer;
-    return m.iova;
 }
 
 void KernelDevice::unmap(std::uint64_t iova) {
@@ -199,17 +233,10 @@ void KernelDevice::detach() {
     } catch (const Error&) {
         // It is detached all the same.
     }
-    {
-        const Lock held(mutex_);
-        detached_ = true;
-        channel_->fail_all(Status::device_lost);
-    }
-    // Nothing of ours is reachable any more. The node is free for others when this object goes.
+    // Mappings and contexts of the application may keep this object; the node is free for others now.
+    close_channel();
     const Lock held(lists_);
-    for (const auto& [iova, buffer] : mapped_) {
-        fl_ioc_unmap u{sizeof u, 0, iova};
-        (void)call(node_.get(), FL_IOC_UNMAP, &u);
-    }
+    node_ = control::UniqueFd();
     mapped_.clear();
 }
 

@@ -26,6 +26,7 @@ public:
     [[nodiscard]] std::shared_ptr<Buffer> allocate(std::size_t bytes) override;
     [[nodiscard]] std::uint64_t map(const std::shared_ptr<Buffer>& buffer, std::size_t offset, std::size_t bytes,
                                     DmaDirection direction) override;
+    [[nodiscard]] std::uint64_t map_own(std::span<std::byte> memory, DmaDirection direction) override;
     void unmap(std::uint64_t iova) override;
     void acknowledge_reset() override;
     void detach() override;
@@ -34,6 +35,7 @@ private:
     KernelDevice(control::UniqueFd node, FunctionInfo info, std::unique_ptr<channel::AppChannel> channel);
     [[nodiscard]] std::optional<std::uint32_t> number_of(Buffer&) override { return std::nullopt; }
     [[nodiscard]] bool still_there() override;
+    [[nodiscard]] std::uint64_t pin(std::span<std::byte> memory, DmaDirection direction);
 
     std::mutex lists_;
     control::UniqueFd node_;

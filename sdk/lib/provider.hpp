@@ -49,6 +49,8 @@ public:
     [[nodiscard]] virtual std::shared_ptr<Buffer> allocate(std::size_t bytes) = 0;
     [[nodiscard]] virtual std::uint64_t map(const std::shared_ptr<Buffer>& buffer, std::size_t offset,
                                             std::size_t bytes, DmaDirection direction) = 0;
+    /// Memory of the application itself; not empty.
+    [[nodiscard]] virtual std::uint64_t map_own(std::span<std::byte> memory, DmaDirection direction) = 0;
     virtual void unmap(std::uint64_t iova) = 0;
 
     /// Function level reset by configuration space (provider.cpp).
@@ -73,6 +75,8 @@ public:
 
 // --- what every provider does the same way, with the calls above (device_setup.cpp)
 
+/// Throws out_of_bounds unless [offset, +bytes) is inside BAR `bar`: before any part of an access is made.
+void check_bar(const FunctionInfo& info, unsigned bar, std::uint64_t offset, std::size_t bytes);
 /// Offset of a capability (PCIe 6.0, 7.5.1.2.11) of the device, 0 = it has none. The list of a hostile
 /// device may loop; it is walked 48 steps at most.
 [[nodiscard]] std::uint32_t find_capability(DeviceProvider& d, std::uint8_t id);

@@ -41,7 +41,7 @@ void RingDevice::usable() const {
 
 void RingDevice::check() {
     const Lock held(mutex_);
-    channel_->drain();
+    if (channel_) channel_->drain();
     usable();
     if (const Status refused = channel_->take_refused(); refused != Status::ok) refuse(refused, "a write was refused");
 }
@@ -49,6 +49,12 @@ void RingDevice::check() {
 // Returns when `ready`, when the device is of no use any more, or at `until`. One thread at a time
 // sleeps on the bell; it wakes the others.
 void RingDevice::wait(Lock& held, bool for_released, const std::function<bool()>& ready, SteadyTime until) {
+    ++waiting_;
+    wait_on(held, for_released, ready, until);
+    if (--waiting_ == 0) woken_.notify_all();
+}
+
+void RingDevice::wait_on(Lock& held, bool for_released, const std::function<bool()>& ready, SteadyTime until) {
     auto look_at = std::chrono::steady_clock::now() + kSleepSlice;
     const auto spin_until = std::chrono::steady_clock::now() + kSpin;
     while (!ready()) {
@@ -109,14 +115,6 @@ void RingDevice::finish(Lock& held, channel::Waiter& waiter, const char* what) {
     if (waiter.status != Status::ok) refuse(waiter.status, what);
 }
 
-void RingDevice::in_bar(unsigned bar, std::uint64_t offset, std::size_t bytes) const {
-    const std::uint64_t size = bar < info_.bars.size() ? info_.bars[bar].size_bytes : 0;
-    if (bytes > size || offset > size - bytes)
-        throw Error(Status::out_of_bounds, "'" + info_.name + "': BAR " + std::to_string(bar) + " has " +
-                                               std::to_string(size) + " bytes; " + std::to_string(offset) + "+" +
-                                               std::to_string(bytes) + " is outside");
-}
-
 void RingDevice::config_read(std::uint32_t offset, std::span<std::byte> into) {
     Lock held(mutex_);
     channel::Waiter waiter;
@@ -134,7 +132,7 @@ void RingDevice::config_write(std::uint32_t offset, std::span<const std::byte> d
 }
 
 void RingDevice::bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into) {
-    in_bar(bar, offset, into.size());
+    check_bar(info_, bar, offset, into.size());
     Lock held(mutex_);
     channel::Waiter waiter;
     try {
@@ -153,7 +151,7 @@ void RingDevice::bar_read(unsigned bar, std::uint64_t offset, std::span<std::byt
 }
 
 void RingDevice::bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data, bool relaxed) {
-    in_bar(bar, offset, data.size());
+    check_bar(info_, bar, offset, data.size());
     Lock held(mutex_);
     while (!data.empty()) {
         const std::size_t n = part_bytes(offset, data.size());
@@ -169,10 +167,11 @@ void RingDevice::bar_write_from(unsigned bar, std::uint64_t offset, Buffer& buff
     const std::size_t size = buffer.bytes().size();
     if (buffer_offset > size || bytes > size - buffer_offset)
         throw Error(Status::out_of_bounds, "the source reaches outside its buffer");
-    in_bar(bar, offset, bytes);
+    check_bar(info_, bar, offset, bytes);
     const std::optional<std::uint32_t> number = number_of(buffer);
     if (!number) return bar_write(bar, offset, buffer.bytes().subspan(buffer_offset, bytes), true);
     Lock held(mutex_);
+    usable();
     while (!sources_.empty() && static_cast<std::int32_t>(channel_->released() - sources_.front().count) >= 0)
         sources_.pop_front();
     while (bytes != 0) {
@@ -203,7 +202,7 @@ void RingDevice::flush() {
 
 void RingDevice::progress(std::chrono::microseconds timeout) {
     Lock held(mutex_);
-    if (channel_->drain() || timeout.count() <= 0) return;
+    if (!channel_ || channel_->drain() || timeout.count() <= 0) return;
     bool happened = false;
     const auto drained = [&] { return happened |= channel_->drain(); };
     wait(held, false, drained, std::chrono::steady_clock::now() + timeout);
@@ -212,8 +211,18 @@ void RingDevice::progress(std::chrono::microseconds timeout) {
 void RingDevice::lose(const std::string& why) noexcept {
     const Lock held(mutex_);
     lost_ = why.empty() ? "its daemon is gone" : why;
+    if (channel_) channel_->fail_all(Status::device_lost);
+    woken_.notify_all();
+}
+
+void RingDevice::close_channel() noexcept {
+    Lock held(mutex_);
+    detached_ = true;
     channel_->fail_all(Status::device_lost);
     woken_.notify_all();
+    woken_.wait(held, [this] { return waiting_ == 0; });
+    channel_.reset();
+    sources_.clear();
 }
 
 }  // namespace farlane::provider

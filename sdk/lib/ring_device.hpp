@@ -43,6 +43,8 @@ protected:
     /// Asked now and then while somebody waits. False: the device is gone and nobody will say so.
     [[nodiscard]] virtual bool still_there() { return true; }
     void lose(const std::string& why) noexcept;
+    /// Detached; nobody waits any more when it returns, and the memory of the channel is let go.
+    void close_channel() noexcept;
     [[nodiscard]] Status state() const noexcept;  ///< the lock is held
     [[noreturn]] void refuse(Status status, const std::string& what) const;
 
@@ -58,15 +60,16 @@ private:
         std::shared_ptr<Buffer> buffer;
     };
     void wait(Lock& held, bool for_released, const std::function<bool()>& ready, SteadyTime until = SteadyTime::max());
+    void wait_on(Lock& held, bool for_released, const std::function<bool()>& ready, SteadyTime until);
     void usable() const;
     void until_given(Lock& held, const std::function<bool()>& give);
     void finish(Lock& held, channel::Waiter& waiter, const char* what);
-    void in_bar(unsigned bar, std::uint64_t offset, std::size_t bytes) const;
 
     Domain domain_{*this};
     std::condition_variable woken_;
     bool polling_ = false;
     unsigned released_waiters_ = 0;
+    unsigned waiting_ = 0;
     std::deque<Source> sources_;  ///< of bar_write_from, kept until released
 };
 

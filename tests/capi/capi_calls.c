@@ -79,6 +79,7 @@ void capi_arguments(capi_complain complain)
 	CHECK_STATUS(fl_device_progress(NULL, 0), FL_STATUS_INVALID);
 	CHECK_STATUS(fl_buffer_allocate(NULL, 4096, &buffer), FL_STATUS_INVALID);
 	CHECK_STATUS(fl_buffer_map(NULL, NULL, 0, 1, FL_DMA_TO_DEVICE, &mapping), FL_STATUS_INVALID);
+	CHECK_STATUS(fl_memory_map(NULL, NULL, 1, FL_DMA_TO_DEVICE, &mapping), FL_STATUS_INVALID);
 	CHECK(fl_buffer_data(NULL) == NULL && fl_buffer_bytes(NULL) == 0 && fl_buffer_huge_pages(NULL) == 0);
 	CHECK(fl_mapping_iova(NULL) == 0);
 	fl_fabric_options_init(NULL);
@@ -216,7 +217,7 @@ void capi_dma(const char *port, const struct scratch_layout *s, capi_complain co
 	fl_device *device = NULL;
 	fl_buffer *buffer = NULL;
 	fl_mapping *mapping = NULL;
-	unsigned char pattern[512];
+	unsigned char pattern[512], own[600] = {0};
 	uint64_t refused = 0;
 	unsigned char *data;
 	int fd = -1;
@@ -257,6 +258,15 @@ void capi_dma(const char *port, const struct scratch_layout *s, capi_complain co
 	transfer(device, s, 2, fl_mapping_iova(mapping), sizeof pattern, complain);
 	CHECK_STATUS(fl_device_read64(device, 0, s->refused, &refused), 0);
 	CHECK(refused > 0);
+	CHECK_STATUS(fl_mapping_unmap(mapping), 0);
+
+	/* Memory of the program itself. */
+	CHECK_STATUS(fl_memory_map(device, own, 0, FL_DMA_FROM_DEVICE, &mapping), FL_STATUS_INVALID);
+	CHECK_STATUS(fl_memory_map(device, own, sizeof own, 9, &mapping), FL_STATUS_INVALID);
+	CHECK_STATUS(fl_memory_map(device, own + 1, sizeof pattern, FL_DMA_FROM_DEVICE, &mapping), 0);
+	transfer(device, s, 1, fl_mapping_iova(mapping), sizeof pattern, complain);
+	CHECK(memcmp(own + 1, pattern, sizeof pattern) == 0);
+	CHECK(own[0] == 0 && own[1 + sizeof pattern] == 0);
 	CHECK_STATUS(fl_mapping_unmap(mapping), 0);
 	fl_buffer_free(buffer);
 	CHECK_STATUS(fl_device_detach(device), 0);

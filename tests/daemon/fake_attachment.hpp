@@ -51,7 +51,7 @@ public:
     }
     void hurry() noexcept override { ++hurries; }
     void resubmitted() noexcept override {}
-    [[nodiscard]] Status map(std::uint64_t, std::span<std::byte>, std::uint32_t) override { return Status::ok; }
+    [[nodiscard]] Status map(std::uint64_t, std::span<std::byte>, std::uint32_t, bool) override { return Status::ok; }
     [[nodiscard]] Status unmap(std::uint64_t) noexcept override { return Status::ok; }
     [[nodiscard]] Status use_memory(lane::HostMemory&) override { return Status::ok; }
     void forget_memory() noexcept override {}

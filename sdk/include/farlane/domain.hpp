@@ -72,11 +72,25 @@ public:
     explicit Domain(provider::DeviceProvider& p) noexcept : provider_(&p) {}
     /// Zeroed memory of at least `bytes`. Errors: no_memory.
     [[nodiscard]] DmaBuffer allocate(std::size_t bytes);
-    /// Maps bytes [offset, +bytes) of `buffer`. Errors: out_of_bounds, limit.
+    /// Maps bytes [offset, +bytes) of `buffer`. Errors: out_of_bounds, limit (kMaxMappings).
     [[nodiscard]] Mapping map(const DmaBuffer& buffer, std::size_t offset, std::size_t bytes, DmaDirection direction);
     [[nodiscard]] Mapping map(const DmaBuffer& buffer, DmaDirection direction) {
         return map(buffer, 0, buffer.size(), direction);
     }
+    /// Maps memory of the application itself, any bytes of it and as much as there is: anonymous, shared
+    /// (MAP_SHARED, memfd, shmem) or huge pages; where the device writes, the application may write, too. It is
+    /// reached in place: `embedded`, and `kernel`, where it is pinned and counts against RLIMIT_MEMLOCK. The
+    /// memory is to stay until the mapping goes. Unmapped before, it is harmless: a pinned page stays the
+    /// device's until then; `embedded` refuses what is not there. A child after fork() has copies of its own.
+    /// Errors: unsupported (memory of a file or of a device; provider `daemon`: allocate() a buffer), denied
+    /// (read-only, and the device is to write), invalid (nothing is mapped there, no bytes), no_memory
+    /// (RLIMIT_MEMLOCK), limit.
+    [[nodiscard]] Mapping map(std::span<std::byte> memory, DmaDirection direction);
+    /// The same for what the device only reads (to_device); it may be read-only.
+    [[nodiscard]] Mapping map(std::span<const std::byte> memory);
+
+    /// Mappings that one device can have at a time.
+    static constexpr std::size_t kMaxMappings = 4096;
 
 private:
     provider::DeviceProvider* provider_;

@@ -230,6 +230,10 @@ int fl_buffer_huge_pages(const fl_buffer *buffer);
  * OUT_OF_BOUNDS, LIMIT, INVALID. */
 FL_NODISCARD int fl_buffer_map(fl_device *device, const fl_buffer *buffer, size_t offset, size_t bytes,
 			       uint32_t direction, fl_mapping **out);
+/* The same for memory of the program itself, in place: see farlane::Domain::map of a span for what can be
+ * mapped and how it behaves. UNSUPPORTED (provider `daemon`; memory of a file or device), DENIED (read-only
+ * and the device is to write), INVALID (nothing is mapped there, 0 bytes), NO_MEMORY, LIMIT. */
+FL_NODISCARD int fl_memory_map(fl_device *device, void *memory, size_t bytes, uint32_t direction, fl_mapping **out);
 /* Address under which the device reaches the range; never 0. 0 for a null mapping. */
 uint64_t fl_mapping_iova(const fl_mapping *mapping);
 /* Revokes the mapping and gives it back, whatever is returned. Once it returns, no late write
