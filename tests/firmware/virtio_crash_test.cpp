@@ -115,6 +115,20 @@ TEST(VirtioCrash, NegotiationGoesOn) {
     EXPECT_EQ(disk.request(kBlkFlush, 0), kBlkOk);
 }
 
+// A driver that is told of a change reads everything again: not for nothing, and not in the middle of an outage.
+TEST(VirtioCrash, WhatCanNotChangeIsNotToldOf) {
+    VirtioRig rig("virtio-blk", kSmallDisk);
+    VirtioDriver driver(rig.host);
+    VirtioDisk disk(rig.host, driver.queue(0));
+    EXPECT_EQ(disk.request(kBlkFlush, 0), kBlkOk);
+    rig.host.interrupts.clear();
+    ASSERT_TRUE(rig.kill_and_restore());
+    rig.host.settle();
+    EXPECT_EQ(rig.host.interrupts[0], 0u) << "configuration";
+    EXPECT_GE(rig.host.interrupts[1], 1u) << "the queue: its message may have been lost";
+    EXPECT_EQ(disk.request(kBlkFlush, 0), kBlkOk);
+}
+
 // What an earlier life left is not trusted.
 TEST(VirtioCrash, RandomState) {
     std::mt19937 random(9);

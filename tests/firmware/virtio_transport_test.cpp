@@ -164,9 +164,11 @@ TEST_P(VirtioHostile, EndsInNeedsReset) {
     EXPECT_FALSE(rig.device->busy());
     // Nothing helps but a reset, also not a restart of the daemon
     driver.queue(0).kick(true);
+    rig.host.interrupts.clear();
     ASSERT_TRUE(rig.kill_and_restore());
     rig.host.settle();
     EXPECT_NE(driver.status() & device_status::kNeedsReset, 0u);
+    EXPECT_GE(rig.host.interrupts[0], 1u) << "its message may have been lost";
     VirtioDriver again(rig.host);
     VirtioDisk disk(rig.host, again.queue(0));
     EXPECT_EQ(disk.request(kBlkFlush, 0), kBlkOk);
