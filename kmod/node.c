@@ -9,6 +9,7 @@
  * memory at once; the node is free again when the daemon has let go of the channel too, so that no
  * record of one application ever runs for the next.
  */
+#include <linux/completion.h>
 #include <linux/eventfd.h>
 #include <linux/module.h>
 #include <linux/pid.h>
@@ -231,6 +232,44 @@ static int enable_device(struct fl_node *node)
 	return 0;
 }
 
+struct fl_node_answer {
+	struct completion come;
+	enum fl_status status;
+};
+
+static void answered(struct fl_function *f, void *arg, enum fl_status status, const void *data,
+		     unsigned int bytes)
+{
+	struct fl_node_answer *answer = arg;
+
+	answer->status = status;
+	complete(&answer->come);
+}
+
+/*
+ * The application's channel is another one than the kernel's: what the kernel has written to the
+ * command register on the way here must not come behind what the application does. A read that
+ * is answered has pushed it.
+ */
+static int push_writes(struct fl_function *f)
+{
+	struct fl_node_answer answer = {};
+	struct fl_tlp tlp = {
+		.family = FL_FAMILY_TLP,
+		.type = FL_TLP_CFGRD,
+		.bar = FL_BAR_NONE,
+		.length_bytes = cpu_to_le16(4),
+		.record_bytes = cpu_to_le16(sizeof(tlp)),
+	};
+
+	init_completion(&answer.come);
+	if (f->ops->request_async(f, &tlp, NULL, answered, &answer))
+		return -EAGAIN;
+	/* it is always answered: by the daemon, by its timeout, by the removal */
+	wait_for_completion(&answer.come);
+	return answer.status == FL_STATUS_SC ? 0 : -EAGAIN;
+}
+
 static void disable_device(struct fl_node *node)
 {
 	if (!node->enabled)
@@ -297,7 +336,7 @@ static int create_with(struct fl_node *node, struct fl_ioc_channel_create *ask)
 	error = enable_device(node);
 	if (error)
 		goto err_bell;
-	error = make_pins(node);
+	error = push_writes(node->function) ?: make_pins(node);
 	if (error)
 		goto err_device;
 	error = make_channel(node, ask);
