@@ -117,7 +117,7 @@ def main():
         print(f"bench: there is no {PROGRAM}: run 'make build'", file=sys.stderr)
         return 2
     result = {"machine": rows.machine(), "cores": os.cpu_count(), "rows": {}, "raw": {}}
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     result["commit"] = commit.stdout.strip() or "unknown"
     result["command"] = " ".join(["bench/guest/bench.py", *sys.argv[1:]])
     for name in a.parts.split(","):
