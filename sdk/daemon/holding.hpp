@@ -43,7 +43,9 @@ struct BusPort {
     KernelFunction function;
     std::unique_ptr<NodeChannel> node;  ///< of the application that has /dev/farlane/<name> open
     Phase phase = Phase::plugging;
-    bool freeing = false;     ///< the device is being reset between two applications of the node
+    bool freeing = false;      ///< the device is being reset between two applications of the node
+    bool reset_again = false;  ///< that had no answer
+    std::uint32_t freed_generation = 0;
     bool state_lost = false;  ///< the device forgot everything: it has to be unplugged and plugged again
     std::vector<std::function<void(Status)>> unplugged;
 };
@@ -169,6 +171,7 @@ private:
     void leave_bus(Status status);
     bool bus_event(EventKind kind) noexcept;
     bool turn_bus(lane::Time now) noexcept;
+    void free_node() noexcept;
     void fail_node(Status status, bool requests) noexcept;
     [[nodiscard]] std::vector<ResumeStep> plan_channel(Channel& channel, const SavedState& saved, bool reset);
     [[nodiscard]] Channel& channel_of(const ResumeStep& step) noexcept;

@@ -292,6 +292,7 @@ void Holding::look_at_node() {
 }
 
 bool Holding::turn_bus(lane::Time now) noexcept {
+    if (bus_->reset_again) free_node();
     const bool gave = bus_->memory.flush();
     const bool poke = channel_ && channel_->take_poke();
     if (poke && !gave) (void)bus_->module->poke(bus_->function.id);
@@ -300,18 +301,28 @@ bool Holding::turn_bus(lane::Time now) noexcept {
     if (!node) return busy;
     busy |= node->turn(now, *bus_->module);
     if (!node->over() || !replay_.empty()) return busy;
-    // Nothing of it is in flight. The next application finds a device as after power-on.
-    const std::uint32_t generation = node->generation();
+    // Nothing of it is in flight.
+    bus_->freed_generation = node->generation();
     node.reset();
+    free_node();
+    return true;
+}
+
+// The next application finds a device as after power-on: a reset that had no answer is asked for again.
+void Holding::free_node() noexcept {
     bus_->freeing = true;
-    reset([self = weak_from_this(), generation](const Reply&) {
+    bus_->reset_again = false;
+    reset([self = weak_from_this()](const Reply& r) {
         const auto h = self.lock();
         if (h == nullptr || !h->bus_) return;
+        if (r.status != Status::ok && r.status != Status::unsupported && h->usable() == Status::ok) {
+            h->bus_->reset_again = true;
+            return;
+        }
         h->bus_->freeing = false;
-        (void)h->bus_->module->release_channel(h->bus_->function.id, generation);
+        (void)h->bus_->module->release_channel(h->bus_->function.id, h->bus_->freed_generation);
         h->look_at_node();
     });
-    return true;
 }
 
 // --- meanwhile

@@ -9,6 +9,9 @@
 #include <fstream>
 #include <string>
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include "lane/own_memory.hpp"
 
 namespace farlane::provider {
@@ -23,12 +26,12 @@ bool starts_with(const char* text, const char* with) noexcept {
     return std::strncmp(text, with, std::strlen(with)) == 0;
 }
 
-// Shared memory and huge pages have an inode, too: it is of no file system that a disk is behind.
+// Shared memory and huge pages have an inode, too: of a file system that is memory.
 bool is_shared_memory(const char* path) noexcept {
-    for (const char* of :
-         {"/memfd:", "/dev/zero (deleted)", "/anon_hugepage", "/dev/shm/", "/run/shm/", "/SYSV", "/dev/hugepages/"})
+    for (const char* of : {"/memfd:", "/dev/zero (deleted)", "/anon_hugepage", "/SYSV"})
         if (starts_with(path, of)) return true;
-    return false;
+    struct statfs info {};
+    return ::statfs(path, &info) == 0 && (info.f_type == TMPFS_MAGIC || info.f_type == HUGETLBFS_MAGIC);
 }
 
 bool parse(const std::string& line, Area& area) {

@@ -42,7 +42,8 @@ public:
     void config_write8(std::uint32_t offset, std::uint8_t value);
     void config_write16(std::uint32_t offset, std::uint16_t value);
     void config_write32(std::uint32_t offset, std::uint32_t value);
-    /// Command register: memory decoding and bus mastering (needed before BAR access and DMA).
+    /// Command register: memory decoding and bus mastering (needed before BAR access and DMA). After attach
+    /// they are off, with `kernel` they may be on.
     void enable();
 
     // --- BARs. Offset in bytes, naturally aligned for the sized calls; out_of_bounds when it

@@ -67,7 +67,9 @@ public:
     /// Functions that the reachable targets export, attached ones included.
     [[nodiscard]] std::vector<FunctionInfo> list();
     /// Attaches the function `name`. Errors: not_found (text lists what there is), busy (text
-    /// names the holder), denied, unreachable, timeout.
+    /// names the holder), denied, unreachable, timeout. The device is as after power-on. It is free again when
+    /// the Device is detached or its process has ended in any way: `embedded` after the target's grace then.
+    /// With `kernel` the function stays attached, on this host's bus, for the next application.
     [[nodiscard]] Device attach(std::string_view name);
     /// The next hot-plug or link event, or nothing within `timeout`.
     [[nodiscard]] std::optional<Event> next_event(std::chrono::milliseconds timeout);
