@@ -18,7 +18,7 @@ constexpr std::uint8_t kInstance = 7;
 const std::atomic<bool> never = false;
 
 int add(const Control& control, const std::string& name, std::string_view how) {
-    if (const int kept = control.become(kInstance, 2000); kept < 0) {
+    if (const int kept = control.become(kInstance, 0); kept < 0) {
         errno = -kept;
         fail("DAEMON_OPEN");
     }
@@ -35,7 +35,7 @@ int add(const Control& control, const std::string& name, std::string_view how) {
 }
 
 int recover(const Control& control, const std::string& name) {
-    const int kept = control.become(kInstance, 2000);
+    const int kept = control.become(kInstance, 0);
     if (kept < 1) {
         errno = kept < 0 ? -kept : ENOENT;
         fail("DAEMON_OPEN keeps nothing");
