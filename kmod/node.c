@@ -46,13 +46,19 @@ struct fl_node {
 	u32 minor;
 
 	struct mutex lock; /* all below, except what says otherwise */
+	/*
+	 * Written under both locks. The application may spend as long as it likes in its calls, on a
+	 * page fault of its own: the daemon takes only this one, within which nobody waits.
+	 */
+	struct mutex channel_lock;
 	enum fl_node_use use;
+	struct fl_app_channel channel; /* memory NULL: none */
+
 	struct pid *holder; /* FL_NODE_HELD: the process that opened it */
 	char comm[TASK_COMM_LEN];
 	bool leaving; /* the function is being removed */
 	bool enabled; /* pci_enable_device() and bus master */
 	struct pci_dev *pdev;
-	struct fl_app_channel channel; /* memory NULL: none */
 	struct fl_pins *pins;
 	u32 generation;
 	bool is_new; /* event for the daemon; fl_events_lock */
@@ -183,21 +189,24 @@ static bool is_ring_size(u32 entries)
 
 static int make_channel(struct fl_node *node, const struct fl_ioc_channel_create *ask)
 {
-	struct fl_app_channel *c = &node->channel;
+	struct fl_app_channel c = {};
 	size_t slots;
 
 	if (!is_ring_size(ask->submit_entries) || !is_ring_size(ask->complete_entries) ||
 	    ask->staging_bytes > FL_MAX_STAGING_BYTES || !PAGE_ALIGNED(ask->staging_bytes))
 		return -EINVAL;
 	slots = (size_t)(ask->submit_entries + ask->complete_entries) * sizeof(struct fl_slot);
-	c->bytes = PAGE_ALIGN(FL_CHANNEL_HEADER_BYTES + slots) + ask->staging_bytes;
-	c->memory = vmalloc_user(c->bytes);
-	if (!c->memory)
+	c.bytes = PAGE_ALIGN(FL_CHANNEL_HEADER_BYTES + slots) + ask->staging_bytes;
+	c.memory = vmalloc_user(c.bytes);
+	if (!c.memory)
 		return -ENOMEM;
-	c->submit_entries = ask->submit_entries;
-	c->complete_entries = ask->complete_entries;
-	c->staging_bytes = ask->staging_bytes;
-	c->generation = ++node->generation;
+	c.submit_entries = ask->submit_entries;
+	c.complete_entries = ask->complete_entries;
+	c.staging_bytes = ask->staging_bytes;
+	c.generation = ++node->generation;
+	mutex_lock(&node->channel_lock);
+	node->channel = c;
+	mutex_unlock(&node->channel_lock);
 	return 0;
 }
 
@@ -469,19 +478,15 @@ long fl_node_ioctl(struct fl_node *node, unsigned int number, void __user *argum
 
 static int map_channel(struct fl_node *node, struct vm_area_struct *vma)
 {
-	/* mmap_lock is held, and calls under node->lock fault: no wait for it here */
-	if (!mutex_trylock(&node->lock))
-		return -EAGAIN;
-	if (node->channel.memory && (vma->vm_flags & VM_SHARED)) {
-		int error;
+	int error = -EINVAL;
 
+	mutex_lock(&node->channel_lock);
+	if (node->channel.memory && (vma->vm_flags & VM_SHARED)) {
 		fl_compat_vm_flags_set(vma, VM_DONTCOPY);
 		error = remap_vmalloc_range(vma, node->channel.memory, 0);
-		mutex_unlock(&node->lock);
-		return error;
 	}
-	mutex_unlock(&node->lock);
-	return -EINVAL;
+	mutex_unlock(&node->channel_lock);
+	return error;
 }
 
 int fl_node_mmap(struct fl_node *node, struct vm_area_struct *vma)
@@ -513,9 +518,9 @@ int fl_node_channel_get(struct fl_function *f, struct fl_ioc_channel_get *out)
 
 	if (!node)
 		return -ENOENT;
-	mutex_lock(&node->lock);
+	mutex_lock(&node->channel_lock);
 	error = get_channel(node, out);
-	mutex_unlock(&node->lock);
+	mutex_unlock(&node->channel_lock);
 	put_node(node);
 	return error;
 }
@@ -527,7 +532,7 @@ int fl_node_channel_release(struct fl_function *f, u32 generation)
 
 	if (!node)
 		return -ENOENT;
-	mutex_lock(&node->lock);
+	mutex_lock(&node->channel_lock);
 	if (!node->channel.memory || node->channel.generation != generation)
 		error = -ESTALE;
 	else if (node->use == FL_NODE_HELD)
@@ -536,7 +541,7 @@ int fl_node_channel_release(struct fl_function *f, u32 generation)
 		free_channel(node);
 	if (!error && node->use == FL_NODE_CLOSING)
 		node->use = FL_NODE_FREE;
-	mutex_unlock(&node->lock);
+	mutex_unlock(&node->channel_lock);
 	put_node(node);
 	return error;
 }
@@ -614,7 +619,9 @@ static int hold(struct fl_node *node)
 		return -ENODEV;
 	if (node->use != FL_NODE_FREE || has_driver(node->function))
 		return -EBUSY;
-	node->use = FL_NODE_HELD;
+	mutex_lock(&node->channel_lock);
+	node->use = FL_NODE_HELD; /* the daemon only makes it free */
+	mutex_unlock(&node->channel_lock);
 	node->holder = get_pid(task_tgid(current));
 	get_task_comm(node->comm, current->group_leader);
 	kref_get(&node->ref);
@@ -667,7 +674,9 @@ void fl_node_let_go(struct fl_node *node)
 	cut_off(node);
 	put_pid(node->holder);
 	node->holder = NULL;
+	mutex_lock(&node->channel_lock);
 	node->use = node->channel.memory && !node->leaving ? FL_NODE_CLOSING : FL_NODE_FREE;
+	mutex_unlock(&node->channel_lock);
 	mutex_unlock(&node->lock);
 	tell_daemon(node);
 	put_node(node);
@@ -713,6 +722,7 @@ int fl_chardev_node_add(struct fl_function *f)
 		return -ENOMEM;
 	kref_init(&node->ref);
 	mutex_init(&node->lock);
+	mutex_init(&node->channel_lock);
 	spin_lock_init(&node->bells_lock);
 	node->function = f;
 	kref_get(&f->ref);
