@@ -47,8 +47,8 @@ struct fl_node {
 
 	struct mutex lock; /* all below, except what says otherwise */
 	/*
-	 * Written under both locks. The application may spend as long as it likes in its calls, on a
-	 * page fault of its own: the daemon takes only this one, within which nobody waits.
+	 * Written under both locks. CHANNEL_CREATE waits for the daemon under the first: the daemon
+	 * takes only this one, within which nobody waits.
 	 */
 	struct mutex channel_lock;
 	enum fl_node_use use;
@@ -179,7 +179,7 @@ __poll_t fl_node_poll_events(struct fl_file *file, struct poll_table_struct *wai
 	return found;
 }
 
-/* --- the application's calls, under node->lock --------------------------------------------- */
+/* --- the application's calls -------------------------------------------------------------- */
 
 static bool is_ring_size(u32 entries)
 {
@@ -363,6 +363,20 @@ err_bell:
 	return error;
 }
 
+/*
+ * What an application is asked for and told is copied without the lock: it may spend any time on a
+ * page fault of its own, and whoever removes the function waits for the lock.
+ */
+static int lock_node(struct fl_node *node)
+{
+	if (mutex_lock_killable(&node->lock))
+		return -EINTR;
+	if (!node->leaving)
+		return 0;
+	mutex_unlock(&node->lock);
+	return -ENODEV;
+}
+
 static int channel_create(struct fl_node *node, void __user *argument)
 {
 	struct fl_ioc_channel_create ask;
@@ -372,20 +386,57 @@ static int channel_create(struct fl_node *node, void __user *argument)
 		return error;
 	if (ask.generation || ask.channel_bytes)
 		return -EINVAL;
-	if (node->channel.memory)
-		return -EBUSY;
-	error = create_with(node, &ask);
+	error = lock_node(node);
+	if (error)
+		return error;
+	error = node->channel.memory ? -EBUSY : create_with(node, &ask);
+	ask.generation = node->channel.generation;
+	ask.channel_bytes = node->channel.bytes;
+	mutex_unlock(&node->lock);
 	if (error)
 		return error;
 	tell_daemon(node);
-	ask.generation = node->channel.generation;
-	ask.channel_bytes = node->channel.bytes;
 	return copy_to_user(argument, &ask, sizeof(ask)) ? -EFAULT : 0;
+}
+
+/* Before anything is pinned in vain; add_pin() looks again. */
+static int may_pin(struct fl_node *node)
+{
+	int error = lock_node(node);
+
+	if (error)
+		return error;
+	error = node->pins ? 0 : -ENOTCONN;
+	mutex_unlock(&node->lock);
+	return error;
+}
+
+static int add_pin(struct fl_node *node, struct fl_pin *pin, u32 direction, u64 *iova)
+{
+	int error = lock_node(node);
+
+	if (error)
+		return error;
+	error = node->pins ? fl_pins_add(node->pins, pin, direction, iova) : -ENOTCONN;
+	mutex_unlock(&node->lock);
+	return error;
+}
+
+static int drop_pin(struct fl_node *node, u64 iova)
+{
+	int error = lock_node(node);
+
+	if (error)
+		return error;
+	error = node->pins ? fl_pins_unmap(node->pins, iova) : -ENOTCONN;
+	mutex_unlock(&node->lock);
+	return error;
 }
 
 static int map(struct fl_node *node, void __user *argument)
 {
 	struct fl_ioc_map ask;
+	struct fl_pin *pin;
 	int error = fl_copy_sized(&ask, sizeof(ask), argument);
 
 	if (error)
@@ -393,14 +444,20 @@ static int map(struct fl_node *node, void __user *argument)
 	if (!ask.direction || ask.iova ||
 	    (ask.direction & ~(FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES)))
 		return -EINVAL;
-	if (!node->pins)
-		return -ENOTCONN;
-	error = fl_pins_map(node->pins, ask.address, ask.length_bytes, ask.direction, &ask.iova);
+	error = may_pin(node);
 	if (error)
 		return error;
+	pin = fl_pin_get(ask.address, ask.length_bytes, ask.direction);
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	error = add_pin(node, pin, ask.direction, &ask.iova);
+	if (error) {
+		fl_pin_put(pin);
+		return error;
+	}
 	if (!copy_to_user(argument, &ask, sizeof(ask)))
 		return 0;
-	fl_pins_unmap(node->pins, ask.iova);
+	drop_pin(node, ask.iova);
 	return -EFAULT;
 }
 
@@ -411,9 +468,7 @@ static int unmap(struct fl_node *node, void __user *argument)
 
 	if (error)
 		return error;
-	if (ask.reserved)
-		return -EINVAL;
-	return node->pins ? fl_pins_unmap(node->pins, ask.iova) : -ENOTCONN;
+	return ask.reserved ? -EINVAL : drop_pin(node, ask.iova);
 }
 
 static int interrupt_fd(struct fl_node *node, void __user *argument)
@@ -429,8 +484,14 @@ static int interrupt_fd(struct fl_node *node, void __user *argument)
 	bell = get_bell(ask.fd);
 	if (IS_ERR(bell))
 		return PTR_ERR(bell);
-	set_bell(node, &node->vectors[ask.vector], bell);
-	return 0;
+	error = lock_node(node);
+	if (!error) {
+		set_bell(node, &node->vectors[ask.vector], bell);
+		mutex_unlock(&node->lock);
+	} else if (bell) {
+		eventfd_ctx_put(bell);
+	}
+	return error;
 }
 
 static int wake_daemon(struct fl_node *node, void __user *argument)
@@ -448,32 +509,20 @@ static int wake_daemon(struct fl_node *node, void __user *argument)
 
 long fl_node_ioctl(struct fl_node *node, unsigned int number, void __user *argument)
 {
-	int (*run)(struct fl_node *node, void __user *argument);
-	long result;
-
 	switch (number) {
 	case FL_IOC_CHANNEL_BELL: /* hot: needs nothing of the node */
 		return wake_daemon(node, argument);
 	case FL_IOC_CHANNEL_CREATE:
-		run = channel_create;
-		break;
+		return channel_create(node, argument);
 	case FL_IOC_MAP:
-		run = map;
-		break;
+		return map(node, argument);
 	case FL_IOC_UNMAP:
-		run = unmap;
-		break;
+		return unmap(node, argument);
 	case FL_IOC_INTERRUPT_FD:
-		run = interrupt_fd;
-		break;
+		return interrupt_fd(node, argument);
 	default:
 		return -ENOTTY;
 	}
-	if (mutex_lock_killable(&node->lock))
-		return -EINTR;
-	result = node->leaving ? -ENODEV : run(node, argument);
-	mutex_unlock(&node->lock);
-	return result;
 }
 
 static int map_channel(struct fl_node *node, struct vm_area_struct *vma)

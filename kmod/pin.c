@@ -23,7 +23,7 @@
 
 struct fl_pin {
 	struct list_head node;
-	u64 iova, bytes;
+	u64 iova, address, bytes;
 	struct mm_struct *mm; /* whose limit it counts against */
 	unsigned long count;
 	unsigned int flags; /* FOLL_* */
@@ -81,7 +81,7 @@ static int check_kind(u64 address, u64 bytes, u32 direction, unsigned int *flags
 	return error ?: pin_flags(writable, force, plain, flags);
 }
 
-static void unpin(struct fl_pin *pin)
+void fl_pin_put(struct fl_pin *pin)
 {
 	unpin_user_pages_dirty_lock(pin->pages, pin->count, pin->flags & FOLL_WRITE);
 	account_locked_vm(pin->mm, pin->count, false);
@@ -114,6 +114,7 @@ static struct fl_pin *make_pin(u64 address, u64 bytes, unsigned int flags)
 
 	if (!pin)
 		return ERR_PTR(-ENOMEM);
+	pin->address = address;
 	pin->bytes = bytes;
 	pin->flags = flags;
 	error = account_locked_vm(current->mm, wanted, true);
@@ -129,7 +130,7 @@ static struct fl_pin *make_pin(u64 address, u64 bytes, unsigned int flags)
 		return pin;
 	/* what was accounted and not pinned */
 	account_locked_vm(pin->mm, wanted - pin->count, false);
-	unpin(pin);
+	fl_pin_put(pin);
 	return ERR_PTR(error);
 err_pin:
 	kfree(pin);
@@ -162,44 +163,41 @@ static int map_runs(struct fl_table *table, const struct fl_pin *pin, u32 direct
 	return error;
 }
 
-int fl_pins_map(struct fl_pins *pins, u64 address, u64 bytes, u32 direction, u64 *iova)
+struct fl_pin *fl_pin_get(u64 address, u64 bytes, u32 direction)
+{
+	unsigned int flags;
+	int error;
+
+	if (!bytes || bytes > MAX_MAP_BYTES || address + bytes < address ||
+	    !access_ok((void __user *)address, bytes))
+		return ERR_PTR(-EINVAL);
+	error = check_kind(address, bytes, direction, &flags);
+	return error ? ERR_PTR(error) : make_pin(address, bytes, flags);
+}
+
+int fl_pins_add(struct fl_pins *pins, struct fl_pin *pin, u32 direction, u64 *iova)
 {
 	struct fl_table *table = READ_ONCE(pins->domain->table);
-	struct fl_pin *pin;
 	struct iova *range;
-	unsigned int flags;
 	int error;
 
 	if (!table)
 		return -ENODEV;
-	if (!bytes || bytes > MAX_MAP_BYTES || address + bytes < address ||
-	    !access_ok((void __user *)address, bytes))
-		return -EINVAL;
 	if (pins->count >= FL_NODE_MAPPINGS)
 		return -ENOSPC;
-	error = check_kind(address, bytes, direction, &flags);
-	if (error)
-		return error;
-	pin = make_pin(address, bytes, flags);
-	if (IS_ERR(pin))
-		return PTR_ERR(pin);
-	error = -ENOSPC;
 	range = alloc_iova(&pins->iova, pin->count, LAST_IOVA_PFN, false);
 	if (!range)
-		goto err_pin;
-	pin->iova = ((u64)range->pfn_lo << PAGE_SHIFT) + offset_in_page(address);
+		return -ENOSPC;
+	pin->iova = ((u64)range->pfn_lo << PAGE_SHIFT) + offset_in_page(pin->address);
 	error = map_runs(table, pin, direction);
-	if (error)
-		goto err_iova;
+	if (error) {
+		free_iova(&pins->iova, pin->iova >> PAGE_SHIFT);
+		return error;
+	}
 	list_add_tail(&pin->node, &pins->maps);
 	pins->count++;
 	*iova = pin->iova;
 	return 0;
-err_iova:
-	free_iova(&pins->iova, pin->iova >> PAGE_SHIFT);
-err_pin:
-	unpin(pin);
-	return error;
 }
 
 static void drop(struct fl_pins *pins, struct fl_pin *pin)
@@ -212,7 +210,7 @@ static void drop(struct fl_pins *pins, struct fl_pin *pin)
 	free_iova(&pins->iova, pin->iova >> PAGE_SHIFT);
 	list_del(&pin->node);
 	pins->count--;
-	unpin(pin);
+	fl_pin_put(pin);
 }
 
 int fl_pins_unmap(struct fl_pins *pins, u64 iova)

@@ -11,6 +11,7 @@
 #include <linux/types.h>
 
 struct fl_domain;
+struct fl_pin;
 
 /* Memory of an application that its function reaches; the caller serializes. */
 struct fl_pins {
@@ -22,7 +23,15 @@ struct fl_pins {
 
 void fl_pins_init(struct fl_pins *pins, struct fl_domain *domain);
 void fl_pins_exit(struct fl_pins *pins); /* all of it is out of reach and unpinned */
-int fl_pins_map(struct fl_pins *pins, u64 address, u64 bytes, u32 direction, u64 *iova);
 int fl_pins_unmap(struct fl_pins *pins, u64 iova);
+
+/*
+ * Memory of the calling process, not in anybody's reach yet. No lock of ours may be held: its pages
+ * may be ones that the process itself has to provide (userfaultfd), when it likes.
+ */
+struct fl_pin *fl_pin_get(u64 address, u64 bytes, u32 direction);
+void fl_pin_put(struct fl_pin *pin);
+/* The pin becomes one of `pins`, or stays the caller's with an error. */
+int fl_pins_add(struct fl_pins *pins, struct fl_pin *pin, u32 direction, u64 *iova);
 
 #endif /* FARLANE_PIN_H */
