@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: nothing. Hands on: exit code 0 when /dev/farlane/<name> keeps what
 // docs/kernel-interface.md says of it. Owns: both ends: it is the daemon and the application.
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "echo.hpp"
@@ -101,6 +104,7 @@ public:
         memory();
         kinds();
         limits();
+        slow_pages();
         interrupts();
         processes();
         turns();
@@ -306,6 +310,53 @@ private:
             int status = 0;
             ::waitpid(child, &status, 0);
             expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the limits");
+        });
+    }
+
+    /// Pages that the process provides itself, when it likes: nobody else waits for them.
+    void slow_pages() {
+        with_node([this](Node& node) {
+            const int faults = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+            if (faults < 0) {
+                std::printf("node: no userfaultfd here, slow pages are not tested\n");
+                return;
+            }
+            void* at = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            uffdio_api api{UFFD_API, 0, 0};
+            uffdio_register range{{reinterpret_cast<std::uintptr_t>(at), 4096}, UFFDIO_REGISTER_MODE_MISSING, 0};
+            expect(::ioctl(faults, UFFDIO_API, &api) == 0 && ::ioctl(faults, UFFDIO_REGISTER, &range) == 0,
+                   "userfaultfd");
+            alignas(8) std::uint64_t cell = 0;
+            std::uint64_t iova = 0, slow = 0;
+            expect(node.map(&cell, sizeof cell, kBoth, iova) == 0, "MAP of a cell");
+            std::atomic<int> result = -1;
+            std::thread mapper([&] { result = node.map(at, 4096, kBoth, slow); });
+            pollfd asked{faults, POLLIN, 0};
+            while (result < 0 && ::poll(&asked, 1, 10) == 0) {
+            }
+            if (result == EFAULT) {
+                std::printf("node: this kernel pins no page that it has to ask for, slow pages are not tested\n");
+                mapper.join();
+                expect(node.unmap(iova) == 0, "UNMAP");
+                ::munmap(at, 4096);
+                ::close(faults);
+                return;
+            }
+            expect((asked.revents & POLLIN) != 0, "MAP asks for the page");
+            expect(node.unmap(iova) == 0, "UNMAP while MAP waits for a page");
+            fl_ioc_channel_get c{};
+            c.bytes = sizeof c;
+            c.function_id = id_;
+            expect(control_.call(FL_IOC_CHANNEL_GET, c) == 0, "the daemon while MAP waits for a page");
+            const std::vector<std::uint8_t> page(4096, 0x5a);
+            uffdio_copy copy{range.range.start, reinterpret_cast<std::uintptr_t>(page.data()), 4096, 0, 0};
+            expect(::ioctl(faults, UFFDIO_COPY, &copy) == 0, "the page");
+            mapper.join();
+            errno = result;
+            expect(result == 0, "MAP with its page");
+            expect(node.unmap(slow) == 0, "UNMAP of its page");
+            ::munmap(at, 4096);
+            ::close(faults);
         });
     }
 
