@@ -17,67 +17,16 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 #include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 #include <linux/xarray.h>
 
 #include "chardev.h"
-#include "compat/class.h"
-#include "compat/eventfd.h"
+#include "node.h"
 #include "pin.h"
-
-enum fl_node_use {
-	FL_NODE_FREE = 0,
-	FL_NODE_HELD,	 /* an application has it open */
-	FL_NODE_CLOSING, /* it has ended; the daemon still has its channel */
-};
-
-/* The channel of an application; the module never reads it. */
-struct fl_app_channel {
-	void *memory;
-	size_t bytes;
-	u32 submit_entries, complete_entries, staging_bytes, generation;
-};
-
-struct fl_node {
-	struct kref ref; /* of the table, and of the open file */
-	struct rcu_head rcu;
-	struct fl_function *function;
-	struct device *dev;
-	u32 minor;
-
-	struct mutex lock; /* all below, except what says otherwise */
-	/*
-	 * Written under both locks. CHANNEL_CREATE waits for the daemon under the first: the daemon
-	 * takes only this one, within which nobody waits.
-	 */
-	struct mutex channel_lock;
-	enum fl_node_use use;
-	struct fl_app_channel channel; /* memory NULL: none */
-
-	struct pid *holder; /* FL_NODE_HELD: the process that opened it */
-	char comm[TASK_COMM_LEN];
-	bool leaving; /* the function is being removed */
-	bool enabled; /* pci_enable_device() and bus master */
-	struct pci_dev *pdev;
-	struct fl_pins *pins;
-	u32 generation;
-	bool is_new; /* event for the daemon; fl_events_lock */
-
-	spinlock_t bells_lock; /* the eventfds; inside it they are signaled */
-	struct eventfd_ctx *complete_bell;
-	struct eventfd_ctx *vectors[FL_NODE_VECTORS];
-};
 
 static DEFINE_XARRAY_ALLOC1(fl_nodes); /* by minor */
 static DEFINE_MUTEX(fl_nodes_lock);
 static DEFINE_SPINLOCK(fl_events_lock);
 static DECLARE_WAIT_QUEUE_HEAD(fl_events_wait);
-
-static void free_channel(struct fl_node *node)
-{
-	vfree(node->channel.memory);
-	memset(&node->channel, 0, sizeof(node->channel));
-}
 
 /* Whoever walks the table looks at the function as well. */
 static void free_node_later(struct rcu_head *rcu)
@@ -92,12 +41,11 @@ static void free_node(struct kref *ref)
 {
 	struct fl_node *node = container_of(ref, struct fl_node, ref);
 
-	free_channel(node);
+	fl_node_free_channel(node);
 	call_rcu(&node->rcu, free_node_later);
 }
 
-/* A reference to the node of a function, or NULL. No lock: also under mmap_lock. */
-static struct fl_node *node_of(const struct fl_function *f)
+struct fl_node *fl_node_of(const struct fl_function *f)
 {
 	struct fl_node *node;
 	unsigned long minor;
@@ -114,7 +62,7 @@ static struct fl_node *node_of(const struct fl_function *f)
 	return node;
 }
 
-static void put_node(struct fl_node *node)
+void fl_node_put(struct fl_node *node)
 {
 	kref_put(&node->ref, free_node);
 }
@@ -180,35 +128,6 @@ __poll_t fl_node_poll_events(struct fl_file *file, struct poll_table_struct *wai
 }
 
 /* --- the application's calls -------------------------------------------------------------- */
-
-static bool is_ring_size(u32 entries)
-{
-	return entries >= FL_RING_MIN_ENTRIES && entries <= FL_RING_MAX_ENTRIES &&
-	       is_power_of_2(entries);
-}
-
-static int make_channel(struct fl_node *node, const struct fl_ioc_channel_create *ask)
-{
-	struct fl_app_channel c = {};
-	size_t slots;
-
-	if (!is_ring_size(ask->submit_entries) || !is_ring_size(ask->complete_entries) ||
-	    ask->staging_bytes > FL_MAX_STAGING_BYTES || !PAGE_ALIGNED(ask->staging_bytes))
-		return -EINVAL;
-	slots = (size_t)(ask->submit_entries + ask->complete_entries) * sizeof(struct fl_slot);
-	c.bytes = PAGE_ALIGN(FL_CHANNEL_HEADER_BYTES + slots) + ask->staging_bytes;
-	c.memory = vmalloc_user(c.bytes);
-	if (!c.memory)
-		return -ENOMEM;
-	c.submit_entries = ask->submit_entries;
-	c.complete_entries = ask->complete_entries;
-	c.staging_bytes = ask->staging_bytes;
-	c.generation = ++node->generation;
-	mutex_lock(&node->channel_lock);
-	node->channel = c;
-	mutex_unlock(&node->channel_lock);
-	return 0;
-}
 
 static struct pci_dev *get_pdev(struct fl_function *f)
 {
@@ -348,7 +267,7 @@ static int create_with(struct fl_node *node, struct fl_ioc_channel_create *ask)
 	error = push_writes(node->function) ?: make_pins(node);
 	if (error)
 		goto err_device;
-	error = make_channel(node, ask);
+	error = fl_node_make_channel(node, ask);
 	if (error)
 		goto err_pins;
 	set_bell(node, &node->complete_bell, bell);
@@ -525,129 +444,6 @@ long fl_node_ioctl(struct fl_node *node, unsigned int number, void __user *argum
 	}
 }
 
-static int map_channel(struct fl_node *node, struct vm_area_struct *vma)
-{
-	int error = -EINVAL;
-
-	mutex_lock(&node->channel_lock);
-	if (node->channel.memory && (vma->vm_flags & VM_SHARED)) {
-		fl_compat_vm_flags_set(vma, VM_DONTCOPY);
-		error = remap_vmalloc_range(vma, node->channel.memory, 0);
-	}
-	mutex_unlock(&node->channel_lock);
-	return error;
-}
-
-int fl_node_mmap(struct fl_node *node, struct vm_area_struct *vma)
-{
-	return vma->vm_pgoff ? -EINVAL : map_channel(node, vma);
-}
-
-/* --- the daemon's side ------------------------------------------------------------------------ */
-
-static int get_channel(struct fl_node *node, struct fl_ioc_channel_get *out)
-{
-	const struct fl_app_channel *c = &node->channel;
-
-	if (!c->memory)
-		return -ENOENT;
-	out->state = node->use == FL_NODE_HELD ? FL_CHANNEL_OPEN : FL_CHANNEL_CLOSED;
-	out->generation = c->generation;
-	out->submit_entries = c->submit_entries;
-	out->complete_entries = c->complete_entries;
-	out->staging_bytes = c->staging_bytes;
-	out->channel_bytes = c->bytes;
-	return 0;
-}
-
-int fl_node_channel_get(struct fl_function *f, struct fl_ioc_channel_get *out)
-{
-	struct fl_node *node = node_of(f);
-	int error;
-
-	if (!node)
-		return -ENOENT;
-	mutex_lock(&node->channel_lock);
-	error = get_channel(node, out);
-	mutex_unlock(&node->channel_lock);
-	put_node(node);
-	return error;
-}
-
-int fl_node_channel_release(struct fl_function *f, u32 generation)
-{
-	struct fl_node *node = node_of(f);
-	int error = 0;
-
-	if (!node)
-		return -ENOENT;
-	mutex_lock(&node->channel_lock);
-	if (!node->channel.memory || node->channel.generation != generation)
-		error = -ESTALE;
-	else if (node->use == FL_NODE_HELD)
-		error = -EBUSY;
-	else
-		free_channel(node);
-	if (!error && node->use == FL_NODE_CLOSING)
-		node->use = FL_NODE_FREE;
-	mutex_unlock(&node->channel_lock);
-	put_node(node);
-	return error;
-}
-
-int fl_node_channel_mmap(struct fl_function *f, struct vm_area_struct *vma)
-{
-	struct fl_node *node = node_of(f);
-	unsigned long offset = vma->vm_pgoff;
-	int error;
-
-	if (!node)
-		return -EINVAL;
-	error = map_channel(node, vma);
-	vma->vm_pgoff = offset;
-	put_node(node);
-	return error;
-}
-
-int fl_node_ring_bell(struct fl_function *f)
-{
-	struct fl_node *node = node_of(f);
-	unsigned long flags;
-
-	if (!node)
-		return -ENOENT;
-	spin_lock_irqsave(&node->bells_lock, flags);
-	if (node->complete_bell)
-		fl_compat_eventfd_signal(node->complete_bell);
-	spin_unlock_irqrestore(&node->bells_lock, flags);
-	put_node(node);
-	return 0;
-}
-
-/* true: the function has a node, its vectors are the application's business. */
-bool fl_node_interrupt(struct fl_function *f, u32 first, u64 mask)
-{
-	struct fl_node *node = node_of(f);
-	unsigned int bit, raised = 0;
-	unsigned long flags;
-
-	if (!node)
-		return false;
-	spin_lock_irqsave(&node->bells_lock, flags);
-	for (bit = 0; bit < 64; bit++) {
-		if (!(mask & BIT_ULL(bit)) || first + bit >= FL_NODE_VECTORS ||
-		    !node->vectors[first + bit])
-			continue;
-		fl_compat_eventfd_signal(node->vectors[first + bit]);
-		raised++;
-	}
-	spin_unlock_irqrestore(&node->bells_lock, flags);
-	atomic64_add(raised, &f->counters.interrupts);
-	atomic64_add(hweight64(mask) - raised, &f->counters.interrupts_refused);
-	put_node(node);
-	return true;
-}
-
 /* --- life -------------------------------------------------------------------------------------- */
 
 /* Its device may be on the way out: it is only looked at under the lock that ends it for us. */
@@ -696,7 +492,7 @@ struct fl_node *fl_node_hold(unsigned int minor)
 /* One line for people and libraries: whoever finds the node in use can say by whom. */
 ssize_t fl_node_show_holder(struct fl_function *f, char *text)
 {
-	struct fl_node *node = node_of(f);
+	struct fl_node *node = fl_node_of(f);
 	ssize_t bytes = 0;
 
 	if (!node)
@@ -705,7 +501,7 @@ ssize_t fl_node_show_holder(struct fl_function *f, char *text)
 	if (node->holder)
 		bytes = sysfs_emit(text, "%s (pid %d)\n", node->comm, pid_vnr(node->holder));
 	mutex_unlock(&node->lock);
-	put_node(node);
+	fl_node_put(node);
 	return bytes;
 }
 
@@ -728,20 +524,20 @@ void fl_node_let_go(struct fl_node *node)
 	mutex_unlock(&node->channel_lock);
 	mutex_unlock(&node->lock);
 	tell_daemon(node);
-	put_node(node);
+	fl_node_put(node);
 }
 
 /* Its device leaves the table that the pins are in: VFIO, or a removal through sysfs. */
 void fl_node_domain_leaves(struct fl_function *f)
 {
-	struct fl_node *node = node_of(f);
+	struct fl_node *node = fl_node_of(f);
 
 	if (!node)
 		return;
 	mutex_lock(&node->lock);
 	drop_pins(node);
 	mutex_unlock(&node->lock);
-	put_node(node);
+	fl_node_put(node);
 }
 
 /* The node of an earlier function of that name may still be on its way out. */
@@ -788,14 +584,14 @@ err_minor:
 	xa_erase(&fl_nodes, node->minor);
 	mutex_unlock(&fl_nodes_lock);
 err_node:
-	put_node(node);
+	fl_node_put(node);
 	return error;
 }
 
 /* Before the device leaves the bus: its table goes then. */
 void fl_chardev_node_remove(struct fl_function *f)
 {
-	struct fl_node *node = node_of(f);
+	struct fl_node *node = fl_node_of(f);
 
 	if (!node)
 		return;
@@ -808,6 +604,6 @@ void fl_chardev_node_remove(struct fl_function *f)
 	mutex_lock(&fl_nodes_lock);
 	xa_erase(&fl_nodes, node->minor);
 	mutex_unlock(&fl_nodes_lock);
-	put_node(node); /* of the table */
-	put_node(node);
+	fl_node_put(node); /* of the table */
+	fl_node_put(node);
 }
