@@ -31,7 +31,7 @@ export FARLANE_FUZZ_SECONDS=1
 # Labels of tests that a sanitizer makes meaningless (memory, speed) or far too slow.
 not_with_sanitizers='^(long|process|release|speed|memory)$'
 # What threads share: ports, lanes, channels, the API, executors.
-tsan_tests='^(transport|lane|sdk|capi|daemon|accel_executor)'
+tsan_tests='^(transport|lane|sdk|capi|daemon|provider|accel_executor)'
 
 say() { printf '\n== %s == %s\n' "$(date +%H:%M:%S)" "$*"; }
 pass() { passed=$((passed + 1)); }

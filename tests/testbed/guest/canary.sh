@@ -50,9 +50,21 @@ remote() {
     say "the target: $copies copies, $refused of them could not read"
     [ "$copies" -ge 1200 ] || fail "the target says it did only $copies copies"
     [ "$refused" -gt 80 ] || fail "the target was refused only $refused reads"
+    if [ "$1" = auto ]; then stops; fi
     check f detach dma0 >/dev/null
     check daemon stop
     until_ok 20 rmmod farlane
+}
+# Without a link the device copies nothing.
+stops() {
+    copies=$(at_target copies)
+    check host link cut
+    dmesg -c >/dev/null
+    insmod /farlane/farlane_canary_test.ko rounds=3 posted=1
+    has "$(dmesg | sed -n 's/.*farlane_canary_test: //p')" "FAIL: 0 copies done"
+    equal "$(at_target copies)" "$copies" "copies while the link was cut"
+    rmmod farlane_canary_test
+    check host link heal
 }
 once auto 1 0
 once direct 2 1

@@ -70,6 +70,11 @@ while [ $i -lt "$cycles" ]; do
     i=$((i + 1))
     [ $((i % 100)) != 0 ] || say "after $i: $(cut -d. -f1 /proc/uptime) s, $(kernel_kb) kB"
 done
+check f attach nvme0 >/dev/null
+until_ok 60 test -b /dev/nvme0n1
+cut_stops dd if=/dev/nvme0n1 of=/dev/null bs=4k count=1 skip=9000 iflag=direct
+check f detach nvme0 >/dev/null
+until_ok 60 gone
 say "$cycles cycles in $(($(cut -d. -f1 /proc/uptime) - begin)) s"
 [ "$(frames)" -gt $((before + 10 * cycles)) ] || fail "too few frames crossed the link"
 

@@ -84,6 +84,10 @@ saved=$(host save /tmp/pictures/farlane-demo-filtered.png) || fail "the picture 
 [ "$(stat -c %s /tmp/pictures/farlane-demo-filtered.png)" -gt 100 ] || fail "no picture: $saved"
 rm -r /tmp/pictures
 
+say "The network cable cut: a read waits, and goes on when the cable is back"
+cut_stops dd if=/dev/nvme0n1 of=/dev/null bs=4k count=1 skip=9000 iflag=direct
+echo "the read did not end while the link was cut; afterwards it did, without an error"
+
 say "Pulled out while it is read: a surprise removal"
 dd if=/dev/nvme0n1 of=/dev/null bs=64k iflag=direct 2>/tmp/dd &
 reader=$!

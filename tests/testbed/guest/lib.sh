@@ -63,6 +63,22 @@ moved() {
     after=$(frames)
     [ "$after" -gt "$before" ] || fail "$* moved no frame ($before, then $after)"
 }
+# Frames of this guest that were lost because the link is cut.
+cut_frames() { host -f links.net.from.i0.dropped_cut link stats || fail "no answer about the link"; }
+lost() { [ "$(cut_frames)" -gt "$1" ]; }
+# cut_stops COMMAND...: it does not end while the link is cut, although frames are sent; it succeeds when that is healed.
+cut_stops() {
+    rm -f /tmp/ended
+    check host link cut
+    dropped=$(cut_frames)
+    { "$@" >/tmp/worker 2>&1; echo $? >/tmp/ended; } &
+    worker=$!
+    until_ok 20 lost $((dropped + 1))
+    [ ! -e /tmp/ended ] || fail "$* ended with $(cat /tmp/ended) while the link was cut: $(cat /tmp/worker)"
+    check host link heal
+    wait $worker
+    equal "$(cat /tmp/ended)" 0 "$* after the link was healed: $(cat /tmp/worker)"
+}
 # No target answers (exit code 7). For until_ok after a cut: silence takes three keep-alives to show.
 unreachable() {
     farlane --timeout 20 list >/dev/null 2>&1 # farlaned says it after 2 s

@@ -8,7 +8,6 @@
 . /tests/lib.sh
 f() { farlane --timeout 30 "$@"; }
 counter() { sed -n "s/^$1 //p" /sys/kernel/debug/farlane/nvme0/counters; }
-cut_frames() { host -f links.net.from.i0.dropped_cut link stats; }
 gone() { [ ! -e /dev/nvme0 ] && [ ! -e /sys/kernel/debug/farlane/nvme0 ]; }
 moves() { # the device moves data
     until_ok 60 sh -c "[ \$(sed -n 's/^dma_bytes //p' /sys/kernel/debug/farlane/nvme0/counters) -gt $(($(counter dma_bytes) + 500000)) ]"

@@ -24,6 +24,14 @@ for link in plain bad; do
 done
 check host link reset
 
+say "a cut link stops it"
+registers() { timeout 100 provider_test --gtest_filter='*/ProviderRegister.EveryWidth/*'; }
+check host link cut
+refuse 1 registers >/tmp/cut
+check host link heal
+until_ok 30 f show accel0
+moved registers
+
 say "detach"
 check f detach accel0
 until_ok 30 sh -c '! test -e /dev/farlane/accel0'

@@ -51,6 +51,7 @@ until_ok 60 sh -c '! test -e /dev/nvme0'
 check f attach nvme0
 until_ok 60 test -b /dev/nvme0n1
 moved dd if=/dev/nvme0n1 of=/dev/null bs=64k count=16 iflag=direct
+cut_stops dd if=/dev/nvme0n1 of=/dev/null bs=4k count=1 skip=9000 iflag=direct
 check f detach nvme0
 check daemon stop
 check rmmod farlane
