@@ -138,17 +138,14 @@ stage_nodpdk() {
 }
 
 # Tests in virtual machines with stock kernels; qemu/testbed counts them itself.
-# The rest of tests/testbed/guest takes half an hour: `make test-long` and `make qemu-test` run it.
+# The kernels side by side: a guest waits half of its time. What lasts long (long=yes) is in `make test-long`.
 stage_testbed() {
-    local name options=() log="$results/testbed.log"
+    local name options=(--beside) log="$results/testbed.log"
     configure release && build release || return
     if [ "$long" = yes ]; then
         options=(--long)
         say "testbed: a login"
         if python3 tests/testbed/shell_test.py; then pass; else fail "testbed/shell"; fi
-    else
-        options=(boot selftest hammer nvme)
-        echo "testbed: ${options[*]}; all the others are in make test-long and make qemu-test"
     fi
     say "testbed: tests"
     qemu/testbed test --kernel both "${options[@]}" 2>&1 | tee "$log"

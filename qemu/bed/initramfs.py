@@ -155,7 +155,9 @@ def stripped(path):
     """A copy without debug information: the guest unpacks a third of it. Cached by size and time."""
     entry = path.stat()
     copy = BUILD / "stripped" / f"{path.name}-{entry.st_size}-{entry.st_mtime_ns}-{entry.st_ino}"
-    if not copy.exists():
+    try:
+        os.utime(copy)  # it is wanted again: the youngest stay
+    except FileNotFoundError:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as out:
             subprocess.run([program("strip", "binutils"), "--strip-debug", "-o", out.name, path], check=True)
@@ -166,9 +168,10 @@ def stripped(path):
 
 def forget_old(folder, name):
     """Of each program the youngest few copies stay; others may be about to be read."""
-    copies = sorted(folder.glob(f"{name}-*"), key=lambda p: p.stat().st_mtime_ns)
-    for old in copies[:-KEPT_COPIES]:
-        old.unlink(missing_ok=True)
+    copies = [(entry.stat().st_mtime_ns, entry.path) for entry in os.scandir(folder)
+              if entry.name.rsplit("-", 3)[0] == name]
+    for _, old in sorted(copies)[:-KEPT_COPIES]:
+        pathlib.Path(old).unlink(missing_ok=True)
 
 
 def add_farlane(tree):

@@ -102,6 +102,9 @@ class Run:
             await self.run_script()
         except Trouble as trouble:
             self.reasons.append(str(trouble))
+        except asyncio.CancelledError:  # Ctrl-C: nobody waits for a VM that is at work
+            self.reasons.append("stopped")
+            raise
         finally:
             await self.end()
         self.judge()
@@ -245,7 +248,7 @@ class Run:
 
     async def end(self):
         alive = [vm for vm in self.vms.values() if vm.process and vm.process.returncode is None]
-        orderly = not any(r.startswith("timeout") for r in self.reasons)
+        orderly = not any(r.startswith("timeout") or r == "stopped" for r in self.reasons)
         if orderly:
             await asyncio.gather(*(self.power_off(vm) for vm in alive))
         await asyncio.gather(*(vm.kill() for vm in self.vms.values()))

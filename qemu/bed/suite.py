@@ -5,8 +5,11 @@ Receives: scripts and kernels. Hands on: one line for each run and a sum in ctes
 Owns: nothing that outlives it but the logs.
 """
 import asyncio
+import concurrent.futures
+import re
 import resource
 import subprocess
+import sys
 import time
 
 from bed import accel, kernel
@@ -74,9 +77,59 @@ def run_all(scripts, kernels, verbose, **options):
             if wrong:
                 print(wrong, flush=True)
                 failed.append(f"{script.name}/{name}")
+    return the_sum(failed, total, begin)
+
+
+def the_sum(failed, total, begin):
+    """Prints it; number of failures, and no test at all is one."""
     for each in failed:
         print(f"failed: {each}")
     passed = total - len(failed)
     print(f"testbed: {time.monotonic() - begin:.0f} s, {cpu_seconds():.0f} s of CPU")
     print(f"{100 * passed // total if total else 0}% tests passed, {len(failed)} tests failed out of {total}")
     return len(failed) if total else 1
+
+
+def run_beside(kernels, words):
+    """The kernels at the same time, each in a testbed of its own that is told the same words; number of failures."""
+    begin, failed, total = time.monotonic(), [], 0
+    testbeds = []
+    for name in kernels:
+        kernel.get(name)  # one download at a time
+        testbeds.append(subprocess.Popen([sys.executable, ROOT / "qemu" / "testbed", "test", "--kernel", name, *words],
+                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    with concurrent.futures.ThreadPoolExecutor(len(kernels)) as pool:
+        try:
+            for wrong, tests in pool.map(listen, kernels, testbeds):
+                failed += wrong
+                total += tests
+        except KeyboardInterrupt:
+            for each in testbeds:
+                end(each)
+            raise
+    return the_sum(failed, total, begin)
+
+
+def listen(name, testbed):
+    """What failed in it, and how many tests there were. One that ended without its sum failed as a whole."""
+    failed, total = [], 0
+    for line in testbed.stdout:
+        summed = re.match(r"\d+% tests passed, \d+ tests failed out of (\d+)", line)
+        if line.startswith("failed: "):
+            failed.append(line[8:].strip())
+        elif summed:
+            total = int(summed[1])
+        else:
+            print(f"{name:<5}| {line}", end="", flush=True)
+    if testbed.wait() and not failed or not total:
+        return [*failed, f"testbed/{name}"], total + 1
+    return failed, total
+
+
+def end(testbed):
+    """Ctrl-C reached it as well, SIGTERM did not."""
+    try:
+        testbed.wait(2)
+    except subprocess.TimeoutExpired:
+        testbed.terminate()
+        testbed.wait()
