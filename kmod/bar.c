@@ -229,8 +229,11 @@ static void read_piece(const struct fl_range *range, phys_addr_t address, void *
 	make_tlp(&tlp, range, address, FL_TLP_MRD, bytes);
 	if (answers(f) && fl_msix_read(f, range->bar, address - range->start, into, bytes))
 		return;
-	if (!answers(f) || f->ops->request(f, &tlp, NULL, into) != FL_STATUS_SC)
-		memset(into, 0xff, bytes);
+	if (answers(f) && f->ops->request(f, &tlp, NULL, into) == FL_STATUS_SC)
+		return;
+	memset(into, 0xff, bytes);
+	if (fl_function_is_gone(f))
+		fl_virtio_settle(f, range->bar, address - range->start, into, bytes);
 }
 
 void fl_bar_read(phys_addr_t address, void *into, unsigned int bytes)

@@ -346,8 +346,10 @@ static int build(struct fl_function *f, struct fl_function_spec *spec)
 	int err;
 
 	err = fl_config_init(f, spec->config, add->config_bytes);
-	if (!err)
-		err = fl_msi_attach(f);
+	if (err)
+		return err;
+	fl_virtio_find(f);
+	err = fl_msi_attach(f);
 	if (!err)
 		err = fl_msix_attach(f);
 	if (!err)

@@ -85,7 +85,7 @@ struct fl_counters {
 /*
  * One remote function. Born by fl_function_add, dies with its last reference.
  * `gone` is the one truth about the device: once set, every access reads all-ones
- * and every write vanishes, in any context. It is never cleared.
+ * (but see virtio.c) and every write vanishes, in any context. It is never cleared.
  */
 struct fl_function {
 	struct kref ref;
@@ -114,6 +114,9 @@ struct fl_function {
 	struct fl_domain *domain; /* dma.c */
 	struct fl_msi *msi;	  /* msi.c */
 	struct fl_msix *msix;	  /* msix.c; NULL: the function has no table */
+	struct {
+		u32 bar, offset, bytes; /* bytes 0: it is no virtio function */
+	} virtio;		  /* virtio.c: where its common configuration lies */
 	struct dentry *debugfs;
 	struct fl_counters counters;
 };
@@ -226,6 +229,12 @@ bool fl_msix_read(struct fl_function *f, unsigned int bar, u64 offset, void *int
 /* Besides the transaction, never instead of it. */
 void fl_msix_write(struct fl_function *f, unsigned int bar, u64 offset, const void *from,
 		   unsigned int bytes);
+
+/* --- virtio.c: what drivers of virtio wait for ---------------------------------- */
+void fl_virtio_find(struct fl_function *f); /* after fl_config_init */
+/* The function is gone; `into` has the all-ones of a read of it. Any context. */
+void fl_virtio_settle(const struct fl_function *f, unsigned int bar, u64 offset, u8 *into,
+		      unsigned int bytes);
 
 /* --- ring.c, tag.c: the channel to the daemon ------------------------------- */
 extern const struct fl_function_ops fl_ring_ops;
