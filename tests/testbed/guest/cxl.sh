@@ -1,15 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Stock cxl_pci on a remote CXL type 3 function: cxl list shows its size, serial and firmware version,
-# commands of user space reach its mailbox.
+# commands of user space reach its mailbox. They wait while the link is cut; when it stays cut they fail, and work again,
+# with nothing but a healed link.
 # testbed: topology=one timeout=180 module=yes daemon=no exports=drivers
 # shellcheck source=tests/testbed/guest/lib.sh
 . /tests/lib.sh
 f() { farlane --timeout 20 "$@"; }
 memory() { ls -d /sys/bus/cxl/devices/mem* 2>/dev/null; }
 no_memory() { [ -z "$(memory)" ]; }
+# Health comes through the mailbox. "-i": without a CXL root the device counts as disabled, and is left out otherwise.
+healthy() { cxl list -i -M -H 2>&1 | grep -q '"temperature":25'; }
+counter() { sed -n "s/^$1 //p" /sys/kernel/debug/farlane/cxl0/counters; }
+complaints() { dmesg | grep -c 'cxl_pci .* mailbox queue busy'; }
+becomes_healthy() { # /tmp/questions: how many it took
+    questions=1
+    while ! healthy; do questions=$((questions + 1)); done
+    echo $questions >/tmp/questions
+}
 
 check insmod /farlane/farlane.ko
+session grace_ms 60000
 check daemon start
 until_ok 60 f show cxl0
 moved f attach cxl0
@@ -31,6 +42,28 @@ say "a command of user space reaches the mailbox"
 moved cxl list -i -M -H -I >/tmp/health
 cat /tmp/health
 has "$(cat /tmp/health)" '"temperature":25'
+
+say "a cut link stops it"
+timeouts=$(counter timeouts)
+cut_stops becomes_healthy
+# A cut that ended before the completion timeout is nothing but delay
+[ "$(counter timeouts)" != "$timeouts" ] || equal "$(cat /tmp/questions)" 1 "questions for one answer"
+
+say "longer than the completion timeout: no answer and an event; it works again once the link is healed"
+timeouts=$(counter timeouts)
+said=$(complaints)
+echo 1 >/sys/kernel/tracing/events/farlane/farlane_event/enable
+check host link cut
+healthy && fail "health without a link"
+[ "$(counter timeouts)" -gt "$timeouts" ] || fail "no read timed out, and there was no health"
+until_ok 20 grep -q completion_timeout /sys/kernel/tracing/trace
+[ "$(complaints)" -gt "$said" ] || fail "cxl_pci said nothing about registers without an answer"
+check host link heal
+until_ok 60 healthy
+answered=$(counter timeouts)
+check healthy
+equal "$(counter timeouts)" "$answered" "timeouts with a link"
+echo 0 >/sys/kernel/tracing/events/farlane/farlane_event/enable
 
 say "lspci decodes it"
 lspci -D -vvv -s "$bdf" >/tmp/lspci

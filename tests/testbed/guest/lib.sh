@@ -66,13 +66,19 @@ moved() {
 # Frames of this guest that were lost because the link is cut.
 cut_frames() { host -f links.net.from.i0.dropped_cut link stats || fail "no answer about the link"; }
 lost() { [ "$(cut_frames)" -gt "$1" ]; }
-# cut_stops COMMAND...: it does not end while the link is cut, although frames are sent; it succeeds when that is healed.
+# Accesses of drivers to registers of remote functions; since is true when there were more.
+accesses() { awk '$1 == "traps" { n += $2 } END { print n + 0 }' /sys/kernel/debug/farlane/*/counters; }
+since() { [ "$(accesses)" -gt "$1" ]; }
+# cut_stops COMMAND...: it does not end while the link is cut, although its driver and frames are under way; it succeeds
+# when that is healed.
 cut_stops() {
     rm -f /tmp/ended
     check host link cut
     dropped=$(cut_frames)
+    accessed=$(accesses)
     { "$@" >/tmp/worker 2>&1; echo $? >/tmp/ended; } &
     worker=$!
+    until_ok 20 since "$accessed"
     until_ok 20 lost $((dropped + 1))
     [ ! -e /tmp/ended ] || fail "$* ended with $(cat /tmp/ended) while the link was cut: $(cat /tmp/worker)"
     check host link heal
