@@ -19,14 +19,14 @@
 static dev_t fl_numbers;
 static struct cdev fl_cdev;
 
-static char *fl_devnode(fl_compat_devnode_device *dev, umode_t *mode)
+static char *fl_devnode(fl_compat_class_device *dev, umode_t *mode)
 {
 	if (mode)
 		*mode = MINOR(dev->devt) == CONTROL_MINOR ? 0600 : 0660;
 	return kasprintf(GFP_KERNEL, "farlane/%s", dev_name(dev));
 }
 
-static int fl_uevent(fl_compat_uevent_device *dev, struct kobj_uevent_env *env)
+static int fl_uevent(fl_compat_class_device *dev, struct kobj_uevent_env *env)
 {
 	const struct fl_function *f = dev_get_drvdata(dev);
 

@@ -205,7 +205,7 @@ static int on_bus_event(struct notifier_block *nb, unsigned long action, void *d
 		return NOTIFY_DONE;
 	if (!fl_uses_iommu)
 		fl_direct_claim(dev);
-	else if (action == BUS_NOTIFY_ADD_DEVICE && fl_compat_iommu_claim(dev, fl_fwnode))
+	else if (action == BUS_NOTIFY_ADD_DEVICE && fl_compat_iommu_claim(dev, fl_fwnode, &fl_iommu_ops))
 		dev_err(dev, "farlane: no memory for the IOMMU, DMA will fail\n");
 	return NOTIFY_OK;
 }

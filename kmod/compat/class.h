@@ -11,21 +11,17 @@
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-#define fl_compat_devnode_device struct device
+#define fl_compat_class_device struct device
 #else
-#define fl_compat_devnode_device const struct device
+#define fl_compat_class_device const struct device
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-#define fl_compat_uevent_device struct device
-
 static inline void fl_compat_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {
 	vma->vm_flags |= flags;
 }
 #else
-#define fl_compat_uevent_device const struct device
-
 static inline void fl_compat_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {
 	vm_flags_set(vma, flags);

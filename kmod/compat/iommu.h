@@ -3,9 +3,9 @@
  * Kernel versions: how a device gets to the IOMMU driver of a module.
  * Receives: a kernel, a device. Hands on: the device to our IOMMU. Owns: nothing.
  *
- * Until 6.3 a bus has one driver, whose probe_device() is asked for every device, and the
- * driver points the device at dma-iommu. From 6.4 on the device names its driver itself, by
- * the firmware node in its fwspec, so that several kinds of IOMMU live side by side.
+ * Until 6.7 a bus has one driver, whose probe_device() is asked for every device. From 6.8
+ * on the device names its driver itself, in its fwspec, so that several kinds of IOMMU live
+ * side by side. Until 6.9 the driver points the device at dma-iommu, later ones do by themselves.
  */
 #ifndef FARLANE_COMPAT_IOMMU_H
 #define FARLANE_COMPAT_IOMMU_H
@@ -21,25 +21,14 @@
 #error "farlane needs Linux 6.1 or later"
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
-static inline int fl_compat_iommu_claim(struct device *dev, struct fwnode_handle *fwnode)
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+static inline int fl_compat_iommu_claim(struct device *dev, struct fwnode_handle *fwnode,
+					const struct iommu_ops *ops)
 {
 	return 0;
 }
 
-static inline void fl_compat_probe_finalize(struct device *dev)
-{
-	set_dma_ops(dev, NULL);
-	iommu_setup_dma_ops(dev, 0, U64_MAX);
-}
-
-/* Later kernels ask the interrupt domain. */
-static inline bool fl_compat_is_isolated_msi(enum iommu_cap cap)
-{
-	return cap == IOMMU_CAP_INTR_REMAP;
-}
-
-/* 6.1 leaves the pointers behind when a driver is unregistered. */
+/* These leave the pointers behind when a driver is unregistered. */
 static inline void fl_compat_iommu_forget(const struct iommu_ops *ops)
 {
 	if (pci_bus_type.iommu_ops == ops)
@@ -52,7 +41,8 @@ static inline void fl_compat_iommu_forget(const struct iommu_ops *ops)
  * What iommu_fwspec_init() does. That one wants a lock of the core which modules do not
  * have; here the device is new and nobody else knows it yet. The core frees both.
  */
-static inline int fl_compat_iommu_claim(struct device *dev, struct fwnode_handle *fwnode)
+static inline int fl_compat_iommu_claim(struct device *dev, struct fwnode_handle *fwnode,
+					const struct iommu_ops *ops)
 {
 	struct iommu_fwspec *fwspec;
 	struct dev_iommu *param;
@@ -68,23 +58,35 @@ static inline int fl_compat_iommu_claim(struct device *dev, struct fwnode_handle
 	}
 	mutex_init(&param->lock);
 	fwspec->iommu_fwnode = fwnode_handle_get(fwnode);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+	fwspec->ops = ops; /* later ones look them up by the firmware node */
+#endif
 	param->fwspec = fwspec;
 	dev->iommu = param;
 	return 0;
-}
-
-static inline void fl_compat_probe_finalize(struct device *dev)
-{
-}
-
-static inline bool fl_compat_is_isolated_msi(enum iommu_cap cap)
-{
-	return false;
 }
 
 static inline void fl_compat_iommu_forget(const struct iommu_ops *ops)
 {
 }
 #endif
+
+static inline void fl_compat_probe_finalize(struct device *dev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+	set_dma_ops(dev, NULL);
+	iommu_setup_dma_ops(dev, 0, U64_MAX);
+#endif
+}
+
+/* From 6.3 on the core asks the interrupt domain (compat/isolated_msi.h). */
+static inline bool fl_compat_is_isolated_msi(enum iommu_cap cap)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return cap == IOMMU_CAP_INTR_REMAP;
+#else
+	return false;
+#endif
+}
 
 #endif /* FARLANE_COMPAT_IOMMU_H */

@@ -181,11 +181,8 @@ def settle(work, release):
 
 def relocate_headers(now, later, release):
     """The packages say /usr/src; these files lie elsewhere."""
-    folder = now / "usr" / "src" / f"linux-headers-{release}"
-    common = f"linux-headers-{release.removesuffix('-amd64')}-common"
-    makefile = folder / "Makefile"
-    text = makefile.read_text().replace(f"/usr/src/{common}", str(later / "usr" / "src" / common))
-    makefile.write_text(text)
+    makefile = now / "usr" / "src" / f"linux-headers-{release}" / "Makefile"
+    makefile.write_text(makefile.read_text().replace("include /usr/src/", f"include {later}/usr/src/"))
 
 
 def extract_vmlinux(image):
