@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
 
 #include "lib/daemon_device.hpp"
 
@@ -184,8 +183,7 @@ void DaemonDevice::enable_interrupts(unsigned count) {
         throw Error(Status::limit, "'" + info_.name + "' has " + std::to_string(info_.msix_vectors) +
                                        " interrupt vectors; ask for 1 to " + std::to_string(info_.msix_vectors));
     while (vectors_.size() < count) {
-        control::UniqueFd fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-        if (!fd.valid()) throw Error(Status::limit, std::string("eventfd: ") + std::strerror(errno));
+        control::UniqueFd fd = make_eventfd();
         const Lock held(lists_);
         vectors_.push_back(std::move(fd));
     }
@@ -196,14 +194,6 @@ void DaemonDevice::enable_interrupts(unsigned count) {
         },
         0);
     program_msix(*this, count);
-}
-
-int DaemonDevice::interrupt_fd(unsigned vector) {
-    const Lock held(lists_);
-    if (vector >= vectors_.size())
-        throw Error(Status::not_found,
-                    "vector " + std::to_string(vector) + " is not enabled: call enable_interrupts first");
-    return vectors_[vector].get();
 }
 
 void DaemonDevice::acknowledge_reset() {

@@ -26,7 +26,6 @@ public:
 
     // DeviceProvider
     void enable_interrupts(unsigned count) override;
-    [[nodiscard]] int interrupt_fd(unsigned vector) override;
     [[nodiscard]] std::shared_ptr<Buffer> allocate(std::size_t bytes) override;
     [[nodiscard]] std::uint64_t map(const std::shared_ptr<Buffer>& buffer, std::size_t offset, std::size_t bytes,
                                     DmaDirection direction) override;
@@ -57,10 +56,8 @@ private:
 
     std::shared_ptr<DaemonLink> link_;
     std::string token_;
-    std::mutex lists_;  ///< what the control side knows; never held during a call
     std::uint32_t attachment_;
     std::vector<Registered> registered_;
-    std::vector<control::UniqueFd> vectors_;
     std::map<std::uint64_t, std::shared_ptr<Buffer>> mapped_;
     std::uint64_t next_token_ = 1;
 };

@@ -11,7 +11,6 @@
 #include <thread>
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include <farlane/uapi/ioctl.h>
@@ -92,12 +91,6 @@ control::UniqueFd open_node(const std::string& node) {
             fail(node, error);
         std::this_thread::sleep_for(kRetry);
     }
-}
-
-control::UniqueFd make_eventfd() {
-    control::UniqueFd fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    if (!fd.valid()) throw Error(Status::limit, std::string("eventfd: ") + std::strerror(errno));
-    return fd;
 }
 
 }  // namespace
@@ -208,14 +201,6 @@ void KernelDevice::enable_interrupts(unsigned count) {
         vectors_.push_back(std::move(fd));
     }
     program_msix(*this, count);
-}
-
-int KernelDevice::interrupt_fd(unsigned vector) {
-    const Lock held(lists_);
-    if (vector >= vectors_.size())
-        throw Error(Status::not_found,
-                    "vector " + std::to_string(vector) + " is not enabled: call enable_interrupts first");
-    return vectors_[vector].get();
 }
 
 // A device that lost its state is removed from the bus and plugged anew: another one.

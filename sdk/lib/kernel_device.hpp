@@ -22,7 +22,6 @@ public:
 
     // DeviceProvider
     void enable_interrupts(unsigned count) override;
-    [[nodiscard]] int interrupt_fd(unsigned vector) override;
     [[nodiscard]] std::shared_ptr<Buffer> allocate(std::size_t bytes) override;
     [[nodiscard]] std::uint64_t map(const std::shared_ptr<Buffer>& buffer, std::size_t offset, std::size_t bytes,
                                     DmaDirection direction) override;
@@ -37,9 +36,7 @@ private:
     [[nodiscard]] bool still_there() override;
     [[nodiscard]] std::uint64_t pin(std::span<std::byte> memory, DmaDirection direction);
 
-    std::mutex lists_;
     control::UniqueFd node_;
-    std::vector<control::UniqueFd> vectors_;
     std::map<std::uint64_t, std::shared_ptr<Buffer>> mapped_;
 };
 

@@ -4,11 +4,19 @@
 #include "lib/ring_device.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include <poll.h>
+#include <sys/eventfd.h>
 
 namespace farlane::provider {
+
+control::UniqueFd make_eventfd() {
+    control::UniqueFd fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (!fd.valid()) throw Error(Status::limit, std::string("eventfd: ") + std::strerror(errno));
+    return fd;
+}
 namespace {
 
 constexpr std::size_t kPayload = FL_TLP_MAX_PAYLOAD_BYTES;
@@ -206,6 +214,14 @@ void RingDevice::progress(std::chrono::microseconds timeout) {
     bool happened = false;
     const auto drained = [&] { return happened |= channel_->drain(); };
     wait(held, false, drained, std::chrono::steady_clock::now() + timeout);
+}
+
+int RingDevice::interrupt_fd(unsigned vector) {
+    const Lock held(lists_);
+    if (vector >= vectors_.size())
+        throw Error(Status::not_found,
+                    "vector " + std::to_string(vector) + " is not enabled: call enable_interrupts first");
+    return vectors_[vector].get();
 }
 
 void RingDevice::lose(const std::string& why) noexcept {

@@ -10,11 +10,15 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lib/daemon_channel.hpp"
 #include "lib/provider.hpp"
 
 namespace farlane::provider {
+
+/// Throws Error: limit.
+[[nodiscard]] control::UniqueFd make_eventfd();
 
 /// Any thread; one lock, held for the ring only.
 class RingDevice : public DeviceProvider {
@@ -31,6 +35,7 @@ public:
     void check() override;
     void progress(std::chrono::microseconds timeout) override;
     [[nodiscard]] Domain& domain() override { return domain_; }
+    [[nodiscard]] int interrupt_fd(unsigned vector) override;
 
 protected:
     using Lock = std::unique_lock<std::mutex>;
@@ -53,6 +58,8 @@ protected:
     std::unique_ptr<channel::AppChannel> channel_;
     std::string lost_;  ///< why, "" = it is not
     bool detached_ = false;
+    std::mutex lists_;  ///< what the control side knows of vectors and memory; never held during a call
+    std::vector<control::UniqueFd> vectors_;
 
 private:
     struct Source {
