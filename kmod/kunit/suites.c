@@ -7,7 +7,8 @@
 
 #include "suites.h"
 
-kunit_test_suites(&fl_config_suite, &fl_tag_suite, &fl_domain_suite, &fl_insn_suite);
+kunit_test_suites(&fl_config_suite, &fl_virtio_suite, &fl_tag_suite, &fl_domain_suite,
+		  &fl_insn_suite);
 
 MODULE_DESCRIPTION("KUnit tests of farlane.ko");
 MODULE_LICENSE("GPL");

@@ -8,6 +8,6 @@
 
 #include <kunit/test.h>
 
-extern struct kunit_suite fl_config_suite, fl_tag_suite, fl_domain_suite, fl_insn_suite;
+extern struct kunit_suite fl_config_suite, fl_virtio_suite, fl_tag_suite, fl_domain_suite, fl_insn_suite;
 
 #endif /* FARLANE_KUNIT_SUITES_H */

@@ -75,9 +75,15 @@ wait $load || fail "fio ended with an error"
 say "a cut link stops the disk"
 cut_stops dd if=/dev/vda of=/dev/null bs=4k count=1 skip=9000 iflag=direct
 
-say "detach"
+say "detach, also by surprise"
+gone() { [ ! -e /dev/vda ] && [ ! -e /sys/kernel/debug/farlane/disk0 ]; }
 check f detach disk0
-until_ok 60 sh -c '! test -e /dev/vda'
+until_ok 60 gone
+moved f attach disk0
+until_ok 60 test -b /dev/vda
+moved dd if=/dev/vda of=/dev/null bs=4k count=1 iflag=direct
+check f detach disk0 --force # with nothing in flight (docs/compatibility.md)
+until_ok 60 gone
 check daemon stop
 check rmmod farlane
 say "done"

@@ -67,11 +67,18 @@ check host target start
 until_ok 60 ip netns exec a ping -c 1 -w 2 10.9.0.2
 transfer a b 10.9.0.2 200000
 
+say "one is pulled out under traffic"
+ip netns exec a ping -i 0.1 -w 60 10.9.0.2 >/dev/null &
+pinger=$!
+moved f detach net1 --force
+until_ok 60 sh -c "[ ! -e /sys/kernel/debug/farlane/net1 ]"
+ip -n b link show "$second" 2>/dev/null && fail "$second is still there"
+kill $pinger
+
 say "detach"
 check ip netns delete a
 check ip netns delete b
 check f detach net0
-check f detach net1
 check daemon stop
 check rmmod farlane
 say "done"

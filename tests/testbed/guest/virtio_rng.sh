@@ -43,8 +43,13 @@ equal "$(lspci -D)" "$before" "the bus after a refused attach"
 has "$(f show bare0)" "state free"
 moved dd if=/dev/hwrng of=/tmp/one bs=512 count=4
 
-say "detach"
+say "detach, also by surprise"
 check f detach rng0
+until_ok 60 sh -c "! grep -q $name $rng/rng_available"
+moved f attach rng0
+until_ok 60 ours
+name=$(ours)
+check f detach rng0 --force
 until_ok 60 sh -c "! grep -q $name $rng/rng_available"
 check daemon stop
 check rmmod farlane
