@@ -63,8 +63,10 @@ TEST_F(NvmeAdmin, Identify) {
     ASSERT_TRUE(driver->admin({.opcode = kIdentify, .nsid = 1, .dw10 = 0}, page, 4096).ok());
     EXPECT_EQ(number<std::uint64_t>(page.bytes, 0), 8192u);
     EXPECT_EQ(number<std::uint8_t>(page.bytes, 25), 1);
-    EXPECT_EQ(number<std::uint32_t>(page.bytes, 128) >> 16, 9u);
-    EXPECT_EQ(number<std::uint32_t>(page.bytes, 132) >> 16, 12u);
+    EXPECT_EQ(number<std::uint32_t>(page.bytes, 128), 0x01090000u) << "512 bytes, no metadata, the slower one";
+    EXPECT_EQ(number<std::uint32_t>(page.bytes, 132), 0x000c0000u) << "4096 bytes, no metadata, best";
+    for (std::size_t unused = 136; unused < 384; unused += 4)
+        EXPECT_EQ(number<std::uint32_t>(page.bytes, unused), 0u) << "LBA format " << (unused - 128) / 4;
     ASSERT_TRUE(driver->admin({.opcode = kIdentify, .nsid = 0, .dw10 = 2}, page, 4096).ok());
     EXPECT_EQ(number<std::uint32_t>(page.bytes, 0), 1u);
     EXPECT_EQ(number<std::uint32_t>(page.bytes, 4), 0u);

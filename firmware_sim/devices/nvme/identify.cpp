@@ -58,6 +58,11 @@ void controller_page(const ControllerIdentity& id, const State& s, bool volatile
     p.u16(2048, 2500);  // PSD0: 25 W, in 0.01 W
 }
 
+/// Figure 246: RP 25:24 (0 is best), LBADS 23:16 as a power of two, MS 15:00; there is no metadata.
+constexpr std::uint32_t lba_format(std::uint32_t lba_shift, std::uint32_t relative_performance) {
+    return relative_performance << 24 | lba_shift << 16;
+}
+
 void namespace_page(std::uint64_t blocks, std::uint32_t lba_shift, std::span<std::byte> raw) {
     Page p(raw);
     p.u64(0, blocks);
@@ -67,8 +72,9 @@ void namespace_page(std::uint64_t blocks, std::uint32_t lba_shift, std::span<std
     p.u8(25, 1);        // NLBAF: two formats
     p.u8(26, lba_shift == 9 ? 0 : 1);
     p.u8(33, 1u << 0 | 1u << 3);  // DLFEAT: deallocated blocks read zero; deallocate bit in Write Zeroes
-    p.u32(128, 9u << 16 | 1u);    // NGUID and EUI64 stay 0: there is a UUID. LBAF0: 512 B, good performance
-    p.u32(132, 12u << 16);        // LBAF1: 4 KiB, best
+    // NGUID and EUI64 stay 0: there is a UUID.
+    p.u32(128, lba_format(9, 1));   // LBAF0: 512 B, better performance
+    p.u32(132, lba_format(12, 0));  // LBAF1: 4 KiB, best
 }
 
 }  // namespace
