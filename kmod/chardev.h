@@ -22,7 +22,8 @@ struct fl_file {
 	 * writing, so that the old one does nothing any more afterwards.
 	 */
 	struct rw_semaphore gate;
-	bool is_daemon; /* under the gate */
+	bool is_daemon;	 /* under the gate */
+	bool is_current; /* daemon.c points to it; the end of the file has to tell it */
 };
 
 /* daemon.c */

@@ -53,7 +53,7 @@ static struct fl_device *device_of(struct fl_function *f)
 
 /* --- events --------------------------------------------------------------------- */
 
-static struct pci_dev *get_pdev(struct fl_function *f)
+static struct device *get_place(struct fl_function *f)
 {
 	struct pci_dev *pdev;
 	unsigned long flags;
@@ -61,7 +61,7 @@ static struct pci_dev *get_pdev(struct fl_function *f)
 	raw_spin_lock_irqsave(&f->config_lock, flags);
 	pdev = f->pdev ? pci_dev_get(f->pdev) : NULL;
 	raw_spin_unlock_irqrestore(&f->config_lock, flags);
-	return pdev ? pdev : pci_dev_get(fl_slot_port(f->slot));
+	return pdev ? &pdev->dev : fl_slot_get_device(f->slot);
 }
 
 static void tell(struct fl_function *f, const char *event)
@@ -69,15 +69,15 @@ static void tell(struct fl_function *f, const char *event)
 	char name[FL_NAME_BYTES + 16], peer[FL_NAME_BYTES + 16], lease[FL_NAME_BYTES + 16];
 	char what[64], slot[32];
 	char *variables[] = { name, peer, lease, what, slot, NULL };
-	struct pci_dev *pdev = get_pdev(f);
+	struct device *place = get_place(f);
 
 	snprintf(name, sizeof(name), "FARLANE_NAME=%s", f->name);
 	snprintf(peer, sizeof(peer), "FARLANE_PEER=%s", f->peer);
 	snprintf(lease, sizeof(lease), "FARLANE_LEASE=%s", f->lease);
 	snprintf(what, sizeof(what), "FARLANE_EVENT=%s", event);
 	snprintf(slot, sizeof(slot), "FARLANE_SLOT=farlane%u", f->slot);
-	kobject_uevent_env(&pdev->dev.kobj, KOBJ_CHANGE, variables);
-	pci_dev_put(pdev);
+	kobject_uevent_env(&place->kobj, KOBJ_CHANGE, variables);
+	put_device(place);
 }
 
 static const char *next_event(struct fl_device *d)
@@ -251,18 +251,28 @@ void fl_function_contain(struct fl_function *f, const char *why)
 	start_end(d, true);
 }
 
+void fl_function_lose(struct fl_function *f)
+{
+	fl_function_event(f, "lost");
+	start_end(device_of(f), true);
+}
+
 /*
  * Killable: a daemon that is told to die does not wait for a driver that can't let go.
  * The removal goes on without it.
  */
+int fl_function_wait_end(struct fl_function *f)
+{
+	return wait_for_completion_killable(&device_of(f)->ended);
+}
+
 int fl_function_remove(struct fl_function *f, bool surprise)
 {
-	struct fl_device *d = device_of(f);
-
 	if (surprise)
-		fl_function_event(f, "lost");
-	start_end(d, surprise);
-	return wait_for_completion_killable(&d->ended);
+		fl_function_lose(f);
+	else
+		start_end(device_of(f), false);
+	return fl_function_wait_end(f);
 }
 
 /* --- birth ------------------------------------------------------------------------------ */
@@ -296,6 +306,11 @@ static int check_spec(const struct fl_function_spec *spec)
 
 	if (!is_name(add->name) || !is_text(add->peer, true) || !is_text(add->lease, true)) {
 		pr_warn("a function was refused: its name, peer or lease has characters that no name has\n");
+		return -EINVAL;
+	}
+	if (add->completion_timeout_ms > FL_MAX_COMPLETION_TIMEOUT_MS) {
+		pr_warn("function %s refused: a completion timeout of %u ms, and CPUs wait that long; at most %u ms\n",
+			add->name, add->completion_timeout_ms, FL_MAX_COMPLETION_TIMEOUT_MS);
 		return -EINVAL;
 	}
 	if (add->flags & ~FL_ADD_NODE)
@@ -377,11 +392,8 @@ static int enlist(struct fl_device *d, struct fl_function_spec *spec)
 		}
 	}
 	err = fl_slot_reserve(f);
-	if (err) {
-		pr_warn("function %s refused: no slot is free; the module parameter \"slots\" sets how many there are\n",
-			f->name);
+	if (err)
 		return err;
-	}
 	err = build(f, spec);
 	if (err) {
 		fl_slot_release(f);
@@ -454,6 +466,23 @@ struct fl_function *fl_function_get(u32 id)
 	mutex_lock(&functions_lock);
 	list_for_each_entry(f, &functions, node) {
 		if (f->id == id && is_born(f)) {
+			kref_get(&f->ref);
+			found = f;
+			break;
+		}
+	}
+	mutex_unlock(&functions_lock);
+	return found;
+}
+
+/* They are listed by their ids: whatever goes meanwhile, the others are found once. */
+struct fl_function *fl_function_next(u32 id)
+{
+	struct fl_function *f, *found = NULL;
+
+	mutex_lock(&functions_lock);
+	list_for_each_entry(f, &functions, node) {
+		if (is_born(f) && f->id > id) {
 			kref_get(&f->ref);
 			found = f;
 			break;

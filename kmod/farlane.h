@@ -133,10 +133,13 @@ struct fl_function_spec {
 struct fl_function *fl_function_add(struct fl_function_spec *spec);
 /* Orderly: the driver is unbound with the device still answering. Surprise: after `gone`. */
 int fl_function_remove(struct fl_function *f, bool surprise);
+void fl_function_lose(struct fl_function *f); /* by surprise, without waiting */
+int fl_function_wait_end(struct fl_function *f);
 /* Any context: disconnects at once (gone, event) and removes from a work item. `why`: a literal. */
 void fl_function_contain(struct fl_function *f, const char *why);
 struct fl_function *fl_function_get(u32 id); /* a reference, or NULL */
 struct fl_function *fl_function_get_index(u32 index);
+struct fl_function *fl_function_next(u32 id); /* the first one behind that id */
 void fl_function_put(struct fl_function *f);
 int fl_function_set_state(struct fl_function *f, enum fl_function_state state);
 /*
@@ -162,13 +165,14 @@ bool fl_window_contains(phys_addr_t address, size_t bytes);
 phys_addr_t fl_window_start(void);
 resource_size_t fl_window_size(void);
 bool fl_window_from_bus(u64 bus_address, u64 bytes, phys_addr_t *cpu);
-int fl_slot_reserve(struct fl_function *f); /* a free slot, or -ENOSPC */
+int fl_slot_reserve(struct fl_function *f); /* or -ENOSPC; -ENXIO: its port was removed. Logs it */
 void fl_slot_release(struct fl_function *f);
 unsigned int fl_slots_free(void);
 void fl_slot_plug(struct fl_function *f); /* resets, then presence detect; pciehp does the rest */
 void fl_slot_unplug(struct fl_function *f, bool surprise); /* waits until the bus is empty */
 struct fl_function *fl_slot_function(unsigned int slot); /* under RCU */
-struct pci_dev *fl_slot_port(unsigned int slot); /* the root port; no reference, it stays */
+/* Whose events tell of the slot: the root port, or the root bus without it. With a reference. */
+struct device *fl_slot_get_device(unsigned int slot);
 void fl_slot_reset_done(struct fl_function *f); /* config.c: the remote has answered; any context */
 bool fl_is_our_device(const struct pci_dev *pdev); /* a function behind our ports */
 struct fl_function *fl_function_of(const struct pci_dev *pdev); /* no reference; while pdev is bound */

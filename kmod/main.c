@@ -17,9 +17,21 @@ module_param_named(slots, fl_param_slots, uint, 0444);
 MODULE_PARM_DESC(slots, "hot-plug slots of the host bridge, 1 to 32 (default 8)");
 
 unsigned int fl_param_completion_timeout_ms = 1000;
-module_param_named(completion_timeout_ms, fl_param_completion_timeout_ms, uint, 0644);
+
+static int set_completion_timeout(const char *text, const struct kernel_param *parameter)
+{
+	return param_set_uint_minmax(text, parameter, 1, FL_MAX_COMPLETION_TIMEOUT_MS);
+}
+
+static const struct kernel_param_ops completion_timeout_ops = {
+	.set = set_completion_timeout,
+	.get = param_get_uint,
+};
+module_param_cb(completion_timeout_ms, &completion_timeout_ops, &fl_param_completion_timeout_ms,
+		0644);
+__MODULE_PARM_TYPE(completion_timeout_ms, "uint");
 MODULE_PARM_DESC(completion_timeout_ms,
-		 "how long a read waits for its answer before it is all-ones (default 1000)");
+		 "how long a read waits for its answer before it is all-ones, 1 to 9000 (default 1000)");
 
 unsigned int fl_param_grace_ms = 10000;
 module_param_named(grace_ms, fl_param_grace_ms, uint, 0644);
@@ -58,12 +70,12 @@ static int on_sleep(struct notifier_block *nb, unsigned long action, void *data)
 static int on_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
 	struct fl_function *f;
-	u32 i;
+	u32 id;
 
-	for (i = 0; (f = fl_function_get_index(i)); i++) {
+	for (id = 0; (f = fl_function_next(id)); fl_function_put(f)) {
+		id = f->id;
 		if (READ_ONCE(f->state) == FL_FUNCTION_ORPHANED)
 			fl_function_contain(f, "reboot");
-		fl_function_put(f);
 	}
 	return NOTIFY_DONE;
 }

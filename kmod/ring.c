@@ -47,21 +47,29 @@ static void on_bell_call(void *data)
 {
 	struct fl_rings *r = data;
 
+	clear_bit(0, &this_cpu_ptr(r->bell_calls)->asked);
+	smp_mb__after_atomic(); /* whoever found it set is served by this bell */
 	WRITE_ONCE(r->bell_due, false);
 	ring_bell(r);
 	atomic_dec(&r->bells_called); /* the last touch: fl_ring_destroy() waits for it */
 }
 
-/* Asks that CPU to ring. One that has been asked already will. */
+/*
+ * Asks that CPU to ring. One that has been asked already will: two CPUs that hand over the same
+ * call at once would make a loop of the other's list.
+ */
 static bool call_cpu(struct fl_rings *r, int cpu)
 {
-	int error;
+	struct fl_bell_call *call = per_cpu_ptr(r->bell_calls, cpu);
 
+	if (test_and_set_bit(0, &call->asked))
+		return true;
 	atomic_inc(&r->bells_called);
-	error = smp_call_function_single_async(cpu, per_cpu_ptr(r->bell_calls, cpu));
-	if (error)
-		atomic_dec(&r->bells_called);
-	return !error || error == -EBUSY;
+	if (!smp_call_function_single_async(cpu, &call->csd))
+		return true;
+	atomic_dec(&r->bells_called);
+	clear_bit(0, &call->asked);
+	return false;
 }
 
 static void call_other(struct fl_rings *r, int cpu)
@@ -173,7 +181,7 @@ static void init_rings(struct fl_rings *r)
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		INIT_CSD(per_cpu_ptr(r->bell_calls, cpu), on_bell_call, r);
+		INIT_CSD(&per_cpu_ptr(r->bell_calls, cpu)->csd, on_bell_call, r);
 	raw_spin_lock_init(&r->submit_lock);
 	raw_spin_lock_init(&r->complete_lock);
 	spin_lock_init(&r->bell_lock);
@@ -210,7 +218,7 @@ int fl_ring_create(struct fl_function *f, u32 submit_entries, u32 complete_entri
 	r->bytes = bytes_of(submit_entries, complete_entries, staging_bytes);
 	r->staging_end = kvcalloc(submit_entries, sizeof(u64), GFP_KERNEL_ACCOUNT);
 	r->memory = vmalloc_user(r->bytes);
-	r->bell_calls = alloc_percpu(call_single_data_t);
+	r->bell_calls = alloc_percpu(struct fl_bell_call);
 	if (!r->staging_end || !r->memory || !r->bell_calls) {
 		free_rings(r);
 		return -ENOMEM;

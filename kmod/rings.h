@@ -87,6 +87,12 @@ unsigned int fl_tags_expire(struct fl_tags *tags, u64 now_ns, struct list_head *
 #define FL_TODO_DOWN 3	  /* the daemon says: the device is out of reach */
 #define FL_TODO_LIVE 4	  /* ... and is there again */
 
+/* Rings the daemon's bell on that CPU. */
+struct fl_bell_call {
+	call_single_data_t csd;
+	unsigned long asked; /* bit 0: from the asking until it rings */
+};
+
 struct fl_rings {
 	struct fl_function *function;
 	void *memory; /* the channel; every byte of it belongs to the daemon as well */
@@ -117,7 +123,7 @@ struct fl_rings {
 	 * This CPU may be about to spin for the answer with interrupts off, so that an irq_work
 	 * of its own would wait for it: another one rings, best the one that the daemon uses.
 	 */
-	call_single_data_t __percpu *bell_calls;
+	struct fl_bell_call __percpu *bell_calls;
 	atomic_t bells_called; /* and not yet rung */
 	bool bell_due;	       /* the daemon sleeps and nobody has rung yet */
 	int bell_cpu;	       /* where the daemon was last seen */

@@ -252,7 +252,7 @@ static int submit(struct fl_rings *r, struct record *record, bool spin)
 			return -ENODEV;
 		error = try_submit(r, record);
 		if (error == -EPROTO)
-			fl_rings_broken(r, "submit ring: an impossible count");
+			fl_rings_broken(r, "an impossible count in the submit ring");
 		if (error != -EAGAIN || !spin)
 			return error;
 		if (!last) {

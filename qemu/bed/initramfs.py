@@ -177,7 +177,7 @@ def forget_old(folder, name):
 def add_farlane(tree):
     """Our programs, and those that test the module from inside, where they are built already."""
     for name in ("farlaned", "farlane", "farlane-demo", "kmod_hostile", "kmod_node", "kmod_echo",
-                 "kmod_config_lies", "kmod_garbage", "vfio_nvme"):
+                 "kmod_config_lies", "kmod_garbage", "kmod_succession", "vfio_nvme"):
         if (PROGRAMS / name).exists():
             add_program(tree, PROGRAMS / name)
             tree.file(f"usr/bin/{name}", stripped(PROGRAMS / name), 0o755)

@@ -129,7 +129,9 @@ private:
                                          Sizes{64U << below(random_, 6), 64U << below(random_, 6),
                                                static_cast<std::uint32_t>(below(random_, 4)) * 65536});
         if (chance(random_, 2)) a.flags = 0;
-        a.completion_timeout_ms = 1 + static_cast<std::uint32_t>(below(random_, 50));
+        // Too long ones are refused: CPUs wait for what never comes.
+        a.completion_timeout_ms =
+            chance(random_, 8) ? odd_number(random_) : 1 + static_cast<std::uint32_t>(below(random_, 50));
         if (chance(random_, 4)) mutate(random_, a);
         if (control_.call(FL_IOC_FUNCTION_ADD, a) != 0) return;
         remember(a.function_id, a.mmap_offset, a.channel_bytes,

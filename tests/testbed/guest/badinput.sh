@@ -19,7 +19,7 @@ until_ok 30 no_functions
 check rmmod farlane
 
 say "parameters that can not be"
-for parameter in slots=0 slots=33 slots=-1 dma=sideways allow=everything-else grace_ms=x completion_timeout_ms=-1; do
+for parameter in slots=0 slots=33 slots=-1 dma=sideways allow=everything-else grace_ms=x completion_timeout_ms=-1 completion_timeout_ms=0 completion_timeout_ms=9001; do
     if insmod /farlane/farlane.ko $parameter 2>/tmp/insmod; then fail "$parameter was taken"; fi
     [ ! -e /sys/module/farlane ] || fail "the module stays with $parameter"
 done

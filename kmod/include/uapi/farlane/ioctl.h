@@ -82,6 +82,8 @@ struct fl_ioc_bar {
 FL_ASSERT_SIZE(fl_ioc_bar, 16);
 
 /* fl_ioc_function_add.flags */
+/* CPUs wait that long, with interrupts off if a driver reads so: less than any watchdog does. */
+#define FL_MAX_COMPLETION_TIMEOUT_MS 9000
 #define FL_ADD_NODE 0x1 /* make /dev/farlane/<name>; no driver is bound */
 
 struct fl_ioc_function_add {
@@ -93,7 +95,7 @@ struct fl_ioc_function_add {
 	struct fl_ioc_bar bars[FL_BAR_COUNT];
 	__u64 config;	      /* address of the configuration space as the device gave it */
 	__u32 config_bytes;   /* 256 or 4096 */
-	__u32 completion_timeout_ms; /* 0 = module's default */
+	__u32 completion_timeout_ms; /* 0 = module's default; ..FL_MAX_COMPLETION_TIMEOUT_MS */
 	__u32 submit_entries; /* power of two; FL_RING_MIN_ENTRIES..MAX */
 	__u32 complete_entries;
 	__u32 staging_bytes;  /* multiple of the page size, may be 0 */
