@@ -303,9 +303,12 @@ int fl_dma_init(void)
 		pr_err("farlane: not in a guest with encrypted memory: devices could not reach it\n");
 		return -EOPNOTSUPP;
 	}
-	error = fl_direct_init();
+	error = fl_memory_init();
 	if (error)
 		return error;
+	error = fl_direct_init();
+	if (error)
+		goto err_memory;
 	error = choose();
 	if (error)
 		goto err_direct;
@@ -319,6 +322,8 @@ err_iommu:
 		unregister_iommu();
 err_direct:
 	fl_direct_exit();
+err_memory:
+	fl_memory_exit();
 	return error;
 }
 
@@ -328,6 +333,7 @@ void fl_dma_exit(void)
 	if (fl_uses_iommu)
 		unregister_iommu();
 	fl_direct_exit();
+	fl_memory_exit();
 }
 
 u32 fl_dma_feature(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Between dma.c and dma_direct.c: the two ways in which drivers' mappings come.
+ * Between dma.c and dma_direct.c, the two ways in which drivers' mappings come, and memory.c.
  * Receives: functions and devices. Hands on: their mappings. Owns: nothing.
  */
 #ifndef FARLANE_DMA_H
@@ -15,9 +15,12 @@ struct fl_function;
 int fl_direct_attach(struct fl_function *f);
 void fl_direct_detach(struct fl_function *f);
 void fl_direct_claim(struct device *dev);
-/* Every byte is memory of the kernel, no device's. */
-bool fl_is_memory(phys_addr_t address, u64 bytes);
 int fl_direct_init(void);
 void fl_direct_exit(void);
+
+/* Every byte is memory that the kernel has mapped: no device's, no hole. Any context. */
+bool fl_is_memory(phys_addr_t address, u64 bytes);
+int fl_memory_init(void);
+void fl_memory_exit(void);
 
 #endif /* FARLANE_DMA_H */

@@ -298,19 +298,6 @@ static const struct dma_map_ops fl_direct_ops = {
 	.get_required_mask = fl_required_mask,
 };
 
-/* Memory of the kernel, every byte; also used by dma.c. */
-bool fl_is_memory(phys_addr_t address, u64 bytes)
-{
-	unsigned long pfn = PHYS_PFN(address), last = PHYS_PFN(address + bytes - 1);
-
-	if (!bytes || address + bytes < address)
-		return false;
-	for (; pfn <= last; pfn++)
-		if (!pfn_valid(pfn) || is_zone_device_page(pfn_to_page(pfn)))
-			return false;
-	return true;
-}
-
 void fl_direct_claim(struct device *dev)
 {
 	set_dma_ops(dev, &fl_direct_ops);

@@ -28,6 +28,7 @@ moved identify
 cat /tmp/identify
 has "$(cat /tmp/identify)" "serial: FLVFIO0001"
 has "$(cat /tmp/identify)" "mmap of BAR 0: not offered, and refused"
+has "$(cat /tmp/identify)" "DMA map of what is not memory: refused"
 has "$(cat /tmp/identify)" "what is not mapped: not reached"
 
 say "1 % loss, 2 % reordering"

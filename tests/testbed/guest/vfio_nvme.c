@@ -92,6 +92,46 @@ static void unmap(uint64_t iova, size_t bytes) {
     check(u.size == bytes, "DMA unmap of another size");
 }
 
+// Where firmware keeps memory back right above the host's: in the kernel's page arrays, but not memory of Linux.
+static unsigned long long find_hole(void) {
+    const unsigned long long low = 1ull << 20, section = 128ull << 20;
+    unsigned long long first = 0, last, ram_end = 0;
+    char line[256], name[64];
+    FILE *f = fopen("/proc/iomem", "re");
+    check(f != NULL, "/proc/iomem");
+    while (fgets(line, sizeof line, f)) {
+        if (line[0] == ' ' || sscanf(line, "%llx-%llx : %63[^\n]", &first, &last, name) != 3) continue;
+        if (strcmp(name, "System RAM") == 0) ram_end = last + 1;
+        if (strcmp(name, "Reserved") == 0 && first == ram_end && first >= low && first % section != 0) break;
+        first = 0;
+    }
+    fclose(f);
+    errno = ENOENT;
+    check(first != 0, "a reserved range right above System RAM");
+    return first;
+}
+
+// The module copies with the CPU, through the kernel's own map of memory: what is not in there can not be mapped.
+static void hole_is_refused(void) {
+    const int memory = open("/dev/mem", O_RDWR | O_CLOEXEC);
+    check(memory >= 0, "/dev/mem");
+    void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, (off_t)find_hole());
+    check(p != MAP_FAILED, "mmap of a hole");
+    struct vfio_iommu_type1_dma_map m = {.argsz = sizeof m,
+                                         .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+                                         .vaddr = (uintptr_t)p,
+                                         .iova = IOVA_DATA + PAGE,
+                                         .size = PAGE};
+    const int result = ioctl(container, VFIO_IOMMU_MAP_DMA, &m), why = errno;
+    munmap(p, PAGE);
+    close(memory);
+    errno = 0;
+    check(result == -1, "a page that is not memory was mapped for the device");
+    errno = why;
+    check(why == EINVAL, "DMA map of a page that is not memory");
+    printf("DMA map of what is not memory: refused\n");
+}
+
 static uint64_t region(unsigned index, uint64_t least_bytes) {
     struct vfio_region_info r = {.argsz = sizeof r, .index = index};
     check(ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &r) == 0, "region");
@@ -215,6 +255,7 @@ int main(int argc, char **argv) {
     bar0 = region(VFIO_PCI_BAR0_REGION_INDEX, REG_CQ + 4);
     config = region(VFIO_PCI_CONFIG_REGION_INDEX, 256);
     mapping_is_refused(argv[1]);
+    hole_is_refused();
     enable_function();
     enable_interrupt();
     enable_controller();
