@@ -214,6 +214,16 @@ bool fl_driver_allowed(const struct pci_dev *pdev)
 	return allowed;
 }
 
+/* What an administrator would change to have a driver. */
+static void say_why(const struct pci_dev *pdev)
+{
+	if (!fl_trap_active())
+		pci_info(pdev, "farlane: loaded with trap=0: no driver is bound\n");
+	else
+		pci_info(pdev, "farlane: class %06x, id %04x:%04x is not in /sys/module/farlane/parameters/allow: no driver is bound\n",
+			 pdev->class, pdev->vendor, pdev->device);
+}
+
 static int on_bus(struct notifier_block *block, unsigned long event, void *data)
 {
 	struct pci_dev *pdev = to_pci_dev(data);
@@ -221,8 +231,7 @@ static int on_bus(struct notifier_block *block, unsigned long event, void *data)
 	if (event != BUS_NOTIFY_ADD_DEVICE || !fl_is_our_device(pdev) || fl_driver_allowed(pdev) ||
 	    fl_driver_override_is(pdev, NULL))
 		return NOTIFY_DONE;
-	pci_info(pdev, "farlane: class %06x, id %04x:%04x is not in /sys/module/farlane/parameters/allow: no driver is bound\n",
-		 pdev->class, pdev->vendor, pdev->device);
+	say_why(pdev);
 	if (fl_driver_override_set(pdev, NO_DRIVER))
 		pci_err(pdev, "farlane: no memory to keep drivers off\n");
 	return NOTIFY_DONE;
