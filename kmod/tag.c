@@ -20,7 +20,7 @@ enum fl_status fl_checked_status(u32 code)
 	if (likely(code == FL_STATUS_SC))
 		return FL_STATUS_SC;
 	switch (code) {
-#define FL_STATUS_CASE(NAME, name, code, err, exit_code, text) case code:
+#define FL_STATUS_CASE(NAME, ...) case FL_STATUS_##NAME:
 		FL_STATUS_TABLE(FL_STATUS_CASE)
 #undef FL_STATUS_CASE
 		return (enum fl_status)code;
