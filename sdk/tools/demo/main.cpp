@@ -122,8 +122,9 @@ int complain(Status status, const std::string& text) {
 int main(int argc, char** argv) {
     const cli::Parsed parsed = cli::parse(cli::demo_program(), argc, argv);
     if (!parsed.arguments) {
-        std::fputs(parsed.text.c_str(), parsed.exit_code == 0 ? stdout : stderr);
-        return parsed.exit_code;
+        if (parsed.exit_code != 0) return complain(Status::invalid, parsed.text);
+        std::fputs(parsed.text.c_str(), stdout);
+        return 0;
     }
     try {
         run(settings_of(*parsed.arguments));
