@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Receives: configuration accesses of the PCI core; functions to plug and unplug.
+ * Receives: configuration accesses of the PCI core, root ports that it adds and removes; functions
+ * to plug and unplug.
  * Hands on: accesses to the root port or the function meant; slots to pciehp.
  * Owns: the host bridge with its domain and window, and the root ports.
+ *
+ * A root port itself lasts as long as the bridge. Its pci_dev does not: root may remove and rescan
+ * it through sysfs at any time, which on_bus() follows. Who removes has pci_rescan_remove_lock until
+ * all is gone, the function behind first.
  *
  * Locks, outermost first: pciehp's reset_lock, pci_rescan_remove_lock, slots_lock, pci_lock,
  * f->config_lock, port->lock. Which function a slot has is RCU: the accessors run with interrupts off.
@@ -78,9 +83,11 @@ struct fl_function *fl_slot_function(unsigned int slot)
 	return slot < host.slots ? rcu_dereference(host.ports[slot].function) : NULL;
 }
 
-struct pci_dev *fl_slot_port(unsigned int slot)
+struct device *fl_slot_get_device(unsigned int slot)
 {
-	return host.ports[slot].pdev;
+	struct pci_dev *pdev = fl_port_get_device(&host.ports[slot]);
+
+	return pdev ? &pdev->dev : get_device(&host.bridge->bus->dev);
 }
 
 struct fl_function *fl_function_of(const struct pci_dev *pdev)
@@ -256,25 +263,43 @@ static int window_init(void)
 
 /* --- slots --------------------------------------------------------------------- */
 
-int fl_slot_reserve(struct fl_function *f)
+static int reserve(struct fl_function *f)
 {
 	unsigned int i;
 	int err = -ENOSPC;
 
-	mutex_lock(&slots_lock);
+	lockdep_assert_held(&slots_lock);
 	/* Round: the slot of the function that left last is still powering down. */
 	for (i = 0; i < host.slots; i++) {
 		unsigned int at = (host.next_slot + i) % host.slots;
 
 		if (host.ports[at].reserved)
 			continue;
+		if (!fl_port_on_bus(&host.ports[at])) {
+			err = -ENXIO;
+			continue;
+		}
 		host.ports[at].reserved = f;
 		host.next_slot = at + 1;
 		f->slot = at;
-		err = 0;
-		break;
+		return 0;
 	}
+	return err;
+}
+
+int fl_slot_reserve(struct fl_function *f)
+{
+	int err;
+
+	mutex_lock(&slots_lock);
+	err = reserve(f);
 	mutex_unlock(&slots_lock);
+	if (err == -ENXIO)
+		pr_warn("function %s refused: the root port of each free slot was removed; \"echo 1 > /sys/bus/pci/rescan\" brings them back\n",
+			f->name);
+	else if (err)
+		pr_warn("function %s refused: no slot is free; the module parameter \"slots\" sets how many there are\n",
+			f->name);
 	return err;
 }
 
@@ -291,7 +316,7 @@ unsigned int fl_slots_free(void)
 
 	mutex_lock(&slots_lock);
 	for (i = 0; i < host.slots; i++)
-		n += !host.ports[i].reserved;
+		n += !host.ports[i].reserved && fl_port_on_bus(&host.ports[i]);
 	mutex_unlock(&slots_lock);
 	return n;
 }
@@ -299,8 +324,18 @@ unsigned int fl_slots_free(void)
 /* The card is seen only once it has been reset: nothing of the last holder is left in it. */
 void fl_slot_plug(struct fl_function *f)
 {
-	rcu_assign_pointer(host.ports[f->slot].function, f);
-	fl_config_reset(f);
+	struct fl_port *port = &host.ports[f->slot];
+	unsigned long flags;
+	bool is_there;
+
+	raw_spin_lock_irqsave(&port->lock, flags);
+	rcu_assign_pointer(port->function, f);
+	is_there = port->pdev;
+	raw_spin_unlock_irqrestore(&port->lock, flags);
+	if (is_there)
+		fl_config_reset(f);
+	else
+		fl_function_contain(f, "port-removed");
 }
 
 void fl_slot_reset_done(struct fl_function *f)
@@ -312,26 +347,33 @@ void fl_slot_reset_done(struct fl_function *f)
  * Nothing here waits for pciehp. Both of us remove what is left on the bus under
  * pci_rescan_remove_lock, and whoever comes second finds nothing: so it ends
  * also where pciehp is not bound, and while somebody writes to the slot's "power".
+ * A port that has gone took along what was behind it, before we got the lock.
  */
 static void empty_bus(struct fl_port *port)
 {
-	struct pci_bus *bus;
-	struct pci_dev *pdev, *next;
+	struct pci_dev *bridge, *pdev, *next;
 
 	pci_lock_rescan_remove();
-	bus = port->pdev->subordinate; /* NULL: somebody removed the port through sysfs */
-	if (bus)
-		list_for_each_entry_safe_reverse(pdev, next, &bus->devices, bus_list)
+	bridge = fl_port_get_device(port);
+	if (bridge && bridge->subordinate)
+		list_for_each_entry_safe_reverse(pdev, next, &bridge->subordinate->devices, bus_list)
 			pci_stop_and_remove_bus_device(pdev);
 	pci_unlock_rescan_remove();
+	pci_dev_put(bridge);
 }
 
+/*
+ * The bus first, also by surprise. pciehp's thread, which the card's leaving wakes, waits for
+ * pci_rescan_remove_lock; who removes the port has that lock and waits for the thread, for ever.
+ * So whoever is at it, perhaps in the driver's remove, ends before the thread hears anything.
+ */
 void fl_slot_unplug(struct fl_function *f, bool surprise)
 {
 	struct fl_port *port = &host.ports[f->slot];
 
-	if (!surprise)
-		empty_bus(port); /* the driver says goodbye to a device that answers */
+	if (surprise)
+		WRITE_ONCE(f->gone, true);
+	empty_bus(port); /* not gone: the driver says goodbye to a device that answers */
 	WRITE_ONCE(f->gone, true);
 	fl_port_card_out(port);
 	empty_bus(port);
@@ -353,6 +395,72 @@ void fl_port_error(struct fl_function *f, u32 severity, u32 source)
 	else
 		fl_port_message(port, severity, fl_port_read(port, PCI_SECONDARY_BUS, 1) << 8);
 }
+
+/* --- root ports come and go ---------------------------------------------------------- */
+
+/* Before anything behind it is scanned: what comes from outside is not trusted. */
+static void port_comes(struct fl_port *port, struct pci_dev *pdev)
+{
+	pdev->external_facing = 1;
+	fl_port_set_device(port, pdev);
+}
+
+/* The driver has been unbound in order. What was behind has no way to this host any more. */
+static void port_goes(struct fl_port *port)
+{
+	struct fl_function *f;
+
+	fl_port_set_device(port, NULL);
+	rcu_read_lock();
+	f = rcu_dereference(port->function); /* or fl_slot_plug() sees that the port is not there */
+	if (f)
+		fl_function_contain(f, "port-removed");
+	rcu_read_unlock();
+}
+
+/* pciehp calls a slot by its number; the contract promises farlane<slot>. */
+static void name_slot(const struct fl_port *port, struct pci_dev *pdev)
+{
+	struct pci_bus *bus = pdev->subordinate;
+	struct pci_slot *slot;
+	char name[16];
+
+	if (!bus || list_empty(&bus->slots)) {
+		pci_warn(pdev, "pciehp did not take this port: is it disabled?\n");
+		return;
+	}
+	slot = list_first_entry(&bus->slots, struct pci_slot, list);
+	snprintf(name, sizeof(name), "farlane%u", port->slot);
+	if (kobject_rename(&slot->kobj, name))
+		pci_warn(pdev, "slot keeps its number for a name\n");
+}
+
+/* Added and removed under pci_rescan_remove_lock; bound under the device's lock. */
+static int on_bus(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct pci_dev *pdev = to_pci_dev(data);
+	struct fl_port *port;
+
+	if (!is_our_bus(pdev->bus) || !pci_is_root_bus(pdev->bus))
+		return NOTIFY_DONE;
+	port = port_of(pdev->bus, pdev->devfn);
+	if (!port)
+		return NOTIFY_DONE;
+	switch (action) {
+	case BUS_NOTIFY_ADD_DEVICE:
+		port_comes(port, pdev);
+		return NOTIFY_OK;
+	case BUS_NOTIFY_BOUND_DRIVER:
+		name_slot(port, pdev);
+		return NOTIFY_OK;
+	case BUS_NOTIFY_REMOVED_DEVICE:
+		port_goes(port);
+		return NOTIFY_OK;
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block bus_notifier = { .notifier_call = on_bus };
 
 /* --- bridge ---------------------------------------------------------------------- */
 
@@ -396,28 +504,21 @@ static int ports_init(unsigned int slots)
 	return 0;
 }
 
-/*
- * After the scan: which device each port is, and that what is behind comes from outside.
- * Not yet with a driver: see ports_bind().
- */
-static int adopt_ports(void)
+/* After the scan: every port is there, and not yet with a driver: see ports_bind(). */
+static int check_ports(void)
 {
-	struct pci_bus *bus = host.bridge->bus;
 	unsigned int i;
 	int err;
 
 	for (i = 0; i < host.slots; i++) {
-		struct pci_dev *pdev = pci_get_slot(bus, PCI_DEVFN(i, 0));
+		struct pci_dev *pdev = host.ports[i].pdev;
 
 		if (!pdev || !pdev->subordinate) {
-			pci_dev_put(pdev);
 			pr_err("the PCI core did not take root port %u\n", i);
 			return -ENODEV;
 		}
-		pdev->external_facing = 1;
 		/* The core takes base and limit of zero for a window of 4 KiB: there is none. */
 		pdev->resource[PCI_BRIDGE_IO_WINDOW].flags = 0;
-		host.ports[i].pdev = pdev;
 		err = fl_driver_override_set(pdev, NO_DRIVER);
 		if (err)
 			return err;
@@ -434,10 +535,11 @@ static void ports_bind(void)
 	unsigned int i;
 
 	for (i = 0; i < host.slots; i++) {
-		struct pci_dev *pdev = host.ports[i].pdev;
+		struct pci_dev *pdev = fl_port_get_device(&host.ports[i]);
 
-		if (fl_driver_override_set(pdev, "") || device_attach(&pdev->dev) < 0)
+		if (pdev && (fl_driver_override_set(pdev, "") || device_attach(&pdev->dev) < 0))
 			pci_warn(pdev, "no driver takes this port\n");
+		pci_dev_put(pdev);
 	}
 }
 
@@ -446,28 +548,12 @@ static void ports_unbind(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < host.slots; i++)
-		device_release_driver(&host.ports[i].pdev->dev);
-}
-
-/* pciehp calls a slot by its number; the contract promises farlane<slot>. */
-static void name_slots(void)
-{
-	struct pci_slot *slot;
-	char name[16];
-	unsigned int i;
-
 	for (i = 0; i < host.slots; i++) {
-		struct pci_bus *bus = host.ports[i].pdev->subordinate;
+		struct pci_dev *pdev = fl_port_get_device(&host.ports[i]);
 
-		if (!bus || list_empty(&bus->slots)) {
-			pci_warn(host.ports[i].pdev, "pciehp did not take this port: is it disabled?\n");
-			continue;
-		}
-		slot = list_first_entry(&bus->slots, struct pci_slot, list);
-		snprintf(name, sizeof(name), "farlane%u", i);
-		if (kobject_rename(&slot->kobj, name))
-			pci_warn(host.ports[i].pdev, "slot keeps its number for a name\n");
+		if (pdev)
+			device_release_driver(&pdev->dev);
+		pci_dev_put(pdev);
 	}
 }
 
@@ -501,12 +587,8 @@ static int bridge_scan(void)
 
 static void bridge_remove(void)
 {
-	unsigned int i;
-
 	pci_stop_root_bus(host.bridge->bus);
 	pci_remove_root_bus(host.bridge->bus);
-	for (i = 0; i < host.slots; i++)
-		pci_dev_put(host.ports[i].pdev);
 	pci_free_host_bridge(host.bridge);
 	host.bridge = NULL;
 }
@@ -521,26 +603,28 @@ int fl_hostbridge_init(unsigned int slots)
 	err = ports_init(slots);
 	if (err)
 		goto err_window;
+	err = bus_register_notifier(&pci_bus_type, &bus_notifier);
+	if (err)
+		goto err_ports;
 	pci_lock_rescan_remove();
 	err = bridge_scan();
 	if (err)
-		goto err_ports;
-	err = adopt_ports();
+		goto err_notifier;
+	err = check_ports();
 	if (err)
 		goto err_bridge;
 	pci_assign_unassigned_bus_resources(host.bridge->bus);
 	pci_bus_add_devices(host.bridge->bus);
 	pci_unlock_rescan_remove();
 	ports_bind();
-	pci_lock_rescan_remove();
-	name_slots();
-	pci_unlock_rescan_remove();
 	return 0;
 
 err_bridge:
 	bridge_remove();
-err_ports:
+err_notifier:
 	pci_unlock_rescan_remove();
+	bus_unregister_notifier(&pci_bus_type, &bus_notifier);
+err_ports:
 	ports_free();
 err_window:
 	window_free();
@@ -554,6 +638,7 @@ void fl_hostbridge_exit(void)
 	pci_lock_rescan_remove();
 	bridge_remove();
 	pci_unlock_rescan_remove();
+	bus_unregister_notifier(&pci_bus_type, &bus_notifier);
 	ports_free();
 	window_free();
 }

@@ -173,6 +173,26 @@ void fl_port_free(struct fl_port *port)
 	fl_regs_free(&port->regs);
 }
 
+void fl_port_set_device(struct fl_port *port, struct pci_dev *pdev)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&port->lock, flags);
+	WRITE_ONCE(port->pdev, pdev);
+	raw_spin_unlock_irqrestore(&port->lock, flags);
+}
+
+struct pci_dev *fl_port_get_device(struct fl_port *port)
+{
+	struct pci_dev *pdev;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&port->lock, flags);
+	pdev = pci_dev_get(port->pdev);
+	raw_spin_unlock_irqrestore(&port->lock, flags);
+	return pdev;
+}
+
 static void interrupt(struct fl_port *port)
 {
 	lockdep_assert_held(&port->lock);

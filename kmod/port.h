@@ -19,13 +19,21 @@ struct fl_port {
 	bool ready;	   /* and has been reset since it last lost power */
 	struct fl_msi *msi;
 	struct ratelimit_state errors; /* messages: the kernel logs each of them */
-	struct pci_dev *pdev; /* from the scan to the end of the bus */
+	struct pci_dev *pdev; /* while it is on the bus; no reference */
 	struct fl_function *reserved; /* hostbridge.c, under its mutex */
 	struct fl_function __rcu *function;
 };
 
 int fl_port_init(struct fl_port *port, unsigned int slot);
 void fl_port_free(struct fl_port *port);
+/* hostbridge.c: the PCI core has added it, or (NULL) removed it. */
+void fl_port_set_device(struct fl_port *port, struct pci_dev *pdev);
+/* With a reference; NULL: the port was removed through sysfs. Any context. */
+struct pci_dev *fl_port_get_device(struct fl_port *port);
+static inline bool fl_port_on_bus(const struct fl_port *port)
+{
+	return READ_ONCE(port->pdev);
+}
 u32 fl_port_read(struct fl_port *port, int where, int size);
 /* True: the function behind has to be reset now, by the caller, without the lock. */
 bool fl_port_write(struct fl_port *port, int where, int size, u32 value);
