@@ -369,6 +369,8 @@ Json Holding::bus_json() const {
     if (!bus_) return nullptr;
     const bool there = bus_->phase != BusPort::Phase::plugging;
     Json j = {{"state", phase_name(bus_->phase)}, {"slot", nullptr}, {"address", ""}, {"node", ""}};
+    auto module = bus_->module->info();
+    j["drivers"] = !module.ok() || (module->features & FL_FEATURE_TRAP) != 0;
     if (!there) return j;
     j["slot"] = bus_->function.slot;
     j["address"] = pci_address_of_slot(bus_->function.slot);

@@ -140,6 +140,18 @@ TEST(Attach, isPersistentAndKeepsTheTokenSecret) {
     EXPECT_EQ(daemon.requests().back().at("args").at("timeout_ms"), 800) << "farlaned answers first";
 }
 
+TEST(Attach, saysThatNoDriverBinds) {
+    const auto attached = [](bool drivers, const char* node) {
+        const Json bus = {{"state", "live"}, {"slot", 0}, {"address", ""}, {"node", node}, {"drivers", drivers}};
+        FakeDaemon daemon(
+            always({{"result", {{"attachment", 2}, {"function", accelerator()}, {"state", "ready"}, {"bus", bus}}}}));
+        return run_at(daemon, {"attach", "accel0"}).out;
+    };
+    EXPECT_THAT(attached(false, ""), HasSubstr("on the PCI bus, no driver binds: farlane.ko was loaded with trap=0"));
+    EXPECT_THAT(attached(true, ""), Not(HasSubstr("trap")));
+    EXPECT_THAT(attached(false, "/dev/farlane/accel0"), Not(HasSubstr("trap"))) << "applications have the node";
+}
+
 TEST(Detach, busyListsTheHolders) {
     FakeDaemon daemon(always({{"error",
                                {{"status", "busy"},

@@ -219,6 +219,7 @@ public:
         fl_ioc_info i{};
         i.bytes = sizeof i;
         i.abi = FL_KERNEL_ABI;
+        i.features = host_.features;
         return i;
     }
     Result<std::uint32_t> become(const proto::Instance& instance, std::uint32_t) override {

@@ -111,6 +111,7 @@ public:
     daemon::UniqueFd news_bell;
     FakeHost();
     Status refuse_add = Status::ok;
+    std::uint32_t features = FL_FEATURE_TRAP;
     bool daemon_there = false;
     proto::Instance instance{};
     std::uint32_t next_id = 1;

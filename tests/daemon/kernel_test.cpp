@@ -119,6 +119,13 @@ TEST_F(KernelTest, AttachPutsTheFunctionOnTheBus) {
     EXPECT_TRUE(attach("accel0")->spec.node) << "an accelerator has a node of its own";
 }
 
+// Loaded with trap=0 no driver can bind, and whoever attaches is told.
+TEST_F(KernelTest, ItIsSaidWhetherDriversBind) {
+    EXPECT_EQ(pair.attach("nvme0").body.at("bus").at("drivers"), true);
+    pair.host.features = 0;
+    EXPECT_EQ(pair.attach("nvme0").body.at("bus").at("drivers"), false);
+}
+
 TEST_F(KernelTest, ApplicationsCanBeChosenAndChangedLater) {
     EXPECT_EQ(pair.attach("nvme0", Use::applications).status, Status::ok);
     EXPECT_TRUE(pair.holding("nvme0").at("bus").is_null());

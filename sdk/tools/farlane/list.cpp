@@ -28,7 +28,10 @@ std::string bus_text(const Json& bus) {
     if (!bus.is_object() || bus.empty()) return "";
     const std::string state = text_of(bus, "state"), address = text_of(bus, "address"), node = text_of(bus, "node");
     std::string out = state != "live" ? state : address.empty() ? "on the PCI bus" : address;
-    if (!node.empty()) out += " " + node;
+    if (!node.empty())
+        out += " " + node;
+    else if (bus.contains("drivers") && bus.at("drivers") == false)
+        out += ", no driver binds: farlane.ko was loaded with trap=0";
     return out;
 }
 
