@@ -61,7 +61,9 @@ Verb detach_verb() {
                         "list of holders (process, name, user). With --force they lose it as in a surprise "
                         "removal: their calls fail with device_lost, and no later DMA reaches their memory.",
                         "A function on the PCI bus is removed in an orderly way, its driver first, which may take "
-                        "seconds; with --force by surprise."},
+                        "seconds; with --force by surprise. Drivers of the kernel are no holders: a mounted disk or an "
+                        "interface that is up is removed without a question, as any PCI device that is told to go, and "
+                        "programs that go on writing lose data. Unmount it first."},
         .arguments = {function_argument("name of the function")},
         .options = {{.name = "--force", .letter = 'f', .text = "detach although applications have it open"}},
         .examples = {{"farlane detach accel0", "give it back"}, {"farlane detach accel0 --force", "at once"}}};
