@@ -29,12 +29,12 @@ kernel_kb() {
     sed -n 's/^\(SUnreclaim\|VmallocUsed\|KernelStack\|Percpu\|PageTables\): *\([0-9]*\) kB/\2/p' /proc/meminfo |
         { total=0; while read -r kb; do total=$((total + kb)); done; echo $total; }
 }
-# The device moves data for somebody who reads or writes until it is gone
+# The device moves data for somebody who reads or writes until it is gone, in pieces so small that the end of the disk is far
 under_io() {
     if [ $(($1 % 4)) = 1 ]; then
-        dd if=/dev/nvme0n1 of=/dev/null bs=32k count=8000 iflag=direct 2>/tmp/dd &
+        dd if=/dev/nvme0n1 of=/dev/null bs=4k count=60000 iflag=direct 2>/tmp/dd &
     else
-        dd if=/dev/zero of=/dev/nvme0n1 bs=32k count=8000 oflag=direct 2>/tmp/dd &
+        dd if=/dev/zero of=/dev/nvme0n1 bs=4k count=60000 oflag=direct 2>/tmp/dd &
     fi
     user=$!
     until_ok 60 sh -c "[ \$(sed -n 's/^dma_bytes //p' /sys/kernel/debug/farlane/nvme0/counters) -gt 500000 ]"
