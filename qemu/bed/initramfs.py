@@ -145,7 +145,7 @@ def base(kernel):
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as out:
         base_tree(kernel).write(out)
     os.chmod(out.name, 0o644)
-    for old in folder.glob(f"{kernel.short}-*.cpio"):
+    for old in folder.glob(f"{kernel.short}-{'[0-9a-f]' * 16}.cpio"):  # not those of 6.1-debug
         old.unlink(missing_ok=True)
     os.rename(out.name, path)
     return path
