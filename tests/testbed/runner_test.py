@@ -10,13 +10,15 @@ import struct
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
+from unittest import mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "qemu"))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-from bed import console, cpio, debugkernel, demo, hostcalls, initramfs, kernel, link, script, topology, tsc, vm
+from bed import console, cpio, debugkernel, demo, hostcalls, initramfs, kernel, link, script, suite, topology, tsc, vm
 from bed.paths import Trouble
 
 
@@ -88,6 +90,26 @@ class DebugKernelTest(unittest.TestCase):
             if not kernel.Kernel(name).complete():
                 self.assertRaisesRegex(Trouble, "make qemu-debug-kernel", kernel.get, name)
         self.assertRaisesRegex(Trouble, "there are: 6.1-debug, 6.12-debug", debugkernel.build, "6.1")
+
+
+class SuiteTest(unittest.TestCase):
+    """Only a stock kernel that did not come up is tried again, once."""
+    def tries(self, *runs):
+        asked = mock.Mock(side_effect=[(types.SimpleNamespace(booted=b, reasons=r, folder="logs"), "; ".join(r))
+                                       for b, r in runs])
+        with mock.patch.object(suite, "attempt", asked), mock.patch("sys.stdout", new_callable=io.StringIO):
+            _, wrong = suite.run_one(types.SimpleNamespace(name="boot"), "6.1")
+        return asked.call_count, wrong
+
+    def test_boot_again(self):
+        stalled = (False, ["VM i0 did not boot within 120 s"])
+        self.assertEqual(self.tries(stalled, (True, [])), (2, ""))
+        self.assertEqual(self.tries(stalled, stalled), (2, "VM i0 did not boot within 120 s"))
+
+    def test_not_again(self):
+        for run in ((True, []), (True, ["'run /tests/boot.sh' in VM i0 ended with 1"]),
+                    (True, ["timeout: boot did not end within 60 s"]), (False, ["VM i0 ended early"])):
+            self.assertEqual(self.tries(run), (1, "; ".join(run[1])))
 
 
 class ConsoleTest(unittest.TestCase):
