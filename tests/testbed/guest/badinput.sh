@@ -38,6 +38,7 @@ has "$(cat /tmp/rmmod)" "in use"
 readlink /sys/class/nvme/nvme0/device/driver | grep -q '/nvme$' || fail "its driver has gone"
 equal "$(dd if=/dev/nvme0n1 bs=64k count=8 iflag=direct 2>/dev/null | sha256sum)" "$sum" "data after a refused rmmod"
 moved dd if=/dev/nvme0n1 of=/dev/null bs=4k count=4 skip=5000 iflag=direct
+cut_stops dd if=/dev/nvme0n1 of=/dev/null bs=4k count=1 skip=9000 iflag=direct
 check f detach nvme0 >/dev/null
 until_ok 60 no_functions
 check daemon stop

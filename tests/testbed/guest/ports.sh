@@ -50,6 +50,7 @@ check daemon start
 until_ok 60 f show nvme0
 check modprobe nvme
 plugged
+cut_stops dd if=/dev/nvme0n1 of=/dev/null bs=4k count=1 skip=9000 iflag=direct
 unplugged
 equal "$(slots)" "farlane0 farlane1" "slots"
 counted >/tmp/counted
