@@ -102,7 +102,7 @@ void wait_for_ever(int reached) {
     if (control.become(kInstance, 5000) < 0) fail("DAEMON_OPEN");
     const int faults = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC));
     uffdio_api api{UFFD_API, 0, 0};
-    if (faults < 0 || ::ioctl(faults, UFFDIO_API, &api) != 0) fail("userfaultfd");
+    if (::ioctl(faults, UFFDIO_API, &api) != 0) fail("UFFDIO_API");
     void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     uffdio_register r{{reinterpret_cast<std::uintptr_t>(page), 4096}, UFFDIO_REGISTER_MODE_MISSING, 0};
     if (page == MAP_FAILED || ::ioctl(faults, UFFDIO_REGISTER, &r) != 0) fail("UFFDIO_REGISTER");
@@ -127,6 +127,12 @@ void become_daemon() {
 }
 
 int fault() {
+    if (const int faults = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC)); faults >= 0) {
+        ::close(faults);
+    } else {
+        std::printf("no userfaultfd in this kernel (%s): not tested\n", std::strerror(errno));
+        return 0;
+    }
     int reached[2];
     if (::pipe(reached) != 0) fail("pipe");
     Player waits([&] { wait_for_ever(reached[1]); });

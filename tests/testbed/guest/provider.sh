@@ -19,13 +19,13 @@ for link in plain bad; do
         check host link set net loss=1% reorder=2%
     fi
     begin=$(cut -d. -f1 /proc/uptime)
-    moved timeout 100 provider_test # a case that hangs is the last one named
+    moved timeout $((100 * PATIENCE)) provider_test # a case that hangs is the last one named
     say "$(($(cut -d. -f1 /proc/uptime) - begin)) s"
 done
 check host link reset
 
 say "a cut link stops it"
-registers() { timeout 100 provider_test --gtest_filter='*/ProviderRegister.EveryWidth/*'; }
+registers() { timeout $((100 * PATIENCE)) provider_test --gtest_filter='*/ProviderRegister.EveryWidth/*'; }
 check host link cut
 refuse 1 registers >/tmp/cut
 check host link heal
