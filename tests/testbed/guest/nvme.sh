@@ -25,24 +25,6 @@ check grep -q 'mn .*Farlane' /tmp/id
 check nvme list
 check nvme smart-log /dev/nvme0 >/tmp/smart
 
-say "format: 512-byte blocks, and 4096 bytes again; the old bytes are gone each time"
-size() { cat "/sys/block/nvme0n1/$1"; }
-sized() { [ "$(size queue/logical_block_size)" = "$1" ]; }
-sum_of() { dd if="$1" bs=64k count=32 ${2:+iflag="$2"} 2>/dev/null | sha256sum; }
-bytes=$(($(size size) * 512))
-formatted() { # LBA format, bytes of a block
-    moved nvme format /dev/nvme0n1 --lbaf="$1" --force
-    until_ok 60 sized "$2"
-    equal "$(($(size size) * 512))" "$bytes" "bytes of the disk with LBA format $1"
-    check nvme id-ns /dev/nvme0n1 >/tmp/ns
-    check grep "^lbaf  $1 : ms:0 .*(in use)" /tmp/ns
-    equal "$(sum_of /dev/nvme0n1 direct)" "$(sum_of /dev/zero)" "what is there after a format"
-    moved dd if=/usr/bin/farlaned of=/dev/nvme0n1 bs=64k count=32 oflag=direct 2>/dev/null
-    equal "$(sum_of /dev/nvme0n1 direct)" "$(sum_of /usr/bin/farlaned)" "what was written in blocks of $2 bytes"
-}
-formatted 0 512
-formatted 1 4096
-
 say "a file system, and files that come back"
 check modprobe ext4
 moved mke2fs -q -t ext4 /dev/nvme0n1
