@@ -52,7 +52,6 @@ class Run:
         self.topology = topologies.load(script.topology)
         if script.port == "dpdk" and self.topology.natives:
             raise Trouble(f"port=dpdk: a native daemon, as in topology {script.topology}, speaks udp; take 'two'")
-        self.booted = False  # every VM; nothing of ours ran before
         self.reasons = []  # why it failed
         self.vms = {}
         self.natives = {}
@@ -190,7 +189,6 @@ class Run:
         limit = None if self.options.gdb else BOOT_TIMEOUT_S * self.patience
         for name, event in self._up.items():
             await self.or_end(self.vms[name], event.wait(), limit, f"VM {name} did not boot within {limit} s")
-        self.booted = True
 
     async def or_end(self, vm, awaitable, limit_s, sentence):
         """Waits for one of: it, the end of that VM, the time limit. Trouble unless it came."""
