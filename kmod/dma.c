@@ -3,10 +3,12 @@
  * Receives: requests of devices (through the daemon), mappings of iommu_ops. Hands on: bytes
  * by way of domain.c. Owns: the registration as an IOMMU, and which of the two ways is used.
  *
- * With iommu_ops the core's dma-iommu hands out IOVAs and VFIO works on top. It maps whole
- * pages: the ends of a buffer that do not fill a page are bounced when the device is untrusted
- * (its root port is external_facing), which needs a software IO TLB. Without that, or beside a
- * hardware IOMMU on kernels that allow one driver per bus, dma_direct.c takes over.
+ * As an IOMMU it gives VFIO its domains. What drivers map goes through dma_direct.c, byte exact,
+ * where an IOMMU's driver may choose that (FL_COMPAT_OWN_DMA_OPS). Later kernels put dma-iommu
+ * there. It maps whole pages: the ends of a buffer that do not fill a page are bounced when the
+ * device is untrusted (its root port is external_facing), which needs a software IO TLB. Without
+ * that, or beside a hardware IOMMU on kernels that allow one driver per bus, there is no IOMMU of
+ * ours, and dma_direct.c serves drivers alone.
  */
 #include "dma.h"
 
@@ -25,7 +27,7 @@
 
 struct fl_iommu_domain {
 	struct iommu_domain core;
-	struct fl_table *table; /* NULL: a domain that blocks everything */
+	struct fl_table *table; /* NULL: a domain that blocks everything, or that of the drivers */
 };
 
 static struct iommu_device fl_iommu;
@@ -36,6 +38,12 @@ static const struct iommu_ops fl_iommu_ops;
 static struct fl_iommu_domain *to_fl(struct iommu_domain *core)
 {
 	return container_of(core, struct fl_iommu_domain, core);
+}
+
+/* What drivers map goes through dma_direct.c. */
+static bool maps_directly(void)
+{
+	return !fl_uses_iommu || FL_COMPAT_OWN_DMA_OPS;
 }
 
 static struct fl_function *function_of_device(struct device *dev)
@@ -59,11 +67,20 @@ static bool fl_iommu_capable(struct device *dev, enum iommu_cap cap)
 static int fl_iommu_attach(struct iommu_domain *core, struct device *dev)
 {
 	struct fl_function *f = dev_iommu_priv_get(dev);
+	struct fl_table *table = to_fl(core)->table;
 
-	if (f->domain->table && f->domain->table != to_fl(core)->table)
+	if (core->type == IOMMU_DOMAIN_DMA && maps_directly())
+		table = fl_direct_table(f);
+	if (f->domain->table && f->domain->table != table)
 		fl_node_domain_leaves(f);
-	fl_domain_attach(f->domain, to_fl(core)->table);
+	fl_domain_attach(f->domain, table);
 	return 0;
+}
+
+static void fl_iommu_probe_finalize(struct device *dev)
+{
+	if (maps_directly())
+		fl_direct_claim(dev);
 }
 
 static int fl_iommu_map(struct iommu_domain *core, unsigned long iova, phys_addr_t address,
@@ -120,7 +137,7 @@ static struct iommu_domain *fl_iommu_domain_alloc(unsigned int type)
 	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
 	if (!domain)
 		return NULL;
-	if (type != IOMMU_DOMAIN_BLOCKED) {
+	if (type == IOMMU_DOMAIN_UNMANAGED || (type == IOMMU_DOMAIN_DMA && !maps_directly())) {
 		domain->table = fl_table_create();
 		if (!domain->table) {
 			kfree(domain);
@@ -183,7 +200,7 @@ static const struct iommu_ops fl_iommu_ops = {
 	.domain_alloc = fl_iommu_domain_alloc,
 	.probe_device = fl_iommu_probe,
 	.release_device = fl_iommu_release,
-	.probe_finalize = fl_compat_probe_finalize,
+	.probe_finalize = fl_iommu_probe_finalize,
 	.device_group = generic_device_group,
 	.get_resv_regions = fl_iommu_resv_regions,
 	.def_domain_type = fl_iommu_domain_type,
@@ -203,9 +220,10 @@ static int on_bus_event(struct notifier_block *nb, unsigned long action, void *d
 		return NOTIFY_DONE;
 	if (!function_of_device(dev))
 		return NOTIFY_DONE;
-	if (!fl_uses_iommu)
+	if (maps_directly())
 		fl_direct_claim(dev);
-	else if (action == BUS_NOTIFY_ADD_DEVICE && fl_compat_iommu_claim(dev, fl_fwnode, &fl_iommu_ops))
+	if (fl_uses_iommu && action == BUS_NOTIFY_ADD_DEVICE &&
+	    fl_compat_iommu_claim(dev, fl_fwnode, &fl_iommu_ops))
 		dev_err(dev, "farlane: no memory for the IOMMU, DMA will fail\n");
 	return NOTIFY_OK;
 }
@@ -279,7 +297,7 @@ static int choose(void)
 		pr_err("farlane: dma=%s: use auto, iommu or direct\n", fl_param_dma);
 		return -EINVAL;
 	}
-	if (!can_bounce()) {
+	if (!FL_COMPAT_OWN_DMA_OPS && !can_bounce()) {
 		pr_info("farlane: no software IO TLB (it is off below 4 GiB, swiotlb=force or iommu=soft turns it on)\n");
 		if (automatic)
 			return 0;
@@ -315,7 +333,9 @@ int fl_dma_init(void)
 	error = bus_register_notifier(&pci_bus_type, &fl_bus_notifier);
 	if (error)
 		goto err_iommu;
-	pr_info("farlane: DMA through %s\n", fl_uses_iommu ? "iommu_ops" : "dma_map_ops");
+	pr_info("farlane: DMA of drivers through %s, %s\n",
+		maps_directly() ? "dma_map_ops" : "iommu_ops",
+		fl_uses_iommu ? "of VFIO through iommu_ops" : "no VFIO");
 	return 0;
 err_iommu:
 	if (fl_uses_iommu)
@@ -338,7 +358,7 @@ void fl_dma_exit(void)
 
 u32 fl_dma_feature(void)
 {
-	return fl_uses_iommu ? FL_FEATURE_IOMMU_OPS : FL_FEATURE_DMA_MAP_OPS;
+	return (fl_uses_iommu ? FL_FEATURE_IOMMU_OPS : 0) | (maps_directly() ? FL_FEATURE_DMA_MAP_OPS : 0);
 }
 
 /* --- the function's side ------------------------------------------------------------------ */
@@ -354,7 +374,7 @@ int fl_dma_attach(struct fl_function *f)
 	raw_spin_lock_init(&domain->copy_lock);
 	INIT_LIST_HEAD(&domain->attached);
 	f->domain = domain;
-	if (fl_uses_iommu)
+	if (!maps_directly())
 		return 0;
 	error = fl_direct_attach(f);
 	if (error) {
@@ -387,7 +407,7 @@ void fl_dma_detach(struct fl_function *f)
 		return;
 	fl_dma_revoke(f);
 	fl_domain_attach(domain, NULL);
-	if (!fl_uses_iommu)
+	if (maps_directly())
 		fl_direct_detach(f);
 	f->domain = NULL;
 	kfree(domain);

@@ -10,11 +10,13 @@
 #include <linux/types.h>
 
 struct fl_function;
+struct fl_table;
 
 /* A table of its own for the function, and dma_map_ops for its device. */
 int fl_direct_attach(struct fl_function *f);
 void fl_direct_detach(struct fl_function *f);
 void fl_direct_claim(struct device *dev);
+struct fl_table *fl_direct_table(struct fl_function *f);
 int fl_direct_init(void);
 void fl_direct_exit(void);
 

@@ -303,6 +303,13 @@ void fl_direct_claim(struct device *dev)
 	set_dma_ops(dev, &fl_direct_ops);
 }
 
+struct fl_table *fl_direct_table(struct fl_function *f)
+{
+	struct fl_direct *d = f->domain->private;
+
+	return d->table;
+}
+
 int fl_direct_attach(struct fl_function *f)
 {
 	struct fl_direct *d = kzalloc(sizeof(*d), GFP_KERNEL);

@@ -260,7 +260,7 @@ void fl_ring_fail_all(struct fl_function *f, enum fl_status status);
 /* --- dma.c, dma_direct.c: the soft-IOMMU ------------------------------------- */
 int fl_dma_init(void);
 void fl_dma_exit(void);
-u32 fl_dma_feature(void); /* FL_FEATURE_IOMMU_OPS or FL_FEATURE_DMA_MAP_OPS */
+u32 fl_dma_feature(void); /* FL_FEATURE_IOMMU_OPS, FL_FEATURE_DMA_MAP_OPS or both */
 int fl_dma_attach(struct fl_function *f); /* makes the domain, before the function is plugged */
 /* No copy runs and none starts once it returns. */
 void fl_dma_revoke(struct fl_function *f);

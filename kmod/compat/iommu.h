@@ -5,12 +5,11 @@
  *
  * Until 6.7 a bus has one driver, whose probe_device() is asked for every device. From 6.8
  * on the device names its driver itself, in its fwspec, so that several kinds of IOMMU live
- * side by side. Until 6.9 the driver points the device at dma-iommu, later ones do by themselves.
+ * side by side.
  */
 #ifndef FARLANE_COMPAT_IOMMU_H
 #define FARLANE_COMPAT_IOMMU_H
 
-#include <linux/dma-map-ops.h>
 #include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
@@ -71,13 +70,8 @@ static inline void fl_compat_iommu_forget(const struct iommu_ops *ops)
 }
 #endif
 
-static inline void fl_compat_probe_finalize(struct device *dev)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
-	set_dma_ops(dev, NULL);
-	iommu_setup_dma_ops(dev, 0, U64_MAX);
-#endif
-}
+/* Until 6.9 the driver of an IOMMU says by which dma_map_ops drivers of devices map. */
+#define FL_COMPAT_OWN_DMA_OPS (LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0))
 
 /* From 6.3 on the core asks the interrupt domain (compat/isolated_msi.h). */
 static inline bool fl_compat_is_isolated_msi(enum iommu_cap cap)

@@ -32,7 +32,7 @@
 #define BUFFERS 12
 #define BUFFER_BYTES (4 * PAGE_SIZE) /* canaries and all */
 #define CANARY 0xc5 /* never mapped */
-#define INSIDE 0x77 /* mapped; iommu-dma of 6.1 leaves it in the pool of bounce buffers */
+#define INSIDE 0x77 /* mapped; dma-iommu may leave it in a bounce buffer */
 #define LOOT 0x3a   /* what the device writes */
 
 static unsigned int rounds = 4000;
@@ -43,12 +43,12 @@ static unsigned int seed = 1;
 module_param(seed, uint, 0444);
 
 /*
- * iommu_ops knows pages only. The rest of a page is then that of a bounce buffer: the device may
+ * dma-iommu maps whole pages. The rest of one is then that of a bounce buffer: the device may
  * be allowed to touch it, there is nothing in it.
  */
 static bool exact;
 module_param(exact, bool, 0444);
-MODULE_PARM_DESC(exact, "the rest of a mapping's pages has to be refused (dma=direct)");
+MODULE_PARM_DESC(exact, "the rest of a mapping's pages has to be refused (docs/decisions/0013)");
 
 /* A device that is not in this kernel learns of its reads' fate, but not of its writes'. */
 static bool posted;

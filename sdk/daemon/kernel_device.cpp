@@ -204,8 +204,9 @@ private:
                                              "' (BAR sizes, capabilities or vectors that can not be); dmesg says what"};
             case ENOSPC: return {Status::limit, "no free slot on Farlane's PCI bus; load farlane.ko with more slots="};
             case ENXIO:
-                return {Status::limit, "no free slot on Farlane's PCI bus has its root port, somebody removed it; "
-                                       "'echo 1 > /sys/bus/pci/rescan' brings it back"};
+                return {Status::limit,
+                        "no free slot on Farlane's PCI bus has its root port, somebody removed it; "
+                        "'echo 1 > /sys/bus/pci/rescan' brings it back"};
             case EEXIST:
             case EBUSY: return {Status::busy, "the kernel module has a function '" + name + "' already"};
             default: return failure("'" + name + "' can not be put on the PCI bus", error);

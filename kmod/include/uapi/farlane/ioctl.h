@@ -47,8 +47,8 @@ enum fl_ioctl_number {
 
 /* fl_ioc_info.features */
 #define FL_FEATURE_TRAP 0x1	     /* stock drivers may access BARs */
-#define FL_FEATURE_IOMMU_OPS 0x2     /* DMA through iommu_ops */
-#define FL_FEATURE_DMA_MAP_OPS 0x4   /* DMA through dma_map_ops */
+#define FL_FEATURE_IOMMU_OPS 0x2     /* an IOMMU of the kernel: VFIO */
+#define FL_FEATURE_DMA_MAP_OPS 0x4   /* drivers map byte exact */
 
 struct fl_ioc_info {
 	__u32 bytes;
