@@ -73,7 +73,7 @@ void OwnRequests::read_space(lane::Attachment& a, SpaceDone done) {
 }
 
 void OwnRequests::more(const std::shared_ptr<Space>& space) {
-    while (space->status == Status::ok && space->next < kConfigBytes && space->out < kSpaceBurst) {
+    while (space->status == Status::ok && space->next < proto::kConfigBytes && space->out < kSpaceBurst) {
         const std::uint32_t offset = space->next;
         const Status status = read(*space->attachment, offset, 4, [this, space, offset](Status s, std::uint32_t value) {
             --space->out;
@@ -90,7 +90,7 @@ void OwnRequests::more(const std::shared_ptr<Space>& space) {
         space->next += 4;
         ++space->out;
     }
-    const bool over = space->status != Status::ok || space->next == kConfigBytes;
+    const bool over = space->status != Status::ok || space->next == proto::kConfigBytes;
     if (over && space->out == 0 && space->done) std::exchange(space->done, {})(space->status, space->bytes);
 }
 

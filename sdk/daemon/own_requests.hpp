@@ -14,8 +14,7 @@
 
 namespace farlane::daemon {
 
-constexpr std::size_t kConfigBytes = 4096;
-using ConfigSpace = std::array<std::byte, kConfigBytes>;
+using ConfigSpace = std::array<std::byte, proto::kConfigBytes>;
 
 /// Lane thread.
 class OwnRequests {

@@ -6,8 +6,6 @@
 namespace farlane::daemon {
 namespace {
 
-constexpr std::uint64_t kConfigBytes = 4096;
-
 bool is_config(std::uint8_t type) noexcept {
     return type == FL_TLP_CFGRD || type == FL_TLP_CFGWR;
 }
@@ -36,7 +34,7 @@ SlotError check_where(const fl_tlp& t, std::uint32_t access_bytes) noexcept {
     const std::uint64_t address = t.address.get();
     if (is_config(t.type)) {
         if (t.bar != FL_BAR_NONE) return SlotError::bar;
-        if (address >= kConfigBytes || (address & 3) + access_bytes > 4) return SlotError::address;
+        if (address >= proto::kConfigBytes || (address & 3) + access_bytes > 4) return SlotError::address;
         return SlotError::none;
     }
     if (t.bar > FL_BAR_ROM) return SlotError::bar;

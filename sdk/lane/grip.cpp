@@ -12,8 +12,6 @@
 namespace farlane::lane {
 namespace {
 
-constexpr std::uint32_t kConfigBytes = 4096;
-
 template <class T>
 void atomic_on(std::byte* at, proto::TlpType type, std::span<const std::byte> operand,
                std::span<std::byte> result) noexcept {
@@ -66,7 +64,7 @@ Status Grip::usable(const proto::Tlp& tlp) const noexcept {
     switch (tlp.type) {
         case proto::TlpType::config_read:
         case proto::TlpType::config_write:
-            return tlp.address + tlp.length_bytes <= kConfigBytes ? Status::ok : Status::out_of_bounds;
+            return tlp.address + tlp.length_bytes <= proto::kConfigBytes ? Status::ok : Status::out_of_bounds;
         case proto::TlpType::message: return Status::ok;
         default: break;
     }

@@ -40,8 +40,6 @@ constexpr auto kRules = [] {
     return rules;
 }();
 
-constexpr std::uint64_t kConfigBytes = 4096;
-
 bool valid_config(const Tlp& t) noexcept {  // within one dword of configuration space
     return t.address + t.length_bytes <= kConfigBytes && t.address < kConfigBytes &&
            t.address % 4 + t.length_bytes <= 4;

@@ -30,6 +30,7 @@ enum class RecordClass : std::uint8_t {
     completion = FL_CLASS_COMPLETION,
 };
 constexpr unsigned kClasses = FL_CLASS_COUNT;
+constexpr std::uint32_t kConfigBytes = 4096;  // configuration space of a function: PCIe 7.2.2
 
 /// Names a function within a session; given by the target at attach.
 struct FunctionHandle {
