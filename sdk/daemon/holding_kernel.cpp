@@ -370,10 +370,16 @@ Json Holding::bus_json() const {
     const bool there = bus_->phase != BusPort::Phase::plugging;
     Json j = {{"state", phase_name(bus_->phase)}, {"slot", nullptr}, {"address", ""}, {"node", ""}};
     auto module = bus_->module->info();
-    j["drivers"] = !module.ok() || (module->features & FL_FEATURE_TRAP) != 0;
+    std::string off = module.ok() && (module->features & FL_FEATURE_TRAP) == 0 ? "trap" : "";
+    if (there) {
+        const std::string address = pci_address_of_slot(bus_->function.slot);
+        j["slot"] = bus_->function.slot;
+        j["address"] = address;
+        if (off.empty() && is_not_allowed(address)) off = "allow";
+    }
+    j["drivers"] = off.empty();
+    j["drivers_off"] = off;
     if (!there) return j;
-    j["slot"] = bus_->function.slot;
-    j["address"] = pci_address_of_slot(bus_->function.slot);
     if (bus_->function.node) j["node"] = "/dev/farlane/" + bus_->function.name;
     return j;
 }

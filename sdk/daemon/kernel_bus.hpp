@@ -90,6 +90,10 @@ private:
 /// Where sysfs says that a slot's function is ("10000:01:00.0"); "" when it is empty. `root`: of sysfs.
 [[nodiscard]] std::string pci_address_of_slot(std::uint32_t slot, const std::string& root = "/sys");
 
+/// The module's `allow` names neither class nor id of the device at that address: its driver_override keeps drivers
+/// off.
+[[nodiscard]] bool is_not_allowed(const std::string& address, const std::string& root = "/sys");
+
 /// What an operator needs to know of the module, for doctor. Any thread.
 [[nodiscard]] Json kernel_doctor_json(const Config& config);
 [[nodiscard]] Json kernel_doctor_check(const Json& kernel);

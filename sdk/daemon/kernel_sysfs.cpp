@@ -46,6 +46,11 @@ std::string pci_address_of_slot(std::uint32_t slot, const std::string& root) {
     return is_there(root + "/bus/pci/devices/" + address) ? address : "";
 }
 
+bool is_not_allowed(const std::string& address, const std::string& root) {
+    return first_line(root + "/bus/pci/devices/" + address + "/driver_override") ==
+           "farlane-not-allowed";  // kmod/allow.c
+}
+
 Json kernel_doctor_json(const Config& config) {
     Json j = {{"mode", mode_name(config.kernel.mode)},
               {"loaded", is_there("/sys/module/farlane")},

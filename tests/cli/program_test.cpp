@@ -141,15 +141,18 @@ TEST(Attach, isPersistentAndKeepsTheTokenSecret) {
 }
 
 TEST(Attach, saysThatNoDriverBinds) {
-    const auto attached = [](bool drivers, const char* node) {
-        const Json bus = {{"state", "live"}, {"slot", 0}, {"address", ""}, {"node", node}, {"drivers", drivers}};
+    const auto attached = [](const char* off, const char* node) {
+        const Json bus = {{"state", "live"},      {"slot", 0},         {"address", ""}, {"node", node},
+                          {"drivers", *off == 0}, {"drivers_off", off}};
         FakeDaemon daemon(
             always({{"result", {{"attachment", 2}, {"function", accelerator()}, {"state", "ready"}, {"bus", bus}}}}));
         return run_at(daemon, {"attach", "accel0"}).out;
     };
-    EXPECT_THAT(attached(false, ""), HasSubstr("on the PCI bus, no driver binds: farlane.ko was loaded with trap=0"));
-    EXPECT_THAT(attached(true, ""), Not(HasSubstr("trap")));
-    EXPECT_THAT(attached(false, "/dev/farlane/accel0"), Not(HasSubstr("trap"))) << "applications have the node";
+    EXPECT_THAT(attached("trap", ""), HasSubstr("on the PCI bus, no driver binds: farlane.ko was loaded with trap=0"));
+    EXPECT_THAT(attached("allow", ""),
+                HasSubstr("neither its class nor its id is in /sys/module/farlane/parameters/allow"));
+    EXPECT_THAT(attached("", ""), Not(HasSubstr("no driver")));
+    EXPECT_THAT(attached("trap", "/dev/farlane/accel0"), Not(HasSubstr("trap"))) << "applications have the node";
 }
 
 TEST(Detach, busyListsTheHolders) {

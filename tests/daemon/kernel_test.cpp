@@ -123,7 +123,9 @@ TEST_F(KernelTest, AttachPutsTheFunctionOnTheBus) {
 TEST_F(KernelTest, ItIsSaidWhetherDriversBind) {
     EXPECT_EQ(pair.attach("nvme0").body.at("bus").at("drivers"), true);
     pair.host.features = 0;
-    EXPECT_EQ(pair.attach("nvme0").body.at("bus").at("drivers"), false);
+    const Json bus = pair.attach("nvme0").body.at("bus");
+    EXPECT_EQ(bus.at("drivers"), false);
+    EXPECT_EQ(bus.at("drivers_off"), "trap");
 }
 
 TEST_F(KernelTest, ApplicationsCanBeChosenAndChangedLater) {

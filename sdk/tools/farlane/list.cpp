@@ -30,8 +30,10 @@ std::string bus_text(const Json& bus) {
     std::string out = state != "live" ? state : address.empty() ? "on the PCI bus" : address;
     if (!node.empty())
         out += " " + node;
-    else if (bus.contains("drivers") && bus.at("drivers") == false)
+    else if (text_of(bus, "drivers_off") == "trap")
         out += ", no driver binds: farlane.ko was loaded with trap=0";
+    else if (text_of(bus, "drivers_off") == "allow")
+        out += ", no driver binds: neither its class nor its id is in /sys/module/farlane/parameters/allow";
     return out;
 }
 

@@ -24,11 +24,25 @@ for parameter in slots=0 slots=33 slots=-1 dma=sideways allow=everything-else gr
     [ ! -e /sys/module/farlane ] || fail "the module stays with $parameter"
 done
 
+check modprobe nvme
+say "a function that no driver may have"
+check insmod /farlane/farlane.ko allow=class:0200
+check daemon start
+until_ok 60 f show nvme0
+f attach nvme0 >/tmp/attach
+cat /tmp/attach
+has "$(cat /tmp/attach)" "no driver binds: neither its class nor its id is in /sys/module/farlane/parameters/allow"
+lspci | grep -q 'Non-Volatile memory controller' || fail "it is not on the bus"
+[ ! -e /sys/class/nvme/nvme0 ] || fail "a driver has it"
+check f detach nvme0 >/dev/null
+until_ok 60 no_functions
+check daemon stop
+check rmmod farlane
+
 say "unloading while in use"
 check insmod /farlane/farlane.ko
 check daemon start
 until_ok 60 f show nvme0
-check modprobe nvme
 moved f attach nvme0
 until_ok 60 test -b /dev/nvme0n1
 sum=$(dd if=/dev/urandom bs=64k count=8 2>/dev/null | tee /tmp/data | sha256sum)
