@@ -165,7 +165,15 @@ void Holding::added_to_bus(Result<KernelFunction> result, UniqueFd submit_bell, 
     if (opened.ok() && usable() == Status::ok) {
         channel_->attach_to(*attachment_);
         channel_->open();
-        return done({Status::ok, "", bus_json(), {}});
+        // The kernel looks into the slot in its own time; whoever attached wants to know where the function is.
+        return host_.kernel->run([slot = bus_->function.slot] { wait_for_slot(slot); },
+                                 [self = weak_from_this(), done] {
+                                     const auto h = self.lock();
+                                     const bool there =
+                                         h != nullptr && h->bus_ && h->bus_->phase == BusPort::Phase::live;
+                                     done(there ? Reply{Status::ok, "", h->bus_json(), {}}
+                                                : refusal(Status::device_lost, "it was taken off the bus again"));
+                                 });
     }
     const Failure why = opened.ok() ? Failure{Status::device_lost, unusable().message} : opened.failure();
     unplug(true, [done, why](Status) { done(refusal(why)); });

@@ -90,6 +90,8 @@ private:
 /// Where sysfs says that a slot's function is ("10000:01:00.0"); "" when it is empty. `root`: of sysfs.
 [[nodiscard]] std::string pci_address_of_slot(std::uint32_t slot, const std::string& root = "/sys");
 
+/// Until the kernel has found what is in that slot, at most two seconds. Not in the lane.
+void wait_for_slot(std::uint32_t slot, const std::string& root = "/sys");
 /// The module's `allow` names neither class nor id of the device at that address: its driver_override keeps drivers
 /// off.
 [[nodiscard]] bool is_not_allowed(const std::string& address, const std::string& root = "/sys");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: what sysfs says of the kernel module and of its slots. Hands on: PCI addresses, and what
 // doctor tells an operator. Owns: nothing.
+#include <chrono>
 #include <fstream>
 #include <thread>
 
@@ -44,6 +45,16 @@ std::string pci_address_of_slot(std::uint32_t slot, const std::string& root) {
     if (device.empty()) return "";
     const std::string address = device + ".0";
     return is_there(root + "/bus/pci/devices/" + address) ? address : "";
+}
+
+void wait_for_slot(std::uint32_t slot, const std::string& root) {
+    using namespace std::chrono_literals;
+    constexpr auto kNap = 10ms;
+    if (!is_there(root + "/bus/pci/slots/farlane" + std::to_string(slot))) return;
+    const auto deadline = std::chrono::steady_clock::now() + 2s;
+    while (pci_address_of_slot(slot, root).empty() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(kNap);
+    std::this_thread::sleep_for(kNap);  // what the module says of its driver comes a moment after the device
 }
 
 bool is_not_allowed(const std::string& address, const std::string& root) {
