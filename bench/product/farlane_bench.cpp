@@ -33,6 +33,7 @@ struct Options {
     std::string out = "bench/results/latest.json";
     std::vector<std::string> ports = {"vhost", "memif", "udp"};
     int repeats = 5;
+    bool simulated = true;  ///< the rows of farlane_sim_bench as well
 };
 
 /// How both programs are told to use one kind of port.
@@ -202,6 +203,12 @@ void measure_port(const Options& o, const std::string& name, json& rows, std::ve
     for (auto* s : {&rtt, &p99, &write, &read, &memory}) print(s->key, rows[s->key] = s->row());
 }
 
+// The rows that are judged in simulated time: the same program, the same shape.
+void add_simulated(const Options& o, json& rows) {
+    const auto simulated = json::parse(output_of({o.limits + "/farlane_sim_bench", "--quiet", "--out", "-"}));
+    for (const auto& [key, row] : simulated.items()) print(key, rows[key] = row);
+}
+
 std::string machine() {
     utsname u{};
     uname(&u);
@@ -227,6 +234,14 @@ int run(const Options& o) {
             result["failed"][name] = e.what();
         }
     }
+    if (o.simulated) {
+        try {
+            add_simulated(o, result["rows"]);
+        } catch (const std::exception& e) {
+            std::fprintf(stderr, "simulated: %s\n", e.what());
+            result["failed"]["simulated"] = e.what();
+        }
+    }
     if (!cacheline.empty()) {
         result["cacheline_ns"] = percentile(cacheline, 0.5);
         std::printf("cache line, core to core and back: %.0f ns (compare only runs where it is the same)\n",
@@ -248,6 +263,7 @@ int main(int argc, char** argv) {
         ->delimiter(',')
         ->check(CLI::IsMember({"vhost", "memif", "udp"}));
     app.add_option("--repeats", o.repeats, "runs of each, ours and the limit by turns")->check(CLI::Range(1, 100));
+    app.add_flag("--simulated,!--no-simulated", o.simulated, "the figures in simulated time as well (default), or not");
     app.add_option("--out", o.out, "JSON file");
     CLI11_PARSE(app, argc, argv);
     return farlane::bench::run(o);

@@ -37,6 +37,8 @@ public:
     [[nodiscard]] std::uint64_t in_flight_bytes() const noexcept { return in_flight_bytes_; }
     [[nodiscard]] std::uint32_t in_flight_packets() const noexcept { return in_flight_packets_; }
     [[nodiscard]] bool full() const noexcept { return next_ - oldest_ == packets_.size(); }
+    /// Nearly as many wait for an acknowledgement as can be remembered.
+    [[nodiscard]] bool crowded() const noexcept { return in_flight_packets_ >= max_packets_ - max_packets_ / 8; }
 
     [[nodiscard]] SentPacket& at(std::uint64_t number) noexcept { return packets_[number & mask_]; }
     [[nodiscard]] bool resolved(std::uint64_t number) const noexcept {

@@ -28,7 +28,7 @@ struct Path {
           max_frame_bytes(std::min<std::uint32_t>(config.max_frame_bytes, FL_FRAME_MAX_BYTES)),
           sent(packet_window),
           mtu(config.max_frame_bytes, config.reliable_mtu),
-          congestion(mtu.frame_bytes()),
+          congestion(mtu.frame_bytes(), config.link_bits_per_s / 8),
           last_sent(now),
           last_heard(now),
           last_progress(now) {}
@@ -88,7 +88,7 @@ struct Path {
 
     [[nodiscard]] bool usable() const noexcept { return state == PathState::up; }
     [[nodiscard]] bool has_room(Time now) const noexcept {
-        return sent.in_flight_bytes() < congestion.window_bytes() && now >= congestion.next_send();
+        return sent.in_flight_bytes() < congestion.window_bytes() && !sent.crowded() && now >= congestion.next_send();
     }
 
     PathId id;

@@ -12,7 +12,7 @@ namespace farlane::proto {
 class Rtt {
 public:
     void sample(Duration rtt, Time now) noexcept {
-        rtt = std::max(rtt, Duration(1));
+        rtt = std::clamp<Duration>(rtt, Duration(1), kLongest);
         latest_ = rtt;
         if (smoothed_ == Duration::zero()) {
             smoothed_ = rtt;
@@ -43,6 +43,7 @@ public:
 private:
     static constexpr Duration kGuess = std::chrono::milliseconds(10);
     static constexpr Duration kBucket = std::chrono::seconds(10);
+    static constexpr Duration kLongest = std::chrono::seconds(4);  ///< more is a clock that jumped
 
     Duration latest_{}, smoothed_{}, variance_{}, min_{}, min_next_{};
     Time bucket_end_{};

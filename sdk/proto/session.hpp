@@ -54,7 +54,9 @@ struct SessionConfig {
 struct PathConfig {
     std::uint32_t max_frame_bytes = FL_FRAME_BASE_BYTES;  ///< what the port can carry; larger than
                                                           ///< FL_FRAME_BASE_BYTES is probed before use
-    bool reliable_mtu = false;  ///< true: point-to-point port that states its MTU; no probe needed
+    bool reliable_mtu = false;          ///< true: point-to-point port that states its MTU; no probe needed
+    std::uint64_t link_bits_per_s = 0;  ///< slowest link of the way, when the user knows it: the window begins with
+                                        ///< that, and nothing is sent faster. 0 = found out
 };
 
 struct PeerInfo {

@@ -8,7 +8,8 @@ namespace farlane::proto {
 namespace {
 
 constexpr unsigned kMaxReorderThreshold = 512;
-constexpr unsigned kLossSample = 32;  // packets whose fate is known, for "repeated loss"
+constexpr unsigned kLossSample =
+    32;  // packets whose fate is known, and no fewer than are in flight, for "repeated loss"
 constexpr unsigned kGoodProbesAfterLoss = 3;
 
 }  // namespace
@@ -44,8 +45,7 @@ void SessionCore::delivered_rare(const RecordRef& ref, Path& p, std::uint64_t nu
     }
 }
 
-void SessionCore::packet_acked(const AckRecord& a, Path& p, std::uint64_t number, const SentPacket& packet, Acked& sum,
-                               Time now) noexcept {
+void SessionCore::packet_acked(Path& p, std::uint64_t number, const SentPacket& packet, Acked& sum) noexcept {
     ++sum.packets;
     if (packet.lost) [[unlikely]] {
         // Late, not lost: from now on that much reordering is waited for.
@@ -54,12 +54,6 @@ void SessionCore::packet_acked(const AckRecord& a, Path& p, std::uint64_t number
             static_cast<unsigned>(std::clamp<std::uint64_t>(distance, p.reorder_threshold, kMaxReorderThreshold));
     } else {
         sum.bytes += packet.bytes;
-    }
-    if (number == a.largest) {
-        const Duration all = now - packet.sent;
-        const Duration hold(a.hold_ns);
-        p.rtt.sample(all > hold ? all - hold : all, now);
-        sum.sampled = true;
     }
     if (packet.bytes > FL_FRAME_BASE_BYTES) {
         p.mtu.large_arrived(packet.bytes);
@@ -80,10 +74,11 @@ void SessionCore::on_ack(const AckRecord& a, Time now) noexcept {
 
 void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
     const std::uint64_t in_flight = p.sent.in_flight_bytes();
+    // The newest packet may be one that nobody waits for: its time is as good.
+    const bool newer = a.largest > p.sent.largest_acked();
+    const Time largest_sent = p.sent.at(a.largest).sent;
     Acked sum;
-    const auto acked = [&](std::uint64_t number, const SentPacket& packet) {
-        packet_acked(a, p, number, packet, sum, now);
-    };
+    const auto acked = [&](std::uint64_t number, const SentPacket& packet) { packet_acked(p, number, packet, sum); };
     if (a.range_count == 0) [[likely]] {
         p.sent.acknowledge(a.largest - a.first_length + 1, a.largest, acked);
     } else {
@@ -96,7 +91,12 @@ void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
     p.probes = 0;
     p.window_acked += sum.packets;
     p.congestion.acknowledged(sum.bytes, in_flight);
-    if (sum.sampled) p.congestion.sampled(p.rtt, now);
+    if (newer) {
+        const Duration all = now - largest_sent;
+        const Duration hold(a.hold_ns);
+        p.rtt.sample(all > hold ? all - hold : all, now);
+        p.congestion.sampled(p.rtt, now - hold, now);
+    }
     if (p.sent.first_unresolved() < p.sent.largest_acked() || p.loss_deadline != kNever) [[unlikely]]
         detect_losses(p, now);
     p.sent.retire(now - p.rtt.smoothed() * 3);
@@ -132,7 +132,7 @@ void SessionCore::lost(Path& p, std::uint64_t number, const SentPacket& packet, 
     ++p.packets_lost;
     ++p.window_lost;
     p.congestion.lost(packet.bytes);
-    if (number > p.largest_large_acked && p.mtu.large_lost(packet.bytes, now)) {
+    if (p.state == PathState::up && number > p.largest_large_acked && p.mtu.large_lost(packet.bytes, now)) {
         p.congestion.set_frame_bytes(p.mtu.frame_bytes());
         arm(p.mtu.next_probe());
     }
@@ -172,7 +172,7 @@ bool SessionCore::another_usable(const Path& p) const noexcept {
 // Half of the packets lost while another path is there: use that one, and come back after
 // several good probes in a row.
 void SessionCore::judge_losses(Path& p, Time now) noexcept {
-    if (p.window_lost + p.window_acked < kLossSample) return;
+    if (p.window_lost + p.window_acked < std::max(kLossSample, p.sent.in_flight_packets())) return;
     if (p.window_lost > p.window_acked && another_usable(p)) kill_path(p, kGoodProbesAfterLoss, now);
     p.window_lost = p.window_acked = 0;
 }

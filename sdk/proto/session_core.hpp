@@ -215,10 +215,8 @@ private:
     struct Acked {
         std::uint64_t bytes = 0;
         unsigned packets = 0;
-        bool sampled = false;
     };
-    void packet_acked(const AckRecord& a, Path& p, std::uint64_t number, const SentPacket& packet, Acked& sum,
-                      Time now) noexcept;
+    void packet_acked(Path& p, std::uint64_t number, const SentPacket& packet, Acked& sum) noexcept;
     void delivered(const RecordRef& ref, Path& p, std::uint64_t number) noexcept;
     void delivered_rare(const RecordRef& ref, Path& p, std::uint64_t number) noexcept;
     void judge_losses(Path& p, Time now) noexcept;

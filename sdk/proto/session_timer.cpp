@@ -81,7 +81,7 @@ void SessionCore::tail_probe(Path& p, Time now) noexcept {
     ++counters.tail_probes;
     p.probe_frames = p.probes == 1 ? 1 : 2;
     p.last_waiting = now;
-    if (p.probes == kRestartAfter) p.congestion.restart();
+    if (p.probes == kRestartAfter && p.rtt.known()) p.congestion.restart();  // else the path is longer than guessed
     unsigned repeated = 0;
     std::uint64_t n = p.sent.first_unresolved();
     for (; n < p.sent.next() && repeated < kProbedPackets; ++n) {
