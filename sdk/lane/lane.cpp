@@ -62,8 +62,10 @@ void Lane::remove(Task& task) noexcept {
 }
 
 proto::PathConfig Lane::path_config(PortId port) const noexcept {
-    const auto& info = ports_[port].port->info();
-    return {.max_frame_bytes = info.max_frame_bytes, .reliable_mtu = info.reliable_mtu};
+    const transport::Port& p = *ports_[port].port;
+    return {.max_frame_bytes = p.info().max_frame_bytes,
+            .reliable_mtu = p.info().reliable_mtu,
+            .link_bits_per_s = p.link_bits_per_s()};
 }
 
 Lane::SessionSlot& Lane::new_slot(proto::SessionConfig& config) {

@@ -31,12 +31,19 @@ std::string forms() {
     return all + "or fault+ before one of them, each with [?key=value&...]";
 }
 
-// The kind of a port string, and its fault keys read.
-Result<const Kind*> kind_of(const PortUrl& url, Query& query, FaultSpec& faults) {
+/// Keys that every kind of port takes.
+struct CommonKeys {
+    std::uint64_t link_bits_per_s = 0;
+    FaultSpec faults;
+};
+
+// The kind of a port string, and the keys read that do not depend on it.
+Result<const Kind*> kind_of(const PortUrl& url, Query& query, CommonKeys& keys) {
+    query.bits_per_second("link_rate", keys.link_bits_per_s, 1'000'000, 1'000'000'000'000);
     for (const Kind& kind : kKinds) {
         if (url.scheme != kind.scheme) continue;
         // A loop port takes the fault keys by itself: it exists to be disturbed.
-        if (url.fault || url.scheme == "loop") faults = read_faults(query);
+        if (url.fault || url.scheme == "loop") keys.faults = read_faults(query);
         return &kind;
     }
     return query.fail("there is no kind of port \"" + url.scheme + "\"; valid: " + forms());
@@ -56,13 +63,15 @@ Result<std::unique_ptr<Port>> open_port(std::string_view text) {
     Result<PortUrl> url = parse_url(text);
     if (!url) return no_url(url.failure());
     Query query(*url);
-    FaultSpec faults;
-    auto kind = kind_of(*url, query, faults);
+    CommonKeys keys;
+    auto kind = kind_of(*url, query, keys);
     if (!kind) return kind.failure();
     try {
         OpenedPort port = (*kind)->open(*url, query);
-        if (!port || (!url->fault && faults == FaultSpec{})) return port;
-        return wrap_in_faults(std::move(port.value()), faults, *url);
+        if (port && (url->fault || keys.faults != FaultSpec{}))
+            port = wrap_in_faults(std::move(port.value()), keys.faults, *url);
+        if (port) port.value()->tell_link_rate(keys.link_bits_per_s);
+        return port;
     } catch (const std::bad_alloc&) {
         return query.fail("not enough memory for its buffers", Status::no_memory);
     } catch (const std::system_error& error) {
@@ -74,8 +83,8 @@ Result<bool> check_port(std::string_view text) {
     Result<PortUrl> url = parse_url(text);
     if (!url) return no_url(url.failure());
     Query query(*url);
-    FaultSpec faults;
-    auto kind = kind_of(*url, query, faults);
+    CommonKeys keys;
+    auto kind = kind_of(*url, query, keys);
     if (!kind) return kind.failure();
     return (*kind)->check(*url, query);
 }
@@ -84,8 +93,8 @@ Result<bool> check_peer(std::string_view text, std::string_view address) {
     Result<PortUrl> url = parse_url(text);
     if (!url) return no_url(url.failure());
     Query query(*url);
-    FaultSpec faults;
-    auto kind = kind_of(*url, query, faults);
+    CommonKeys keys;
+    auto kind = kind_of(*url, query, keys);
     if (!kind) return kind.failure();
     return (*kind)->check_peer(*url, address);
 }

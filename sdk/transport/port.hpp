@@ -89,6 +89,13 @@ public:
     /// Address from text ("host:port"); point-to-point ports refuse with the reason.
     [[nodiscard]] virtual Result<Address> resolve(std::string_view text) const = 0;
     [[nodiscard]] virtual std::string to_string(const Address& a) const = 0;
+
+    /// What the port string says of the slowest link of the way (key link_rate); 0 = nothing.
+    [[nodiscard]] std::uint64_t link_bits_per_s() const noexcept { return link_bits_per_s_; }
+    void tell_link_rate(std::uint64_t bits_per_s) noexcept { link_bits_per_s_ = bits_per_s; }
+
+private:
+    std::uint64_t link_bits_per_s_ = 0;
 };
 
 /// Opens a port by its string. Not for the hot path; one call at a time. Errors name what is
@@ -97,6 +104,7 @@ public:
 ///                  two opens of one NAME in one process make a pair
 ///   udp:[ADDRESS][:PORT][?mtu=N&batch=N&buffer=BYTES]
 ///   dpdk:DEVICE[,ARG...][?mtu=N&eal=...]      any EAL port: dpdk:net_vhost0,iface=/run/x.sock,client=1
+///   Each also takes link_rate=BITS_PER_SECOND.
 ///   fault+PORT     the same fault keys, put before the port's own: fault+udp:...?loss=0.01&seed=7
 [[nodiscard]] Result<std::unique_ptr<Port>> open_port(std::string_view url);
 

@@ -219,7 +219,7 @@ TEST(DpdkStrings, BadOnesSayWhatIsValid) {
         {"dpdk:net_memif0,role=server", "net_memif0 needs \"socket=\""},
         {"dpdk:net_vhost0,,iface=/tmp/farlane-test-none.sock", "empty argument"},
         {"dpdk:net_ring0?mtu=9601", "64 to 9600"},
-        {"dpdk:net_ring0?speed=9", "no key \"speed\" here; valid: mtu=BYTES, eal=TEXT"},
+        {"dpdk:net_ring0?speed=9", "no key \"speed\" here; valid: link_rate=BITS/S, mtu=BYTES, eal=TEXT"},
         {"dpdk:net_af_packet0,iface=nosuchif0", "no network interface \"nosuchif0\""},
         {"dpdk:net_vhost0,iface=/nonexistent-dir/s", "DPDK"},
         {"dpdk:net_vhost0,iface=/tmp/farlane-test-none.sock,colour=red", "DPDK refuses net_vhost0"},

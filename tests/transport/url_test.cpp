@@ -45,6 +45,8 @@ TEST(PortString, BadOnesSayWhatIsValid) {
         {"loop:x?rate=10Q", "\"10Q\" is not a value of \"rate\"", "k, M or G"},
         {"loop:x?side=left", "\"left\" is not a value of \"side\"", "tx|rx|both"},
         {"udp:127.0.0.1:0?loss=1%", "no key \"loss\"", "mtu=BYTES, batch=N, buffer=BYTES"},
+        {"udp:127.0.0.1:0?link_rate=10Q", "\"10Q\" is not a value of \"link_rate\"", "k, M or G"},
+        {"loop:x?link_rate=999", "\"999\" is not a value of \"link_rate\"", "1000000 to 1000000000000"},
         {"udp:127.0.0.1:70000", "not an address", "[IPV6]:PORT"},
         {"udp:127.0.0.1:x", "not an address", "ADDRESS:PORT"},
         {"udp:[::1", "not an address", "[IPV6]:PORT"},
