@@ -32,12 +32,16 @@ namespace farlane::firmware {
 /// DMA wherever it is told, for tests (devices/dma_test). Memory as above.
 [[nodiscard]] Result<std::unique_ptr<backend::Device>> make_dma_test(const backend::DeviceConfig& config,
                                                                      backend::Memory& memory);
+/// An account of what came, for tests (devices/tally). Memory as above.
+[[nodiscard]] Result<std::unique_ptr<backend::Device>> make_tally(const backend::DeviceConfig& config,
+                                                                  backend::Memory& memory);
 /// Only their options.
 [[nodiscard]] Result<bool> check_nvme(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_accel(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_serial(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_cxl_mem(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_dma_test(const backend::DeviceConfig& config);
+[[nodiscard]] Result<bool> check_tally(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_virtio_blk(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_virtio_console(const backend::DeviceConfig& config);
 [[nodiscard]] Result<bool> check_virtio_net(const backend::DeviceConfig& config);

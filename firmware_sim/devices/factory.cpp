@@ -18,6 +18,7 @@ constexpr Kind kKinds[] = {
     {"dma_test", firmware::make_dma_test, firmware::check_dma_test},
     {"nvme", firmware::make_nvme, firmware::check_nvme},
     {"serial", firmware::make_serial, firmware::check_serial},
+    {"tally", firmware::make_tally, firmware::check_tally},
     {"virtio-blk", firmware::make_virtio_blk, firmware::check_virtio_blk},
     {"virtio-console", firmware::make_virtio_console, firmware::check_virtio_console},
     {"virtio-net", firmware::make_virtio_net, firmware::check_virtio_net},

@@ -142,8 +142,8 @@ std::vector<KeyEntry> make_entries() {
         {{"[export]", "name", "string", "", "Name under which the function is listed. Required."},
          [](Config& c, R r, Key k, Node n) { c.exports.back().name = checked_name(r, k, n); }},
         {{"[export]", "device", "choice", "",
-          "Kind of device: accel, cxl_mem, dma_test, nvme, serial, virtio-blk, virtio-console, virtio-net or "
-          "virtio-rng. Further keys are the device's own options. Required."},
+          "Kind of device: accel, cxl_mem, dma_test, nvme, serial, tally, virtio-blk, virtio-console, "
+          "virtio-net or virtio-rng. Further keys are the device's own options. Required."},
          [](Config& c, R r, Key k, Node n) { c.exports.back().device = r.text(n, k); }},
     };
 }
