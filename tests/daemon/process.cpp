@@ -91,6 +91,12 @@ int Process::wait(std::chrono::milliseconds at_most) {
     }
 }
 
+bool Process::running() const {
+    siginfo_t info{};
+    return pid_ > 0 && ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
 void Process::kill() {
     if (pid_ <= 0) return;
     ::kill(pid_, SIGKILL);

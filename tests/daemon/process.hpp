@@ -47,6 +47,8 @@ public:
     void signal(int number) const;
     /// Exit code, or 128 + the signal that ended it. Throws when it goes on for longer.
     int wait(std::chrono::milliseconds at_most = 60s);
+    /// It has not ended. Who sees that it has waits for it next.
+    [[nodiscard]] bool running() const;
     /// kill -9, and gone.
     void kill();
     [[nodiscard]] pid_t pid() const { return pid_; }
