@@ -8,6 +8,8 @@
 
 #include <farlane/uapi/types.h>
 
+#include "chaos/patience.hpp"
+
 namespace farlane::chaos {
 namespace {
 
@@ -17,7 +19,6 @@ constexpr std::size_t kBlockBytes = 4096, kMostBlocks = 8, kSlots = 8, kWordByte
 constexpr std::byte kUntouched{0xa5};  // what a buffer has while no command has it
 constexpr unsigned kDataTransferError = 0x004;
 constexpr std::uint64_t kSabotageAt = 50;
-constexpr std::chrono::seconds kCommandTimeout{120};  // longer than any outage here: beyond it something hangs
 
 std::uint64_t word_at(std::span<const std::byte> block, std::size_t index) {
     fl_le64 word;
@@ -39,7 +40,8 @@ std::uint64_t pattern(std::uint64_t lba, std::uint64_t generation, std::size_t i
 /// Reads of registers are asked again when they were aborted or timed out, as a driver does that knows outages.
 class BlockLoad::PatientAccess final : public Access {
 public:
-    PatientAccess(Device& device, Reader& reader) : sdk_(device), reader_(reader) {}
+    PatientAccess(Device& device, Reader& reader)
+        : sdk_(patiently([&] { return SdkAccess(device); })), reader_(reader) {}
     std::uint32_t read32(std::uint32_t offset) override {
         return static_cast<std::uint32_t>(reader_.insist([&] { return sdk_.read32(offset); }));
     }
@@ -49,7 +51,9 @@ public:
     void write32(std::uint32_t offset, std::uint32_t value) override { sdk_.write32(offset, value); }
     void write64(std::uint32_t offset, std::uint64_t value) override { sdk_.write64(offset, value); }
     Memory allocate(std::size_t bytes) override { return sdk_.allocate(bytes); }
-    void enable_interrupts(unsigned count) override { sdk_.enable_interrupts(count); }
+    void enable_interrupts(unsigned count) override {
+        patiently([&] { sdk_.enable_interrupts(count); });
+    }
     void wait_interrupt(unsigned vector, std::chrono::milliseconds timeout) override {
         sdk_.wait_interrupt(vector, timeout);
     }
@@ -63,10 +67,10 @@ private:
 BlockLoad::BlockLoad(Fabric& fabric, Chronicle& chronicle, Milliseconds completion_timeout, std::uint64_t seed,
                      Sabotage sabotage, BlockModel& model)
     : Load("nvme0", chronicle, completion_timeout),
-      device_(fabric.attach("nvme0")),
+      device_(patiently([&] { return fabric.attach("nvme0"); })),
       access_(std::make_unique<PatientAccess>(device_, reader())),
       driver_(std::make_unique<Controller>(
-          *access_, Options{.io_queues = 2, .queue_depth = 16, .interrupts = true, .timeout = kCommandTimeout})),
+          *access_, Options{.io_queues = 2, .queue_depth = 16, .interrupts = true, .timeout = kHangs})),
       buffer_(driver_->allocate(kSlots * kMostBlocks * kBlockBytes)),
       random_(seed),
       sabotage_(sabotage),
@@ -192,7 +196,7 @@ void BlockLoad::check_untouched() const {
                  " of a buffer changed after its command was over: DMA came late or twice");
 }
 
-void BlockLoad::verify(std::uint64_t) {
+void BlockLoad::verify(const Ends&) {
     check_untouched();
     const std::size_t at_once = kSlots * kMostBlocks;
     for (std::size_t lba = 0; lba < BlockModel::kBlocks; lba += at_once) {

@@ -29,7 +29,7 @@ public:
               Sabotage sabotage, BlockModel& model);
     ~BlockLoad() override;
 
-    void verify(std::uint64_t target_kills) override;
+    void verify(const Ends& target) override;
     [[nodiscard]] nlohmann::json counts() const override;
     void detach();
 

@@ -12,10 +12,13 @@ double ms(Clock::duration d) {
     return std::chrono::duration<double, std::milli>(d).count();
 }
 
-// docs/failures.md, "within". A daemon counts as back when it answers on its socket.
+// docs/failures.md, "within". A daemon counts as back when it answers on its socket; a target learns of a session that
+// it has forgotten by the next frame, which is a keep-alive at the latest.
 double bound_ms(FaultKind kind, Milliseconds round_trip) {
+    constexpr double kKeepaliveMs = 100;
     const auto rtt = static_cast<double>(round_trip.count());
-    return ends_a_daemon(kind) ? std::max(50.0, 4 * rtt) : rtt + 100;
+    if (!ends_a_daemon(kind)) return rtt + 100;
+    return std::max(50.0, 4 * rtt) + (kind == FaultKind::kill_target ? kKeepaliveMs : 0);
 }
 
 bool ends_initiator(FaultKind kind) {

@@ -25,6 +25,15 @@ enum class Sabotage : std::uint8_t {
     stale,   ///< a block keeps what it had
 };
 
+/// How often a daemon ended.
+struct Ends {
+    std::uint64_t kills = 0, restarts = 0;
+    [[nodiscard]] std::uint64_t all() const noexcept { return kills + restarts; }
+    friend Ends operator-(const Ends& a, const Ends& b) noexcept {
+        return {a.kills - b.kills, a.restarts - b.restarts};
+    }
+};
+
 /// Verified work on one device.
 class Load {
 public:
@@ -39,8 +48,8 @@ public:
     void start();
     /// Ends behind the step under way; false when that takes longer: something hangs.
     [[nodiscard]] bool pause(std::chrono::seconds at_most);
-    /// Everything once more, while paused; `target_kills`: since it attached. Throws Broken, farlane::Error.
-    virtual void verify(std::uint64_t target_kills) = 0;
+    /// Everything once more, while paused; `target`: since it attached. Throws Broken, farlane::Error.
+    virtual void verify(const Ends& target) = 0;
     [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
     [[nodiscard]] bool failed() const noexcept { return failed_; }
     /// Why, once failed().

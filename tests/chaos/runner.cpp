@@ -7,14 +7,16 @@
 #include <filesystem>
 #include <thread>
 
+#include "chaos/patience.hpp"
+
 namespace farlane::chaos {
 namespace {
 
 using namespace std::chrono_literals;
 
-// No verdict depends on how long something takes, except that work which has not gone on for this long hangs.
-constexpr std::chrono::seconds kHangs{120};
 constexpr std::uint64_t kStepsAfterwards = 8;
+// What tells of an aborted read: of the initiator's end, of the target's, of one that took the state along.
+constexpr auto kDoubt = {EventKind::error, EventKind::resumed, EventKind::device_reset};
 
 FabricOptions options(const test::Daemon& daemon) {
     FabricOptions o;
@@ -63,7 +65,7 @@ struct Runner::Before {
 
 Runner::Runner(const Arguments& arguments)
     : arguments_(arguments), stage_(arguments.seed, chronicle_, [this](const std::string& line) { show(line); }) {
-    wait_for_functions(stage_.initiator(), 2);
+    wait_for_functions(stage_.initiator(), 3);
     fabric_ = Fabric::open(options(stage_.initiator()));
     events_.emplace(*fabric_);
 }
@@ -75,13 +77,19 @@ void Runner::show(const std::string& line) const {
 }
 
 std::vector<Load*> Runner::loads() const {
-    return {tally_.get(), blocks_.get()};
+    std::vector<Load*> all;
+    if (tally_ != nullptr) all.push_back(tally_.get());
+    if (blocks_ != nullptr) all.push_back(blocks_.get());
+    if (memory_ != nullptr) all.push_back(memory_.get());
+    return all;
 }
 
 void Runner::run() {
     const unsigned first = arguments_.only.value_or(1), last = arguments_.only.value_or(arguments_.rounds);
     for (round_ = first; round_ <= last; ++round_) {
         const Plan plan = make_plan(arguments_.seed, round_);
+        chronicle_.round_begins();
+        show("round " + std::to_string(round_) + (plan.attach_anew ? ", attached anew" : ""));
         if (tally_ == nullptr || plan.attach_anew) {
             detach();
             attach(round_);
@@ -99,12 +107,13 @@ void Runner::run() {
 
 void Runner::attach(unsigned round) {
     const auto seed = [&](const char* load) { return Random(arguments_.seed, round, load).next(); };
-    kills_at_attach_ = stage_.target_kills();
+    ends_at_attach_ = stage_.target_ends();
     ++attached_;
     tally_ = std::make_unique<TallyLoad>(*fabric_, chronicle_, Stage::kCompletionTimeout, seed("tally"),
                                          arguments_.sabotage);
     blocks_ = std::make_unique<BlockLoad>(*fabric_, chronicle_, Stage::kCompletionTimeout, seed("blocks"),
                                           arguments_.sabotage, model_);
+    memory_ = std::make_unique<MemoryLoad>(*fabric_, chronicle_, Stage::kCompletionTimeout, seed("memory"));
 }
 
 void Runner::detach() {
@@ -112,8 +121,10 @@ void Runner::detach() {
     count_up();
     tally_->detach();
     blocks_->detach();
+    memory_->detach();
     tally_.reset();
     blocks_.reset();
+    memory_.reset();
 }
 
 void Runner::count_up() {
@@ -121,12 +132,9 @@ void Runner::count_up() {
 }
 
 void Runner::round(const Plan& plan) {
-    show("round " + std::to_string(plan.round) + (plan.attach_anew ? ", attached anew" : ""));
-    chronicle_.round_begins();
     std::vector<Before> before;
     for (const Load* load : loads())
-        before.push_back({load, load->reads().in_doubt, load->reads().timed_out,
-                          events_->count(load->device(), {EventKind::resumed, EventKind::error}),
+        before.push_back({load, load->reads().in_doubt, load->reads().timed_out, events_->count(load->device(), kDoubt),
                           events_->count(load->device(), {EventKind::timeout})});
     for (Load* load : loads()) load->start();
     stage_.play(plan, [this] { return std::ranges::none_of(loads(), &Load::failed); });
@@ -162,7 +170,7 @@ void Runner::pause() const {
 void Runner::verify() {
     for (Load* load : loads()) {
         try {
-            load->verify(stage_.target_kills() - kills_at_attach_);
+            load->verify(stage_.target_ends() - ends_at_attach_);
         } catch (const std::exception& e) {
             throw Broken(load->device() + ": " + e.what());
         }
@@ -176,8 +184,7 @@ void Runner::check_events(const Load& load, const Before& before) const {
     if (load.reads().timed_out > before.timed_out &&
         !events_->more_than(before.timeout_events, load.device(), {EventKind::timeout}))
         throw Broken(load.device() + ": a read timed out, and no event said so");
-    if (load.reads().in_doubt > before.in_doubt &&
-        !events_->more_than(before.doubt_events, load.device(), {EventKind::resumed, EventKind::error}))
+    if (load.reads().in_doubt > before.in_doubt && !events_->more_than(before.doubt_events, load.device(), kDoubt))
         throw Broken(load.device() + ": a read was aborted, and no event said why");
 }
 

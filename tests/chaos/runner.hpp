@@ -13,6 +13,7 @@
 #include "chaos/block_load.hpp"
 #include "chaos/chronicle.hpp"
 #include "chaos/events.hpp"
+#include "chaos/memory_load.hpp"
 #include "chaos/stage.hpp"
 #include "chaos/tally_load.hpp"
 
@@ -53,9 +54,10 @@ private:
     BlockModel model_;
     std::unique_ptr<TallyLoad> tally_;
     std::unique_ptr<BlockLoad> blocks_;
+    std::unique_ptr<MemoryLoad> memory_;
     nlohmann::json done_ = nlohmann::json::object();  ///< of loads that have detached
     nlohmann::json events_seen_ = nlohmann::json::object();
-    std::uint64_t kills_at_attach_ = 0;
+    Ends ends_at_attach_;
     unsigned round_ = 0, rounds_done_ = 0, attached_ = 0;
 };
 

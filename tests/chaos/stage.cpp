@@ -27,6 +27,7 @@ std::string session(unsigned completion_timeout_ms) {
 std::string target_config(unsigned port) {
     return session(8000) + "[[port]]\nname = \"lo\"\nurl = \"udp:127.0.0.1:" + std::to_string(port) +
            "\"\nlisten = true\n[[export]]\nname = \"tally0\"\ndevice = \"tally\"\n" +
+           "[[export]]\nname = \"accel0\"\ndevice = \"accel\"\nmemory = \"32M\"\nthreads = 1\n" +
            "[[export]]\nname = \"nvme0\"\ndevice = \"nvme\"\nsize = \"" + std::to_string(BlockModel::kBlocks * 4096) +
            "\"\n";
 }
@@ -153,8 +154,8 @@ void Stage::end_daemons(const Playing& p, bool initiator, bool target) {
     const bool kill = p.fault.kind != FaultKind::restart_initiator && p.fault.kind != FaultKind::restart_target;
     if (initiator) expect_running(initiator_, "initiator");
     if (target) expect_running(target_, "target");
+    if (target) ++(kill ? target_ends_.kills : target_ends_.restarts);
     if (kill) {
-        if (target) ++target_kills_;
         // Both before either is waited for: as close together as can be.
         if (initiator) initiator_.process().signal(SIGKILL);
         if (target) target_.process().signal(SIGKILL);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "chaos/chronicle.hpp"
+#include "chaos/load.hpp"
 #include "chaos/plan.hpp"
 #include "chaos/relay.hpp"
 #include "daemon/process.hpp"
@@ -28,8 +29,8 @@ public:
     [[nodiscard]] test::Daemon& initiator() noexcept { return initiator_; }
     [[nodiscard]] test::Daemon& target() noexcept { return target_; }
     [[nodiscard]] Relay& relay() noexcept { return relay_; }
-    /// SIGKILLs of the target so far.
-    [[nodiscard]] std::uint64_t target_kills() const noexcept { return target_kills_; }
+    /// Of the target's, so far.
+    [[nodiscard]] const Ends& target_ends() const noexcept { return target_ends_; }
     /// The last lines of the daemons' logs.
     [[nodiscard]] std::string logs();
     [[nodiscard]] const std::string& directory() const noexcept { return dir_.path(); }
@@ -57,7 +58,7 @@ private:
     Relay relay_;
     test::Daemon initiator_;
     Milliseconds round_trip_{0};
-    std::uint64_t target_kills_ = 0;
+    Ends target_ends_;
     Time zero_ = Clock::now();
 };
 

@@ -6,6 +6,8 @@
 
 #include <farlane/uapi/types.h>
 
+#include "chaos/patience.hpp"
+
 namespace farlane::chaos {
 namespace {
 
@@ -21,10 +23,10 @@ constexpr std::uint64_t kSabotageAt = 100;  // words: when the load is well unde
 TallyLoad::TallyLoad(Fabric& fabric, Chronicle& chronicle, Milliseconds completion_timeout, std::uint64_t seed,
                      Sabotage sabotage)
     : Load("tally0", chronicle, completion_timeout),
-      tally_(fabric.attach("tally0")),
+      tally_(patiently([&] { return fabric.attach("tally0"); })),
       random_(seed),
       sabotage_(sabotage) {
-    tally_.enable();
+    patiently([this] { tally_.enable(); });
 }
 
 void TallyLoad::step() {
@@ -122,16 +124,16 @@ void TallyLoad::tell_error() {
                  " errors in all");
 }
 
-void TallyLoad::verify(std::uint64_t target_kills) {
+void TallyLoad::verify(const Ends& target) {
     if (get(kErrors) != 0) tell_error();
     const std::uint64_t taken = get(kTaken);
     if (taken != written_)
         throw Broken("the device has taken " + std::to_string(taken) + " words, " + std::to_string(written_) +
                      " were written");
     repeats_ = get(kRepeats);
-    if (repeats_ > target_kills)
+    if (repeats_ > target.kills)
         throw Broken(std::to_string(repeats_) + " writes were executed once more after a kill, and there were " +
-                     std::to_string(target_kills) + " kills");
+                     std::to_string(target.kills) + " kills");
 }
 
 nlohmann::json TallyLoad::counts() const {

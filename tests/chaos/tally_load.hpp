@@ -19,7 +19,7 @@ public:
     TallyLoad(Fabric& fabric, Chronicle& chronicle, Milliseconds completion_timeout, std::uint64_t seed,
               Sabotage sabotage);
 
-    void verify(std::uint64_t target_kills) override;
+    void verify(const Ends& target) override;
     [[nodiscard]] nlohmann::json counts() const override;
     /// Only while paused.
     void detach() { tally_.detach(); }

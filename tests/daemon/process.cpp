@@ -125,7 +125,7 @@ void Daemon::start() {
             (void)client().call("ping");
             return;
         } catch (const Error& e) {
-            if (std::chrono::steady_clock::now() > until)
+            if (std::chrono::steady_clock::now() > until || !process_->running())
                 throw std::runtime_error(std::string(e.what()) + "\n" + process_->output());
         }
         std::this_thread::sleep_for(5ms);
