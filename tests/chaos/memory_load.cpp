@@ -33,6 +33,7 @@ void fill(std::span<std::byte> bytes, std::size_t page, std::uint64_t generation
 
 MemoryLoad::MemoryLoad(Fabric& fabric, Chronicle& chronicle, Milliseconds completion_timeout, std::uint64_t seed)
     : Load("accel0", chronicle, completion_timeout),
+      chronicle_(chronicle),
       device_(patiently([&] { return fabric.attach("accel0"); })),
       random_(seed),
       source_(device_.domain().allocate(kSourcePages * kPageBytes)),
@@ -41,20 +42,28 @@ MemoryLoad::MemoryLoad(Fabric& fabric, Chronicle& chronicle, Milliseconds comple
     wait_ready();
 }
 
-// For what may be asked twice.
+// For what may be asked twice. What is outstanding when it turns out that the device's state is gone is aborted
+// (docs/wire.md, "Resumption"), also when it began after the target's end.
 void MemoryLoad::insist(const std::function<void()>& call) {
     (void)reader().insist([&] {
-        call();
-        return std::uint64_t{0};
+        for (;;) {
+            try {
+                call();
+                return std::uint64_t{0};
+            } catch (const Error& e) {
+                if (e.status() != Status::completer_abort || !chronicle_.daemon_ended_since(settled_)) throw;
+                ++aborted_;
+            }
+        }
     });
 }
 
 // After power-on, it scrubs its memory first.
 void MemoryLoad::wait_ready() {
     insist([this] { device_.enable(); });
-    const auto status = [this] { return device_.read32(kRegisters, offsetof(fl_accel_registers, status)); };
-    while ((reader().insist(status) & FL_ACCEL_STATUS_READY) == 0) {
-    }
+    std::uint32_t status = 0;
+    while ((status & FL_ACCEL_STATUS_READY) == 0)
+        insist([&] { status = device_.read32(kRegisters, offsetof(fl_accel_registers, status)); });
 }
 
 void MemoryLoad::step() {
@@ -109,6 +118,7 @@ void MemoryLoad::check(std::size_t page) {
 void MemoryLoad::start_over() {
     for (;;) {
         ++resets_;
+        settled_ = Clock::now();
         try {
             patiently([this] { device_.acknowledge_reset(); });
             wait_ready();
@@ -138,7 +148,10 @@ void MemoryLoad::verify(const Ends& target) {
 }
 
 nlohmann::json MemoryLoad::counts() const {
-    return {{"pages_written", written_.load()}, {"pages_read", read_.load()}, {"resets", resets_.load()}};
+    return {{"pages_written", written_.load()},
+            {"pages_read", read_.load()},
+            {"resets", resets_.load()},
+            {"reads_aborted", aborted_.load()}};
 }
 
 }  // namespace farlane::chaos

@@ -34,14 +34,16 @@ private:
     void wait_ready();
     void insist(const std::function<void()>& call);
 
+    Chronicle& chronicle_;
     Device device_;
     Random random_;
-    DmaBuffer source_;  ///< of writes without a copy; a part for each until the next flush
+    Time settled_ = Clock::now();  ///< resets of daemons that ended before are known
+    DmaBuffer source_;             ///< of writes without a copy; a part for each until the next flush
     std::size_t source_used_ = 0;
     std::vector<std::byte> page_;
     std::vector<std::uint64_t> generation_;  ///< of each page; 0: zeros
     std::uint64_t last_ = 0;
-    std::atomic<std::uint64_t> written_{0}, read_{0}, resets_{0};
+    std::atomic<std::uint64_t> written_{0}, read_{0}, resets_{0}, aborted_{0};
 };
 
 }  // namespace farlane::chaos

@@ -84,6 +84,10 @@ std::vector<Load*> Runner::loads() const {
     return all;
 }
 
+bool Runner::none_failed() const {
+    return std::ranges::none_of(loads(), &Load::failed);
+}
+
 void Runner::run() {
     const unsigned first = arguments_.only.value_or(1), last = arguments_.only.value_or(arguments_.rounds);
     for (round_ = first; round_ <= last; ++round_) {
@@ -137,7 +141,7 @@ void Runner::round(const Plan& plan) {
         before.push_back({load, load->reads().in_doubt, load->reads().timed_out, events_->count(load->device(), kDoubt),
                           events_->count(load->device(), {EventKind::timeout})});
     for (Load* load : loads()) load->start();
-    stage_.play(plan, [this] { return std::ranges::none_of(loads(), &Load::failed); });
+    stage_.play(plan, [this] { return none_failed(); });
     work_goes_on();
     pause();
     verify();
@@ -148,7 +152,7 @@ void Runner::work_goes_on() const {
     const Time until = Clock::now() + kHangs;
     for (const Load* load : loads()) {
         const std::uint64_t enough = load->steps() + kStepsAfterwards;
-        while (load->steps() < enough && !load->failed()) {
+        while (load->steps() < enough && none_failed()) {
             if (Clock::now() > until) throw Broken(load->device() + ": work does not go on after the faults are over");
             std::this_thread::sleep_for(1ms);
         }

@@ -39,6 +39,7 @@ private:
     void attach(unsigned round);
     void detach();
     [[nodiscard]] std::vector<Load*> loads() const;
+    [[nodiscard]] bool none_failed() const;
     void work_goes_on() const;
     void pause() const;
     void verify();
