@@ -59,6 +59,10 @@ PeerId Initiator::connect(PortId port, const transport::Address& to, const std::
 
 void Initiator::open_session(Peer& peer) {
     peer.retry_at = kNever;
+    // Asked again, but only in a new session: one that was silent and is back delivers what was asked in it, once.
+    // Asked twice it would be answered twice, and a second RESUME may make a second attachment.
+    for (auto& p : pending_)
+        if (p->peer == peer.id) p->sent = false;
     peer.session = &lane_.connect(peer.port, peer.to, config_.session, *this);
 }
 
@@ -111,8 +115,6 @@ void Initiator::went_down(Peer& peer) noexcept {
     const std::string why = peer.why == Status::ok ? "the target said goodbye" : std::string(status_text(peer.why));
     if (peer.up) tell(EventKind::link_down, "", peer, why);
     peer.up = false;
-    for (auto& p : pending_)
-        if (p->peer == peer.id) p->sent = false;
 }
 
 void Initiator::on_state(proto::Session& s, proto::SessionState state, Status why) noexcept {

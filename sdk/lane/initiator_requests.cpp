@@ -178,8 +178,8 @@ void Initiator::ask(Pending& p, Peer& peer) noexcept {
 void Initiator::on_attach_reply(proto::Session& s, const proto::AttachReply& r) noexcept {
     const auto at = std::ranges::find(pending_, r.request, [](const auto& p) { return p->request; });
     if (at == pending_.end() || (*at)->kind == Pending::Kind::detach) {
-        // Nobody waits any more: give it back.
-        if (r.status == Status::ok) s.send_detach(0, r.handle, Status::canceled);
+        // Nobody waits any more: give it back, unless it is held by now, from an answer to the same question.
+        if (r.status == Status::ok && grip_of(s, r.handle) == nullptr) s.send_detach(0, r.handle, Status::canceled);
         return;
     }
     const auto p = std::move(*at);
