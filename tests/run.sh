@@ -114,7 +114,7 @@ stage_fuzz() {
     mapfile -t programs < <(programs_of fuzz --label-regex '^fuzz$')
     [ ${#programs[@]} -gt 0 ] || { fail "fuzz/no-targets"; return; }
     build fuzz "${programs[@]}" || return
-    FARLANE_FUZZ_SECONDS=$fuzz_seconds FARLANE_FUZZ_RUNS=$fuzz_runs run fuzz --label-regex '^fuzz$'
+    FARLANE_FUZZ_SECONDS=$fuzz_seconds FARLANE_FUZZ_RUNS=$fuzz_runs run fuzz --label-regex '^fuzz$' --parallel "$jobs"
 }
 
 # Unit tests under address and undefined-behaviour sanitizers.

@@ -20,6 +20,7 @@ from bed.paths import RUNS, Trouble
 from bed.vm import Machine, Vm, nic_address
 
 BOOT_TIMEOUT_S = 120
+STALL_S = 30  # a kernel that boots has something to say
 END_TIMEOUT_S = 60
 DEBUG_PATIENCE = 8  # times longer with a debug kernel
 DEBUG_MEMORY = 2  # times more: shadow memory, red zones, what is kept back for a while
@@ -188,7 +189,20 @@ class Run:
             self.log(f"VM {vm.name} waits for gdb: qemu/testbed gdb {vm.name} --run {os.getpid()}, then continue")
         limit = None if self.options.gdb else BOOT_TIMEOUT_S * self.patience
         for name, event in self._up.items():
-            await self.or_end(self.vms[name], event.wait(), limit, f"VM {name} did not boot within {limit} s")
+            up = event.wait() if limit is None else self.comes_up(self.vms[name], event)
+            await self.or_end(self.vms[name], up, limit, f"VM {name} did not boot within {limit} s")
+
+    async def comes_up(self, vm, event, look_s=2):
+        """Waits for it no longer than its console grows."""
+        limit, bytes_before, grew = STALL_S * self.patience, -1, time.monotonic()
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                return await asyncio.wait_for(event.wait(), look_s)
+            size = vm.console.stat().st_size if vm.console.exists() else 0
+            if size != bytes_before:
+                bytes_before, grew = size, time.monotonic()
+            elif time.monotonic() - grew > limit:
+                raise Trouble(f"VM {vm.name} did not boot: its console has stood still for {limit} s")
 
     async def or_end(self, vm, awaitable, limit_s, sentence):
         """Waits for one of: it, the end of that VM, the time limit. Trouble unless it came."""

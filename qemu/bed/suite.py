@@ -36,7 +36,7 @@ def run_one(script, name, quiet=False, **options):
     ours has run yet, it is said, and tried once more.
     """
     run, wrong = attempt(script, name, quiet, options)
-    if any("did not boot within" in reason for reason in run.reasons):
+    if any("did not boot" in reason for reason in run.reasons):
         print(f"again   {script.name:<16} {name:<6} the stock kernel did not come up: {run.folder}", flush=True)
         run, wrong = attempt(script, name, quiet, options)
     return run, wrong

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # The testbed's runner without a virtual machine: what it reads, writes and refuses.
+import asyncio
 import io
 import lzma
 import os
@@ -18,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "qemu"))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-from bed import console, cpio, debugkernel, demo, hostcalls, initramfs, kernel, link, script, suite, topology, tsc, vm
+from bed import console, cpio, debugkernel, demo, hostcalls, initramfs, kernel, link, run, script, suite, topology, tsc, vm
 from bed.paths import Trouble
 
 
@@ -103,12 +104,40 @@ class SuiteTest(unittest.TestCase):
     def test_boot_again(self):
         stalled = ["VM i0 did not boot within 120 s"]
         self.assertEqual(self.tries(stalled, []), (2, ""))
+        self.assertEqual(self.tries(["VM i0 did not boot: its console has stood still for 30 s"], []), (2, ""))
         self.assertEqual(self.tries(stalled, stalled), (2, "VM i0 did not boot within 120 s"))
 
     def test_not_again(self):
         for reasons in ([], ["'run /tests/boot.sh' in VM i0 ended with 1"], ["timeout: boot did not end within 60 s"],
                         ["VM i0 ended early"]):
             self.assertEqual(self.tries(reasons), (1, "; ".join(reasons)))
+
+
+class BootTest(unittest.TestCase):
+    """A kernel whose console stands still does not boot any more; one that talks has its time."""
+    def boot(self, lines, up_after):
+        async def go(console_file):
+            event = asyncio.Event()
+            guest = types.SimpleNamespace(name="i0", console=console_file)
+            runner = types.SimpleNamespace(patience=0.2 / run.STALL_S)  # 0.2 s
+            waits = asyncio.ensure_future(run.Run.comes_up(runner, guest, event, look_s=0.01))
+            for _ in range(lines):
+                with console_file.open("a", encoding="utf-8") as file:
+                    file.write("a line\n")
+                await asyncio.sleep(0.05)
+            if up_after:
+                event.set()
+            await waits
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(go(pathlib.Path(folder) / "console"))
+
+    def test_talking(self):
+        self.boot(12, True)
+
+    def test_silent(self):
+        for lines in (0, 3):
+            with self.assertRaisesRegex(Trouble, "did not boot: its console has stood still"):
+                self.boot(lines, False)
 
 
 class ConsoleTest(unittest.TestCase):
