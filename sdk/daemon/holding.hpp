@@ -46,7 +46,8 @@ struct BusPort {
     bool freeing = false;      ///< the device is being reset between two applications of the node
     bool reset_again = false;  ///< that had no answer
     std::uint32_t freed_generation = 0;
-    bool state_lost = false;  ///< the device forgot everything: it has to be unplugged and plugged again
+    bool not_allowed = false;  ///< the module kept drivers off when it came
+    bool state_lost = false;   ///< the device forgot everything: it has to be unplugged and plugged again
     std::vector<std::function<void(Status)>> unplugged;
 };
 

@@ -166,13 +166,14 @@ void Holding::added_to_bus(Result<KernelFunction> result, UniqueFd submit_bell, 
         channel_->attach_to(*attachment_);
         channel_->open();
         // The kernel looks into the slot in its own time; whoever attached wants to know where the function is.
-        return host_.kernel->run([slot = bus_->function.slot] { wait_for_slot(slot); },
-                                 [self = weak_from_this(), done] {
+        auto kept_off = std::make_shared<bool>(false);
+        return host_.kernel->run([slot = bus_->function.slot, kept_off] { *kept_off = wait_for_slot(slot); },
+                                 [self = weak_from_this(), kept_off, done] {
                                      const auto h = self.lock();
-                                     const bool there =
-                                         h != nullptr && h->bus_ && h->bus_->phase == BusPort::Phase::live;
-                                     done(there ? Reply{Status::ok, "", h->bus_json(), {}}
-                                                : refusal(Status::device_lost, "it was taken off the bus again"));
+                                     if (h == nullptr || !h->bus_ || h->bus_->phase != BusPort::Phase::live)
+                                         return done(refusal(Status::device_lost, "it was taken off the bus again"));
+                                     h->bus_->not_allowed = *kept_off;
+                                     done({Status::ok, "", h->bus_json(), {}});
                                  });
     }
     const Failure why = opened.ok() ? Failure{Status::device_lost, unusable().message} : opened.failure();
@@ -383,7 +384,7 @@ Json Holding::bus_json() const {
         const std::string address = pci_address_of_slot(bus_->function.slot);
         j["slot"] = bus_->function.slot;
         j["address"] = address;
-        if (off.empty() && is_not_allowed(address)) off = "allow";
+        if (off.empty() && bus_->not_allowed && !has_driver(address)) off = "allow";
     }
     j["drivers"] = off.empty();
     j["drivers_off"] = off;

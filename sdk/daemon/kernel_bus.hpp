@@ -90,11 +90,11 @@ private:
 /// Where sysfs says that a slot's function is ("10000:01:00.0"); "" when it is empty. `root`: of sysfs.
 [[nodiscard]] std::string pci_address_of_slot(std::uint32_t slot, const std::string& root = "/sys");
 
-/// Until the kernel has found what is in that slot, at most two seconds. Not in the lane.
-void wait_for_slot(std::uint32_t slot, const std::string& root = "/sys");
-/// The module's `allow` names neither class nor id of the device at that address: its driver_override keeps drivers
-/// off.
-[[nodiscard]] bool is_not_allowed(const std::string& address, const std::string& root = "/sys");
+/// Waits until the kernel has found what is in that slot, at most two seconds. True: the module's `allow` names neither
+/// class nor id of it, so its driver_override keeps drivers off. Never in the lane: reading that waits for a driver
+/// that probes, and the driver waits for the lane.
+[[nodiscard]] bool wait_for_slot(std::uint32_t slot, const std::string& root = "/sys");
+[[nodiscard]] bool has_driver(const std::string& address, const std::string& root = "/sys");
 
 /// What an operator needs to know of the module, for doctor. Any thread.
 [[nodiscard]] Json kernel_doctor_json(const Config& config);

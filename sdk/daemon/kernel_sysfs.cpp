@@ -47,19 +47,23 @@ std::string pci_address_of_slot(std::uint32_t slot, const std::string& root) {
     return is_there(root + "/bus/pci/devices/" + address) ? address : "";
 }
 
-void wait_for_slot(std::uint32_t slot, const std::string& root) {
-    using namespace std::chrono_literals;
-    constexpr auto kNap = 10ms;
-    if (!is_there(root + "/bus/pci/slots/farlane" + std::to_string(slot))) return;
-    const auto deadline = std::chrono::steady_clock::now() + 2s;
-    while (pci_address_of_slot(slot, root).empty() && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::sleep_for(kNap);
-    std::this_thread::sleep_for(kNap);  // what the module says of its driver comes a moment after the device
+bool has_driver(const std::string& address, const std::string& root) {
+    return is_there(root + "/bus/pci/devices/" + address + "/driver");
 }
 
-bool is_not_allowed(const std::string& address, const std::string& root) {
-    return first_line(root + "/bus/pci/devices/" + address + "/driver_override") ==
-           "farlane-not-allowed";  // kmod/allow.c
+bool wait_for_slot(std::uint32_t slot, const std::string& root) {
+    using namespace std::chrono_literals;
+    constexpr auto kNap = 10ms;
+    if (!is_there(root + "/bus/pci/slots/farlane" + std::to_string(slot))) return false;
+    const auto deadline = std::chrono::steady_clock::now() + 2s;
+    std::string address;
+    while ((address = pci_address_of_slot(slot, root)).empty() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(kNap);
+    if (address.empty()) return false;
+    std::this_thread::sleep_for(kNap);  // what the module says of its driver comes a moment after the device
+    if (has_driver(address, root)) return false;
+    const std::string override = first_line(root + "/bus/pci/devices/" + address + "/driver_override");
+    return override == "farlane-not-allowed";  // kmod/allow.c
 }
 
 Json kernel_doctor_json(const Config& config) {
