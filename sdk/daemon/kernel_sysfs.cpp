@@ -60,10 +60,15 @@ bool wait_for_slot(std::uint32_t slot, const std::string& root) {
     while ((address = pci_address_of_slot(slot, root)).empty() && std::chrono::steady_clock::now() < deadline)
         std::this_thread::sleep_for(kNap);
     if (address.empty()) return false;
-    std::this_thread::sleep_for(kNap);  // what the module says of its driver comes a moment after the device
-    if (has_driver(address, root)) return false;
-    const std::string override = first_line(root + "/bus/pci/devices/" + address + "/driver_override");
-    return override == "farlane-not-allowed";  // kmod/allow.c
+    // A moment later it has a driver, or what keeps drivers off; or this host knows no driver for it.
+    const auto decided = std::chrono::steady_clock::now() + 500ms;
+    while (!has_driver(address, root) && std::chrono::steady_clock::now() < decided) {
+        const std::string override = first_line(root + "/bus/pci/devices/" + address + "/driver_override");
+        if (override == "farlane-not-allowed") return true;  // kmod/allow.c
+        if (!override.empty() && override != "(null)") return false;
+        std::this_thread::sleep_for(kNap);
+    }
+    return false;
 }
 
 Json kernel_doctor_json(const Config& config) {

@@ -8,7 +8,7 @@
 . /tests/lib.sh
 f() { farlane --timeout 20 "$@"; }
 counter() { sed -n "s/^$2 //p" "/sys/kernel/debug/farlane/$1/counters"; }
-rounds=700
+rounds=500
 at_target() { host -f "exports.0.device.$1" target farlane -o json stats; }
 
 # judge FUNCTION PARAMETER...: the test driver on it, what it says, and what the module counted.
