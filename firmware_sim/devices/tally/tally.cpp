@@ -68,7 +68,7 @@ struct Words {
     [[nodiscard]] bool well_formed() const noexcept { return half() || bytes.size() % kWordBytes == 0; }
     [[nodiscard]] std::uint64_t count() const noexcept { return half() ? 1 : bytes.size() / kWordBytes; }
     [[nodiscard]] std::uint64_t at(std::uint64_t i) const noexcept {
-        fl_le64 word;
+        fl_le64 word(0);  // a half leaves the rest
         std::memcpy(&word, bytes.data() + i * kWordBytes, half() ? kHalfBytes : kWordBytes);
         return word.get();
     }
