@@ -4,20 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "lane/target.hpp"
+#include "proto/silent_handler.hpp"
 
 namespace farlane::lane {
 namespace {
-
-struct Silent final : proto::SessionHandler {
-    void on_state(proto::Session&, proto::SessionState, Status) noexcept override {}
-    void on_list(proto::Session&, std::uint32_t) noexcept override {}
-    void on_list_reply(proto::Session&, std::uint32_t, unsigned, unsigned, const fl_function_desc&) noexcept override {}
-    void on_attach(proto::Session&, const proto::AttachRequest&) noexcept override {}
-    void on_attach_reply(proto::Session&, const proto::AttachReply&) noexcept override {}
-    void on_detach(proto::Session&, std::uint32_t, proto::FunctionHandle, Status) noexcept override {}
-    void on_detach_reply(proto::Session&, std::uint32_t, proto::FunctionHandle, Status) noexcept override {}
-    void on_event(proto::Session&, unsigned, proto::FunctionHandle, const fl_function_desc&) noexcept override {}
-};
 
 TEST(HalfOpen, AreFewAndTheOldestGoes) {
     Lane lane;
@@ -27,7 +17,7 @@ TEST(HalfOpen, AreFewAndTheOldestGoes) {
     Target target(lane, config, *memory);
     target.listen(lane.add_port(transport::open_port("loop:half-open").take()));
     const auto across = transport::open_port("loop:half-open").take();
-    Silent silent;
+    proto::test::SilentHandler silent;
     std::vector<std::unique_ptr<proto::Session>> greeters;
     for (std::uint8_t i = 1; i <= 100; ++i) {
         proto::SessionConfig c;

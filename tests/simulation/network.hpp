@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "proto/session.hpp"
+#include "proto/silent_handler.hpp"
 
 namespace farlane::simulation {
 
@@ -57,19 +57,6 @@ public:
 
 private:
     Time busy_until_{};
-};
-
-/// Two ends of a session whose owners say nothing: functions are bound by hand.
-class Host : public proto::SessionHandler {
-public:
-    void on_state(proto::Session&, proto::SessionState, Status) noexcept override {}
-    void on_list(proto::Session&, std::uint32_t) noexcept override {}
-    void on_list_reply(proto::Session&, std::uint32_t, unsigned, unsigned, const fl_function_desc&) noexcept override {}
-    void on_attach(proto::Session&, const proto::AttachRequest&) noexcept override {}
-    void on_attach_reply(proto::Session&, const proto::AttachReply&) noexcept override {}
-    void on_detach(proto::Session&, std::uint32_t, proto::FunctionHandle, Status) noexcept override {}
-    void on_detach_reply(proto::Session&, std::uint32_t, proto::FunctionHandle, Status) noexcept override {}
-    void on_event(proto::Session&, unsigned, proto::FunctionHandle, const fl_function_desc&) noexcept override {}
 };
 
 /// What makes and takes transactions at one end of a session.
@@ -131,7 +118,7 @@ public:
 private:
     struct End {
         proto::SessionConfig config;
-        Host host;
+        proto::test::SilentHandler host;
         std::unique_ptr<proto::Session> session;
         std::vector<Load*> loads;
         bool touched = false;
