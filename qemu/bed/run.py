@@ -294,6 +294,16 @@ class Run:
         for path in self.folder.glob("*.disk"):
             path.unlink()
 
+    def cause(self):
+        """Why it failed, in one line: what the script said of it, where it came so far."""
+        said = [line for path in self.told() for line in path.read_text(errors="replace").splitlines()
+                if line.startswith("FAILED: ")]
+        return (said or self.reasons)[0][:300]
+
+    def told(self):
+        """What scripts said in VMs."""
+        return sorted(self.folder.glob("*.out")) if self.folder else []
+
     def report(self):
         """Why it failed, for people."""
         lines = [f"FAILED {self.script.name} on {self.options.kernel.release}: {self.reasons[0]}"]
@@ -301,6 +311,9 @@ class Run:
         for vm in self.vms.values():
             lines.append(f"  last lines of the console of VM {vm.name}:")
             lines += [f"    {line}" for line in console.tail(vm.console).splitlines()]
+        for path in self.told():
+            lines.append(f"  last lines of {path.name}, what the script said:")
+            lines += [f"    {line}" for line in console.tail(path, 15).splitlines()]
         lines.append(f"  logs: {self.folder}")
         return "\n".join(lines)
 

@@ -83,12 +83,12 @@ def run_all(scripts, kernels, verbose, **options):
                 continue
             total += 1
             start, cpu_start = time.monotonic(), cpu_seconds()
-            _, wrong = run_one(script, name, quiet=not verbose, **options)
+            run, wrong = run_one(script, name, quiet=not verbose, **options)
             print(f"{'FAILED' if wrong else 'passed'}  {script.name:<16} {name:<6} {time.monotonic() - start:6.1f} s, "
                   f"{cpu_seconds() - cpu_start:5.1f} s of CPU", flush=True)
             if wrong:
                 print(wrong, flush=True)
-                failed.append(f"{script.name}/{name}")
+                failed.append(f"{script.name}/{name}: {run.cause() if run.reasons else wrong}")
     return the_sum(failed, total, begin)
 
 
