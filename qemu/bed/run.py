@@ -212,7 +212,9 @@ class Run:
             await asyncio.wait({wanted, ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if wanted.done():
                 return wanted.result()
-            raise Trouble(f"VM {vm.name} ended early" if ended.done() else sentence)
+            if not ended.done():
+                raise Trouble(sentence)
+            raise Trouble(f"VM {vm.name} " + ("ended early" if self._up[vm.name].is_set() else "did not boot: it ended"))
         finally:
             for task in (wanted, ended):
                 task.cancel()

@@ -32,8 +32,9 @@ def verdict(script, run):
 def run_one(script, name, quiet=False, **options):
     """Runs a script on a kernel; the run and the verdict.
 
-    The emulated timer of a CPU may stop for good while a stock kernel boots, on a machine that has other work: when nothing of
-    ours has run yet, it is said, and tried once more.
+    The emulated timer of a CPU may stop for good while a stock kernel boots, on a machine that has other work, or the kernel
+    trip over the int3 with which it patches its own code (seen on 6.12): when nothing of ours has run yet, it is said, and
+    tried once more.
     """
     run, wrong = attempt(script, name, quiet, options)
     if any("did not boot" in reason for reason in run.reasons):

@@ -47,11 +47,13 @@ bool PacketWindow::grow(std::size_t refs) {
     return true;
 }
 
-void PacketWindow::sent(Time now, std::uint16_t bytes, std::span<const RecordRef> refs, bool waited_for) noexcept {
+void PacketWindow::sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes, std::span<const RecordRef> refs,
+                        bool waited_for) noexcept {
     const std::uint64_t number = next_++;
     SentPacket& p = at(number);
     p.sent = now;
     p.bytes = bytes;
+    p.data_bytes = data_bytes;
     p.lost = false;
     p.in_flight = waited_for;
     p.ref_begin = ref_end_;
@@ -61,7 +63,7 @@ void PacketWindow::sent(Time now, std::uint16_t bytes, std::span<const RecordRef
     const std::uint64_t bit = std::uint64_t{1} << (number & 63);
     if (waited_for) {
         word &= ~bit;
-        in_flight_bytes_ += bytes;
+        in_flight_bytes_ += data_bytes;
         ++in_flight_packets_;
     } else {
         word |= bit;

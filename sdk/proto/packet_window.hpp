@@ -20,8 +20,9 @@ struct SentPacket {
     std::uint32_t ref_begin = 0;  ///< free-running index into the ring of references
     std::uint16_t ref_count = 0;
     std::uint16_t bytes = 0;
+    std::uint16_t data_bytes = 0;  ///< what the congestion window counts: it holds back nothing else
     bool lost = false;
-    bool in_flight = false;  ///< counts against the congestion window
+    bool in_flight = false;
 };
 
 /// Packet numbers begin with 1 and are used once. A packet is *resolved* once it is
@@ -55,7 +56,8 @@ public:
         return grow(refs);
     }
     /// Notes the packet next(). Precondition: make_room(refs.size()).
-    void sent(Time now, std::uint16_t bytes, std::span<const RecordRef> refs, bool waited_for) noexcept;
+    void sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes, std::span<const RecordRef> refs,
+              bool waited_for) noexcept;
 
     /// Calls acked(number, packet) for every packet of [low, high] that is newly acknowledged.
     /// Precondition: high < next().
@@ -111,7 +113,7 @@ private:
     void settle(SentPacket& p) noexcept {
         if (!p.in_flight) return;
         p.in_flight = false;
-        in_flight_bytes_ -= p.bytes;
+        in_flight_bytes_ -= p.data_bytes;
         --in_flight_packets_;
     }
 

@@ -53,7 +53,7 @@ void SessionCore::packet_acked(Path& p, std::uint64_t number, const SentPacket& 
         p.reorder_threshold =
             static_cast<unsigned>(std::clamp<std::uint64_t>(distance, p.reorder_threshold, kMaxReorderThreshold));
     } else {
-        sum.bytes += packet.bytes;
+        sum.bytes += packet.data_bytes;
     }
     if (packet.bytes > FL_FRAME_BASE_BYTES) {
         p.mtu.large_arrived(packet.bytes);
@@ -131,7 +131,7 @@ void SessionCore::lost(Path& p, std::uint64_t number, const SentPacket& packet, 
     ++counters.packets_lost;
     ++p.packets_lost;
     ++p.window_lost;
-    p.congestion.lost(packet.bytes);
+    p.congestion.lost(packet.data_bytes);
     if (p.state == PathState::up && number > p.largest_large_acked && p.mtu.large_lost(packet.bytes, now)) {
         p.congestion.set_frame_bytes(p.mtu.frame_bytes());
         arm(p.mtu.next_probe());

@@ -74,6 +74,7 @@ void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
     while (!p.sent.make_room(FrameFill::kMaxRefs)) give_up_oldest(p, now);
     fill_.ref_count = 0;
     ack_written_ = false;
+    data_bytes_ = 0;
     fill_.writer.begin(out, peer_session, p.id, p.sent.next(),
                        static_cast<std::uint32_t>(now.time_since_epoch().count()), seal->frame_flags(),
                        seal->trailer_bytes());
@@ -89,7 +90,7 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
         std::fill(frame.end() - static_cast<std::ptrdiff_t>(seal->trailer_bytes()), frame.end(), std::byte{0});
     if (ack_written_) p.ack_sent(now);
     const bool waited_for = fill_.ref_count != 0;
-    p.sent.sent(now, static_cast<std::uint16_t>(bytes), fill_.all_refs(), waited_for);
+    p.sent.sent(now, static_cast<std::uint16_t>(bytes), data_bytes_, fill_.all_refs(), waited_for);
     p.last_sent = now;
     ++p.packets_sent;
     ++counters.frames_out;
@@ -97,7 +98,7 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
     counters.records_out += fill_.ref_count;
     if (waited_for) {
         p.last_waiting = now;
-        p.congestion.sent(bytes, now);
+        if (data_bytes_ != 0) p.congestion.sent(bytes, now);
         if (p.congestion.next_send() > now) [[unlikely]]
             arm(p.congestion.next_send());
         if (!p.probe_armed) {
@@ -146,13 +147,14 @@ void SessionCore::write_control() noexcept {
 }
 
 void SessionCore::write_due(Path& p) noexcept {
+    // A dead path is probed and nothing else: what was lost on it would be missed only once it is back.
     // Credits behind the attach reply: with it the peer knows the function that they are for.
-    if ((due & kDueControl) != 0) write_control();
-    if ((due & (kDueCredit | kDueAllCredits)) != 0) write_credits((due & kDueAllCredits) != 0);
+    if ((due & kDueControl) != 0 && p.usable()) write_control();
+    if ((due & (kDueCredit | kDueAllCredits)) != 0 && p.usable()) write_credits((due & kDueAllCredits) != 0);
     if (!p.keepalive_due && (due & kDueKeepalive) == 0) return;
     if (!write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0)) return;
     p.keepalive_due = false;
-    due &= ~kDueKeepalive;
+    if (p.usable()) due &= ~kDueKeepalive;
 }
 
 void SessionCore::write_functions() noexcept {
@@ -181,14 +183,18 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     if (p.ack_along(now)) write_ack(p, now);
     if ((due & (kDueRecords | kDuePath)) != 0) [[unlikely]]
         write_due(p);
-    if (data) write_functions();
+    if (data) {
+        const std::size_t room = fill_.writer.room();
+        write_functions();
+        data_bytes_ = static_cast<std::uint16_t>(room - fill_.writer.room());
+    }
     if (probe) {
         --p.probe_frames;
         if (fill_.ref_count == 0) (void)write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0);
     }
     if (fill_.ref_count == 0) {
         if (!ack_was_due) return {};  // an acknowledgement alone waits for its time
-        if (!credits.empty()) write_credits(true);
+        if (!credits.empty() && p.usable()) write_credits(true);
     }
     return finish(p, now);
 }

@@ -228,6 +228,7 @@ private:
     FrameFill fill_;
     std::array<AckRange, FL_ACK_MAX_RANGES> ack_ranges_;
     bool ack_written_ = false;
+    std::uint16_t data_bytes_ = 0;  // of the frame: records of functions
 };
 
 struct Session::State : SessionCore {

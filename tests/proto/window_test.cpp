@@ -58,7 +58,7 @@ struct Sender {
         ASSERT_TRUE(w.make_room(refs));
         std::vector<RecordRef> r(refs);
         for (auto& x : r) x = RecordRef(RefKind::posted, w.next());
-        w.sent(now, 100, r, waited);
+        w.sent(now, 100, 100, r, waited);
     }
     void ack(std::uint64_t low, std::uint64_t high) {
         w.acknowledge(low, high, [&](std::uint64_t n, const SentPacket& p) {
@@ -119,7 +119,7 @@ TEST(PacketWindow, GrowsToItsLimitAndSaysSo) {
     std::array<RecordRef, 3> refs;
     std::uint64_t sent = 0;
     while (w.make_room(refs.size())) {
-        w.sent(Time{}, 10, refs, true);
+        w.sent(Time{}, 10, 10, refs, true);
         ++sent;
     }
     EXPECT_EQ(sent, 1024u);
@@ -131,7 +131,7 @@ TEST(PacketWindow, GrowsToItsLimitAndSaysSo) {
     std::vector<RecordRef> big(200);
     sent = 0;
     while (many.make_room(big.size())) {
-        many.sent(Time{}, 10, big, true);
+        many.sent(Time{}, 10, 10, big, true);
         ++sent;
     }
     EXPECT_EQ(sent, 5u);
