@@ -72,8 +72,12 @@ public:
             const auto last = static_cast<double>(samples.size() - 1);
             return static_cast<double>(samples[static_cast<std::size_t>(q * last)]);
         };
-        for (const auto& [name, q] : {std::pair{"min", 0.0}, {"p50", .5}, {"p90", .9}, {"p99", .99}, {"p999", .999}})
-            add(prefix + "_" + name + "_ns", at(q));
+        add(prefix + "_min_ns", at(0));
+        for (const double q : {.01, .1, .25, .5, .75, .9, .95, .99, .999, .9999}) {
+            std::array<char, 32> name{};
+            std::snprintf(name.data(), name.size(), "_p%g_ns", q * 100);
+            add(prefix + name.data(), at(q));
+        }
         return *this;
     }
     void print() const { std::printf("{%s}\n", body_.c_str()); }

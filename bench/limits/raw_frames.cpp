@@ -9,12 +9,11 @@
 
 namespace {
 
-constexpr std::size_t kSourceBytes = 64 << 20;  // larger than the caches: an application's data is cold
-
 struct Work {
     std::uint32_t bytes;
     bool copy, crc;
-    bool drops;  // the medium has no back-pressure
+    bool drops;                // the medium has no back-pressure
+    std::size_t memory_bytes;  // of the source and of the sink
 };
 
 std::uint32_t crc32c(const std::byte* data, std::uint32_t bytes) {
@@ -24,12 +23,12 @@ std::uint32_t crc32c(const std::byte* data, std::uint32_t bytes) {
 
 // Sends frames from..to. Frame: data, CRC in the last four bytes.
 void produce(limits::Wire& wire, limits::Shared& shared, const Work& work, std::uint64_t from, std::uint64_t to) {
-    static const std::vector<std::byte> source(kSourceBytes, std::byte{0x5a});
+    static const std::vector<std::byte> source(work.memory_bytes, std::byte{0x5a});
     const std::uint32_t data = work.bytes - 4;
     std::uint64_t offered = from;
     std::size_t at = 0;
     const auto fill = [&](std::byte* frame, std::uint32_t i) {
-        const std::size_t start = (at + std::size_t{i} * data) % (kSourceBytes - data);
+        const std::size_t start = (at + std::size_t{i} * data) % (work.memory_bytes - data);
         if (work.copy) std::memcpy(frame, source.data() + start, data);
         if (!work.crc) return;
         const std::uint32_t sum = crc32c(frame, data);
@@ -46,7 +45,7 @@ void produce(limits::Wire& wire, limits::Shared& shared, const Work& work, std::
 }
 
 void consume(limits::Wire& wire, limits::Shared& shared, const Work& work, std::uint64_t frames) {
-    std::vector<std::byte> sink(kSourceBytes);
+    std::vector<std::byte> sink(work.memory_bytes);
     const std::uint32_t data = work.bytes - 4;
     std::uint64_t got = 0, bad = 0;
     std::size_t at = 0;
@@ -58,7 +57,7 @@ void consume(limits::Wire& wire, limits::Shared& shared, const Work& work, std::
             bad += said != crc32c(frame, data);
         }
         if (work.copy) std::memcpy(sink.data() + at, frame, data);
-        at = (at + data) % (kSourceBytes - data);
+        at = (at + data) % (work.memory_bytes - data);
     };
     while (got < frames && !shared.done) {
         const std::uint32_t n = wire.receive(limits::kMaxBurst, take);
@@ -79,11 +78,15 @@ int main(int argc, char** argv) {
                                    {"count", "1000000"},
                                    {"copy", "1"},
                                    {"crc", "1"},
+                                   {"memory-mib", "64"},  // larger than the caches: an application's data is cold
                                    {"cpu-a", "0"},
                                    {"cpu-b", "1"}});
     const Work work{static_cast<std::uint32_t>(options.number("bytes")), options.number("copy") != 0,
-                    options.number("crc") != 0, options.text("medium") == "udp"};
+                    options.number("crc") != 0, options.text("medium") == "udp",
+                    static_cast<std::size_t>(options.number("memory-mib")) << 20};
     if (work.bytes < 60 || work.bytes > 9600) return std::fprintf(stderr, "--bytes is 60 to 9600\n"), 2;
+    if (options.number("memory-mib") < 1 || options.number("memory-mib") > 1024)
+        return std::fprintf(stderr, "--memory-mib is 1 to 1024\n"), 2;
     const auto frames = static_cast<std::uint64_t>(options.number("count"));
     const std::uint64_t warm_up = frames / 100 + 1;
     const std::int64_t line = limits::cacheline_round_trip_ns(static_cast<int>(options.number("cpu-a")),

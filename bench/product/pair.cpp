@@ -104,24 +104,4 @@ std::vector<double> measure_pair(const PairConfig& config, const std::function<s
     return numbers;
 }
 
-std::string output_of(const std::vector<std::string>& argv) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
-    const pid_t child = fork();
-    if (child == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        std::vector<char*> raw;
-        for (const auto& a : argv) raw.push_back(const_cast<char*>(a.c_str()));
-        raw.push_back(nullptr);
-        execv(raw[0], raw.data());
-        _exit(127);
-    }
-    close(ends[1]);
-    auto text = read_all(ends[0]);
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (status != 0) throw std::runtime_error("'" + argv[0] + "' failed");
-    return text;
-}
-
 }  // namespace farlane::bench

@@ -24,9 +24,6 @@ struct PairConfig {
 [[nodiscard]] std::vector<double> measure_pair(const PairConfig& config,
                                                const std::function<std::vector<double>(Fabric&)>& measure);
 
-/// Output of a program, run to its end. Throws std::runtime_error.
-[[nodiscard]] std::string output_of(const std::vector<std::string>& argv);
-
 void pin_to(int cpu);
 
 }  // namespace farlane::bench
