@@ -71,7 +71,7 @@ test-long: setup
 
 bench: build
 	@mkdir -p bench/results
-	@$(RELEASE)/bench/farlane_bench $(BENCH_ARGS)
+	@$(RELEASE)/bench/farlane-bench $(BENCH_ARGS)
 	@bench/guest/bench.py $(GUEST_ARGS)
 
 bench-guest: build
