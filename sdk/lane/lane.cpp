@@ -6,8 +6,6 @@
 #include <sched.h>
 #include <sys/random.h>
 
-#include <ctime>
-
 namespace farlane::lane {
 namespace {
 
@@ -28,12 +26,6 @@ proto::PathId path_of(const transport::RxFrame& f) noexcept {
 }
 
 }  // namespace
-
-Time Lane::clock() noexcept {
-    timespec t{};
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return Time{std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)};
-}
 
 PortId Lane::add_port(std::unique_ptr<transport::Port> port) {
     if (const int fd = port->wait_fd(); fd >= 0) watch(fd);

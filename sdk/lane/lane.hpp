@@ -15,6 +15,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "lane/clock.hpp"
 #include "lane/hint_limit.hpp"
 #include "proto/session.hpp"
 #include "transport/port.hpp"
@@ -113,10 +114,10 @@ public:
     [[nodiscard]] Time now() const noexcept { return now_; }
     /// Looks at the clock: for whoever hands work to a lane that may not have turned for long.
     void tick() noexcept {
-        now_ = clock();
+        now_ = clock_.now();
         turns_since_look_ = 0;
     }
-    [[nodiscard]] static Time clock() noexcept;  ///< CLOCK_MONOTONIC
+    [[nodiscard]] static Time clock() noexcept { return LaneClock::exact(); }
     /// One turn. True = something was done.
     bool turn() noexcept;
     /// Sleeps until a port, a watched fd, wake() or a timer, at most `at_most`.
@@ -188,6 +189,7 @@ private:
     LaneCounters counters_;
     EndedSessions ended_;
     HintLimit hint_limit_;
+    LaneClock clock_;
     Time now_{};
     unsigned turns_since_look_ = 0;
     // Of the burst at hand; here, so that no turn has to clear them.

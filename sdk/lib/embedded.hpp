@@ -31,9 +31,13 @@ public:
     // --- for EmbeddedDevice
     /// Held while the lane is touched; costs nothing with Progress::caller.
     [[nodiscard]] std::unique_lock<std::mutex> lock() {
-        auto held = threaded_ ? std::unique_lock(mutex_) : std::unique_lock<std::mutex>();
+        auto held = lock_untimed();
         lane_.tick();  // the application may have done something else for long
         return held;
+    }
+    /// For what has no deadline and sends nothing by itself: posted writes.
+    [[nodiscard]] std::unique_lock<std::mutex> lock_untimed() {
+        return threaded_ ? std::unique_lock(mutex_) : std::unique_lock<std::mutex>();
     }
     /// Turns the lane until `done()` (called with the lock held) or the deadline. True = done.
     template <class Done>

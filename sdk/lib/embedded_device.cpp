@@ -155,7 +155,7 @@ std::uint32_t EmbeddedDevice::staging_slot(Lock& held) {
 
 void EmbeddedDevice::bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data, bool relaxed) {
     check_bar(info_, bar, offset, data.size());
-    auto held = fabric_->lock();
+    auto held = fabric_->lock_untimed();
     while (!data.empty()) {
         const auto n = part_bytes(offset, data.size());
         const auto tlp = memory_tlp(proto::TlpType::memory_write, bar, offset, n, relaxed);

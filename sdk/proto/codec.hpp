@@ -16,6 +16,7 @@
 
 #include "proto/counters.hpp"
 #include "proto/tlp.hpp"
+#include "proto/words.hpp"
 
 namespace farlane::proto {
 
@@ -23,6 +24,8 @@ namespace farlane::proto {
 constexpr Drop kNoDrop = Drop::count;
 /// Highest record sequence; the two bits above are kept free (proto/memory.hpp, intent).
 constexpr std::uint64_t kMaxSequence = (std::uint64_t{1} << 62) - 1;
+/// No payload that begins here or below wraps around.
+constexpr std::uint64_t kLastPlainAddress = ~std::uint64_t{FL_TLP_MAX_PAYLOAD_BYTES};
 /// Highest packet number, so that sums of two never wrap.
 constexpr std::uint64_t kMaxPacketNumber = (std::uint64_t{1} << 62) - 1;
 /// Smallest memory BAR, PCI 3.0 6.2.5.1, and most MSI-X vectors, PCIe 6.0 7.7.2.
@@ -50,6 +53,12 @@ constexpr unsigned kMaxMsixVectors = 2048;
 /// (without FL_ATTR_FRAGMENT), length, byte enables, bar, code, pasid, address. Not the sequences.
 /// For transactions of an application or a device as well: what fails here must not be sent.
 [[nodiscard]] Drop check_tlp(const Tlp& tlp) noexcept;
+/// A write with nothing rare about it: what passes this passes check_tlp.
+[[nodiscard]] inline bool is_plain_write(const Tlp& t) noexcept {
+    const unsigned rare = (t.attr & ~unsigned{FL_ATTR_RO}) | t.byte_enables | t.code | t.pasid;
+    return t.type == TlpType::memory_write && rare == 0 && t.length_bytes - 1u < FL_TLP_MAX_PAYLOAD_BYTES &&
+           (t.bar <= FL_BAR_ROM || t.bar == FL_BAR_NONE) && t.address <= kLastPlainAddress;
+}
 /// Payload of a message (FL_TLP_MSG): reserved fields, ranges. Others pass.
 [[nodiscard]] Drop check_message(const Tlp& tlp, std::span<const std::byte> payload) noexcept;
 /// Fields of a record in host order; FL_ATTR_FRAGMENT stays out of out.attr. Checks nothing.
@@ -205,6 +214,10 @@ public:
     /// when it is a part. `tlp` must pass check_tlp and have its sequence.
     [[nodiscard]] std::byte* tlp(const Tlp& tlp, FunctionHandle handle, std::size_t offset_bytes,
                                  std::size_t payload_bytes) noexcept;
+    /// The same for one whole transaction with its payload, in line.
+    [[nodiscard]] std::byte* whole_tlp(const Tlp& t, FunctionHandle handle) noexcept {
+        return put_tlp(t, handle, t.attr, 0, t.length_bytes);
+    }
     /// `ack.ranges` and `ack.range_count` are not used: as many of `ranges` as fit are written.
     [[nodiscard]] bool ack(const AckRecord& ack, std::span<const AckRange> ranges) noexcept;
     [[nodiscard]] bool credit(const CreditRecord& credit) noexcept;
@@ -235,7 +248,29 @@ private:
         static_assert(sizeof(T) % FL_RECORD_ALIGN_BYTES == 0);
         return body.head;
     }
-    [[nodiscard]] std::byte* take(std::size_t bytes) noexcept;
+    [[nodiscard]] std::byte* take(std::size_t bytes) noexcept {
+        if (bytes > room()) return nullptr;
+        std::byte* place = base_ + at_;
+        at_ += bytes;
+        return place;
+    }
+    [[nodiscard]] std::byte* put_tlp(const Tlp& t, FunctionHandle handle, std::uint64_t attr, std::uint64_t offset,
+                                     std::size_t payload_bytes) noexcept {
+        const std::size_t bytes = tlp_record_bytes(payload_bytes);
+        std::byte* place = take(bytes);
+        if (place == nullptr) return nullptr;
+        store_word(place, FL_FAMILY_TLP | word_field(static_cast<std::uint8_t>(t.type), 8) | word_field(bytes, 16) |
+                              word_field(handle.index, 32) | word_field(handle.generation, 48));
+        store_word(place + offsetof(fl_tlp, tag), t.tag | word_field(t.pasid, 32));
+        store_word(place + offsetof(fl_tlp, attr), attr | word_field(t.byte_enables, 8) | word_field(t.bar, 16) |
+                                                       word_field(t.code, 24) | word_field(t.length_bytes, 32) |
+                                                       word_field(offset, 48));
+        store_word(place + offsetof(fl_tlp, address), t.address);
+        store_word(place + offsetof(fl_tlp, sequence), t.sequence);
+        store_word(place + offsetof(fl_tlp, follows_posted), t.follows_posted);
+        if (payload_bytes % FL_RECORD_ALIGN_BYTES != 0) store_word(place + bytes - FL_RECORD_ALIGN_BYTES, 0);
+        return place + sizeof(fl_tlp);
+    }
 
     std::byte* base_ = nullptr;
     std::size_t at_ = 0;   // next record

@@ -24,6 +24,10 @@ FunctionLimits checked(FunctionLimits l) noexcept {
     return l;
 }
 
+bool is_valid_posted(const Tlp& tlp, std::span<const std::byte> payload) noexcept {
+    return class_of(tlp.type) == FL_CLASS_POSTED && check_tlp(tlp) == kNoDrop && check_message(tlp, payload) == kNoDrop;
+}
+
 }  // namespace
 
 struct Function::State : FunctionCore {
@@ -54,11 +58,20 @@ Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, 
                             Time /*now*/, std::uint64_t* sequence) noexcept {
     if (gone) return Status::device_lost;
     if (in_reset) return Status::would_block;
-    if (class_of(tlp.type) != FL_CLASS_POSTED || payload.size() != tlp.length_bytes) return Status::invalid;
-    if (check_tlp(tlp) != kNoDrop || check_message(tlp, payload) != kNoDrop) return Status::invalid;
+    const bool plain = is_plain_write(tlp);
+    if (payload.size() != tlp.length_bytes || (!plain && !is_valid_posted(tlp, payload))) return Status::invalid;
     PostedRecord* r = posted_out.prepare();
     if (r == nullptr) return Status::would_block;
-    r->tlp = tlp;
+    if (plain) [[likely]]  // field by field: the caller has just stored them one by one
+        r->tlp = {.type = TlpType::memory_write,
+                  .attr = tlp.attr,
+                  .byte_enables = 0,
+                  .bar = tlp.bar,
+                  .code = 0,
+                  .length_bytes = tlp.length_bytes,
+                  .address = tlp.address};
+    else
+        r->tlp = tlp;
     r->tlp.sequence = posted_out.next();
     r->tlp.follows_posted = 0;
     r->tlp.tag = 0;
@@ -66,7 +79,7 @@ Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, 
     r->notify = notify;
     if (payload.size() <= r->inlined.size()) {
         r->source = nullptr;
-        std::memcpy(r->inlined.data(), payload.data(), payload.size());
+        copy_small(r->inlined.data(), payload);
     } else {
         r->source = payload.data();
     }

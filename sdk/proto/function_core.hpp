@@ -119,6 +119,7 @@ public:
 private:
     // function_send.cpp
     enum class Put : std::uint8_t { done, no_room };
+    [[nodiscard]] bool fill_posted(FrameFill& f) noexcept;
     [[nodiscard]] Put put_posted(FrameFill& f, std::uint64_t sequence) noexcept;
     [[nodiscard]] Put put_request(FrameFill& f, std::uint64_t sequence) noexcept;
     [[nodiscard]] Put put_completion(FrameFill& f, std::uint64_t sequence) noexcept;

@@ -49,7 +49,7 @@ bool FunctionCore::on_tlp(const TlpRecord& r, Time now) noexcept {
         case RecordClass::non_posted: taken = on_request(r); break;
         case RecordClass::completion: taken = on_completion(r); break;
     }
-    if (taken && session != nullptr) progressed(now);
+    if (taken && session != nullptr) session->touch(*this, now);
     return taken;
 }
 

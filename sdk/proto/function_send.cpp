@@ -34,6 +34,15 @@ void FunctionCore::note(FrameFill& f, RefKind kind, std::uint64_t sequence, Gran
 
 FunctionCore::Put FunctionCore::put_posted(FrameFill& f, std::uint64_t sequence) noexcept {
     PostedRecord& r = posted_out.at(sequence);
+    if (r.tlp.length_bytes <= kGranuleBytes && !strip_relaxed) [[likely]] {
+        std::byte* to = f.writer.whole_tlp(r.tlp, handle());
+        if (to == nullptr) return Put::no_room;
+        copy_small(to, {r.payload(), r.tlp.length_bytes});
+        const bool resend = posted_out.is_resend(sequence);
+        posted_out.sent(sequence, GranuleRun{});
+        note(f, RefKind::posted, sequence, GranuleRun{}, resend);
+        return Put::done;
+    }
     const GranuleRun run = first_run(r.queued);
     const std::size_t offset = std::size_t{run.first} * kGranuleBytes;
     const std::size_t bytes = part_bytes(f, r.tlp.type, run_bytes(run, r.tlp.length_bytes));
@@ -94,6 +103,13 @@ FunctionCore::Put FunctionCore::put_completion(FrameFill& f, std::uint64_t seque
     return Put::done;
 }
 
+// Nothing else is there to send.
+bool FunctionCore::fill_posted(FrameFill& f) noexcept {
+    while (const std::uint64_t posted = posted_out.pick())
+        if (f.refs_full() || put_posted(f, posted) == Put::no_room) return true;
+    return false;
+}
+
 // The order in which the records were submitted: a completion or a request goes out before the
 // posted records that were submitted after it. Posted records that wait for credits hold nobody
 // up (the receiver keeps the order).
@@ -119,12 +135,12 @@ bool FunctionCore::fill(FrameFill& f) noexcept {
         }
         if (posted == 0) return false;
         if (put_posted(f, posted) == Put::no_room) return true;
+        if (completion == 0 && request == 0) return fill_posted(f);
     }
 }
 
 void FunctionCore::acked(const RecordRef& ref) noexcept {
     switch (ref.kind()) {
-        case RefKind::posted: posted_out.acked(ref.sequence(), ref.run()); break;
         case RefKind::non_posted: requests_out.acked(ref.sequence()); break;
         case RefKind::completion: completions_out.acked(ref.sequence(), ref.run()); break;
         default: break;

@@ -52,23 +52,6 @@ std::uint64_t PostedOut::pick_resend() noexcept {
     return 0;
 }
 
-void PostedOut::sent(std::uint64_t sequence, GranuleRun run) noexcept {
-    PostedRecord& r = at(sequence);
-    r.queued &= ~granule_mask(run);
-    if (sequence < cursor_) {
-        if (r.queued == 0 && r.in_resend) {  // it was the front of the queue
-            r.in_resend = false;
-            resend_.pop();
-        }
-        return;
-    }
-    if (!r.counted) {
-        r.counted = true;
-        data_used_ += posted_data_units(r.tlp);
-    }
-    if (r.queued == 0) ++cursor_;
-}
-
 void PostedOut::lost(std::uint64_t sequence, GranuleRun run) noexcept {
     if (sequence <= released_ || sequence >= next_) return;
     PostedRecord& r = at(sequence);

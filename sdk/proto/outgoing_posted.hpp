@@ -24,7 +24,7 @@ struct PostedRecord {
     bool notify = false;
     bool counted = false;  ///< its data units are
     bool in_resend = false;
-    std::array<std::byte, FL_TLP_INLINE_BYTES> inlined;
+    alignas(8) std::array<std::byte, FL_TLP_INLINE_BYTES> inlined;
 
     [[nodiscard]] const std::byte* payload() const noexcept { return source != nullptr ? source : inlined.data(); }
 };
@@ -51,7 +51,7 @@ public:
     /// Place of the record next(); null when the window is full. Fill it in, then commit().
     [[nodiscard]] PostedRecord* prepare() {
         if (room() == 0) return nullptr;
-        if (next_ - 1 - released_ == ring_.size()) grow();
+        if (next_ - 1 - released_ == mask_ + 1) grow();
         return &at(next_);
     }
     void commit() noexcept {
@@ -72,7 +72,22 @@ public:
     [[nodiscard]] bool is_resend(std::uint64_t sequence) const noexcept { return sequence < cursor_; }
     /// The cursor has something that credits hold back.
     [[nodiscard]] bool blocked() const noexcept { return cursor_ < next_ && !cursor_allowed(); }
-    void sent(std::uint64_t sequence, GranuleRun run) noexcept;
+    void sent(std::uint64_t sequence, GranuleRun run) noexcept {
+        PostedRecord& r = at(sequence);
+        r.queued &= ~granule_mask(run);
+        if (sequence < cursor_) [[unlikely]] {
+            if (r.queued == 0 && r.in_resend) {  // it was the front of the queue
+                r.in_resend = false;
+                resend_.pop();
+            }
+            return;
+        }
+        if (!r.counted) {
+            r.counted = true;
+            data_used_ += posted_data_units(r.tlp);
+        }
+        if (r.queued == 0) ++cursor_;
+    }
 
     void acked(std::uint64_t sequence, GranuleRun run) noexcept {
         if (sequence <= released_ || sequence >= next_) return;

@@ -87,6 +87,7 @@ void SessionCore::forget(FunctionCore& f) noexcept {
         past[i] = kPastBit | f.handle().generation;
     }
     f.session = nullptr;
+    if (touched_ == &f) touched_ = nullptr;
 }
 
 void SessionCore::quarantine(FunctionCore& f) noexcept {

@@ -17,7 +17,12 @@ constexpr unsigned kGoodProbesAfterLoss = 3;
 void SessionCore::delivered(const RecordRef& ref, Path& p, std::uint64_t number) noexcept {
     if (ref.kind() > RefKind::completion) [[unlikely]]
         return delivered_rare(ref, p, number);
-    if (FunctionCore* f = function(ref)) f->acked(ref);
+    FunctionCore* f = function(ref);
+    if (f == nullptr) return;
+    if (ref.kind() == RefKind::posted)
+        f->posted_out.acked(ref.sequence(), ref.run());
+    else
+        f->acked(ref);
 }
 
 void SessionCore::delivered_rare(const RecordRef& ref, Path& p, std::uint64_t number) noexcept {

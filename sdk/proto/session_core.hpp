@@ -81,6 +81,15 @@ public:
         if (f.credit_due) due |= kDueCredit;
     }
     void quarantine(FunctionCore& f) noexcept;
+    /// A record of it was executed: what the peer is told of it is looked at once a frame, not once a record.
+    void touch(FunctionCore& f, Time now) noexcept {
+        if (touched_ == &f) return;
+        untouch(now);
+        touched_ = &f;
+    }
+    void untouch(Time now) noexcept {
+        if (FunctionCore* f = std::exchange(touched_, nullptr)) f->progressed(now);
+    }
     void arm(Time t) noexcept { timer = std::min(timer, t); }
     void arm_functions(Time t) noexcept {
         functions_timer = std::min(functions_timer, t);
@@ -225,6 +234,7 @@ private:
     void dispatch(const ControlRecord& c) noexcept;
 
     Record record_;  // filled again and again
+    FunctionCore* touched_ = nullptr;
     FrameFill fill_;
     std::array<AckRange, FL_ACK_MAX_RANGES> ack_ranges_;
     bool ack_written_ = false;

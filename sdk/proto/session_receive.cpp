@@ -55,7 +55,7 @@ bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool
     bool all_taken = true;
     for (;;) {
         switch (reader.next(record_)) {
-            case Next::end: return all_taken;
+            case Next::end: untouch(now); return all_taken;
             case Next::bad:
                 // Sent again it would be as bad: the packet is acknowledged, so that it does not count as
                 // lost, and the path and the other records go on. Its own transaction is missed by its function.
@@ -68,7 +68,10 @@ bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool
         const std::uint8_t family = record_.family;
         asks_for_ack = asks_for_ack || family != FL_FAMILY_ACK;
         if (!on_record(record_, p, now)) all_taken = false;
-        if (state == SessionState::closed) return false;
+        if (state == SessionState::closed) {
+            touched_ = nullptr;
+            return false;
+        }
     }
 }
 
