@@ -169,6 +169,7 @@ public:
     // Task
     bool turn(Time now) noexcept override;
     [[nodiscard]] Time next_timer() const noexcept override;
+    void woken() noexcept override { next_look_ = {}; }
     // SessionHandler
     void on_state(proto::Session& s, proto::SessionState state, Status why) noexcept override;
     void on_list(proto::Session&, std::uint32_t) noexcept override {}
@@ -212,6 +213,7 @@ private:
     std::vector<std::unique_ptr<Listing>> listings_;
     std::function<void(const Event&)> watcher_;
     std::uint32_t next_request_ = 1;
+    Time next_look_{};
     bool closing_ = false;
 };
 

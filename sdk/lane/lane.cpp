@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kFirstNap = std::chrono::microseconds(20);
 constexpr unsigned kSlotBits = 16;  // session id = random << kSlotBits | slot: dispatch is one index
+constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kPathOffset = offsetof(fl_frame_header, path);
 
 std::uint64_t random64() noexcept {
@@ -66,7 +67,8 @@ Lane::SessionSlot& Lane::new_slot(proto::SessionConfig& config) {
     if (at == slots_.size()) slots_.emplace_back();
     slots_[at] = std::make_unique<SessionSlot>();
     const auto high = static_cast<std::uint32_t>(random64()) | 1U;
-    slots_[at]->id = high << kSlotBits | static_cast<std::uint32_t>(at);
+    slots_[at]->number = static_cast<std::uint32_t>(at);
+    slots_[at]->id = high << kSlotBits | slots_[at]->number;
     config.session_id = slots_[at]->id;
     config.nonce = random64();
     return *slots_[at];
@@ -88,6 +90,7 @@ proto::Session& Lane::connect(PortId port, const transport::Address& to, proto::
     tick();
     auto& slot = new_slot(config);
     slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>());
+    slot.session->attend(awake_, slot.number);
     set_path(slot, slot.session->add_path(path_config(port), now_), port, &to);
     wake();
     return *slot.session;
@@ -107,6 +110,7 @@ proto::Session& Lane::accept(PortId port, const transport::Address* from, const 
     set_path(slot, hello.path, port, from);
     slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>(), hello,
                                                     path_config(port), now_);
+    slot.session->attend(awake_, slot.number);
     return *slot.session;
 }
 
@@ -247,7 +251,7 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
 }
 
 bool Lane::transmit(SessionSlot& slot) noexcept {
-    slot.blocked = false;
+    slot.blocked = slot.more = false;
     if (!slot.session->wants_to_send(now_)) return false;
     std::size_t n = 0;
     PortId batch_port = 0;
@@ -263,7 +267,8 @@ bool Lane::transmit(SessionSlot& slot) noexcept {
         ++n;
         batch_port = port;
         sent = true;
-    } while (n < kBurst && slot.session->wants_to_send(now_));
+        slot.more = slot.session->wants_to_send(now_);
+    } while (n < kBurst && slot.more);
     if (n > 0) ports_[batch_port].port->tx_send({tx_.data(), n});
     return sent;
 }
@@ -272,6 +277,37 @@ bool Lane::run_timers(SessionSlot& slot) noexcept {
     if (slot.session->next_timer() > now_) return false;
     slot.session->on_timer(now_);
     return true;
+}
+
+// Only those that may have something to send or whose time has come: the others cost nothing, however many there are.
+bool Lane::turn_sessions() noexcept {
+    while (!timers_.empty() && timers_.top().at <= now_) {
+        const Timer due = timers_.top();
+        timers_.pop();
+        auto* slot = slot_of(due.session_id);
+        if (slot == nullptr || slot->timer_at != due.at) continue;
+        slot->timer_at = kNever;
+        slot->session->rouse();
+    }
+    if (awake_.empty()) return false;
+    bool busy = false;
+    const std::size_t n = awake_.size();  // who is roused meanwhile has its turn next time
+    for (std::size_t i = 0; i < n; ++i) {
+        auto* slot = slots_[awake_[i]].get();
+        if (slot == nullptr || slot->dropped) continue;
+        busy |= run_timers(*slot);
+        busy |= transmit(*slot);
+        if (const Time at = slot->session->rest(); at < slot->timer_at) {
+            slot->timer_at = at;
+            timers_.push({at, slot->id});
+        }
+        if (slot->blocked || slot->more) slot->session->rouse();
+    }
+    if (awake_.size() == n)
+        awake_.clear();
+    else
+        awake_.erase(awake_.begin(), awake_.begin() + static_cast<std::ptrdiff_t>(n));
+    return busy;
 }
 
 bool Lane::run_posted() noexcept {
@@ -291,12 +327,7 @@ bool Lane::turn() noexcept {
     bool busy = run_posted();
     for (PortId id = 0; id < ports_.size(); ++id) busy |= receive(id);
     for (std::size_t i = 0; i < tasks_.size(); ++i) busy |= tasks_[i]->turn(now_);
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-        auto* slot = slots_[i].get();
-        if (slot == nullptr || slot->dropped) continue;
-        busy |= run_timers(*slot);
-        busy |= transmit(*slot);
-    }
+    busy |= turn_sessions();
     if (some_dropped_) forget_dropped();
     ++counters_.turns;
     if (busy) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <queue>
 #include <stop_token>
 #include <vector>
 
@@ -26,6 +27,9 @@ using proto::Duration;
 using proto::kNever;
 using proto::Time;
 using PortId = std::uint32_t;
+
+/// How often roles look at their deadlines, which are coarse, while the lane is awake.
+constexpr Duration kLookEvery = std::chrono::microseconds(100);
 
 /// Something a lane turns besides its sessions: a channel, a target with its devices.
 /// All calls come from the lane.
@@ -161,9 +165,11 @@ private:
     struct SessionSlot {
         std::unique_ptr<proto::Session> session;
         std::vector<PathSlot> paths;
-        std::uint32_t id = 0;
+        std::uint32_t id = 0, number = 0;
+        Time timer_at = kNever;       ///< its entry of timers_ that counts
         proto::PathId last_path = 0;  ///< guess for the next frame
         bool blocked = false;         ///< its port took no more
+        bool more = false;            ///< than fitted its burst
         bool dropped = false;
     };
 
@@ -180,10 +186,12 @@ private:
     bool transmit(SessionSlot& slot) noexcept;
     bool build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept;
     bool run_timers(SessionSlot& slot) noexcept;
+    bool turn_sessions() noexcept;
     bool run_posted() noexcept;
     void forget_dropped() noexcept;
     [[nodiscard]] Time next_timer() const noexcept;
     [[nodiscard]] bool prepare_sleep(Duration& at_most) noexcept;
+    [[nodiscard]] bool nothing_is_forgotten() const noexcept;
 
     LaneConfig config_;
     LaneCounters counters_;
@@ -196,6 +204,13 @@ private:
     std::array<transport::RxFrame, kBurst> rx_;
     std::array<transport::TxFrame, kBurst> tx_;
     std::vector<PortSlot> ports_;
+    struct Timer {
+        Time at;
+        std::uint32_t session_id;
+        bool operator>(const Timer& o) const noexcept { return at > o.at; }
+    };
+    std::vector<std::uint32_t> awake_;  // numbers of slots; before slots_, whose sessions write to it
+    std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;  // stale entries are passed over
     std::vector<std::unique_ptr<SessionSlot>> slots_;
     std::vector<Task*> tasks_;
     std::vector<std::function<void()>> posted_, running_;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <system_error>
 
 #include "lane/lane.hpp"
@@ -15,6 +16,7 @@ namespace farlane::lane {
 namespace {
 
 constexpr Duration kFirstNap = std::chrono::microseconds(20);
+constexpr unsigned kTurnsBeforeYield = 32;  // about 1 us: an answer on the same host is not missed in a system call
 constexpr Duration kBlockedNap = std::chrono::microseconds(50);  // no port tells when it takes frames again
 
 int checked(int fd, const char* what) {
@@ -60,11 +62,18 @@ void Lane::wake() noexcept {
 Time Lane::next_timer() const noexcept {
     Time next = kNever;
     for (const auto* task : tasks_) next = std::min(next, task->next_timer());
-    for (const auto& slot : slots_)
-        if (slot) next = std::min(next, slot->session->next_timer());
+    if (!timers_.empty()) next = std::min(next, timers_.top().at);
     for (const auto& p : ports_)
         if (const auto at = p.port->next_event_ns(); at != INT64_MAX) next = std::min(next, Time{Duration(at)});
     return next;
+}
+
+// Every session that rests has nothing to send, and an entry of timers_ that is early enough.
+bool Lane::nothing_is_forgotten() const noexcept {
+    return std::ranges::all_of(slots_, [&](const auto& slot) {
+        if (!slot || slot->dropped || std::ranges::find(awake_, slot->number) != awake_.end()) return true;
+        return !slot->session->wants_to_send(now_) && slot->session->next_timer() >= slot->timer_at;
+    });
 }
 
 bool Lane::prepare_sleep(Duration& at_most) noexcept {
@@ -79,8 +88,10 @@ bool Lane::prepare_sleep(Duration& at_most) noexcept {
         if (!p.port->arm()) return false;
         p.armed = true;
     }
-    for (const auto& slot : slots_) {
-        if (!slot || !slot->session->wants_to_send(now_)) continue;
+    assert(nothing_is_forgotten());
+    for (const std::uint32_t number : awake_) {
+        const auto& slot = slots_[number];
+        if (!slot || slot->dropped) continue;
         if (!slot->blocked) return false;
         at_most = std::min(at_most, kBlockedNap);
     }
@@ -130,12 +141,14 @@ void Lane::sleep(Duration at_most) noexcept {
 void Lane::run(std::stop_token stop) noexcept {
     const std::stop_callback wake_up(stop, [this] { wake(); });
     Time idle_since = kNever;
+    unsigned idle_turns = 0;
     while (!stop.stop_requested()) {
         if (turn()) {
             idle_since = kNever;
+            idle_turns = 0;
             continue;
         }
-        if (config_.never_sleep) continue;
+        if (config_.never_sleep || ++idle_turns < kTurnsBeforeYield) continue;
         if (idle_since == kNever) idle_since = now_;
         if (now_ - idle_since < config_.spin)
             sched_yield();

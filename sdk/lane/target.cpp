@@ -4,6 +4,7 @@
 #include "lane/target.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cctype>
 #include <functional>
 
@@ -76,8 +77,8 @@ Status Target::add(const std::string& name, std::unique_ptr<backend::Device> dev
     if (!function.ok()) return function.status();
     if (!record.ok()) return record.status();
 
-    auto made =
-        std::make_unique<Export>(lane_, name, std::move(device), *function.value(), *record.value(), config_.limits);
+    auto made = std::make_unique<Export>(lane_, working_, name, std::move(device), *function.value(), *record.value(),
+                                         config_.limits);
     // An adopted attachment keeps the index it had: the handle is known to its initiator.
     std::size_t at = static_cast<std::size_t>(
         std::ranges::find_if(exports_, std::logical_not{}, [](const auto& e) { return e != nullptr; }) -
@@ -101,6 +102,7 @@ Status Target::remove(const std::string& name) {
     if (e->session() != nullptr) e->session()->send_detach(0, e->handle(), Status::device_lost);
     tell(*e, "removed");
     e->release(Status::device_lost, lane_.now());
+    std::erase(working_.list, e);
     *std::ranges::find(exports_, e, [](const auto& p) { return p.get(); }) = nullptr;
     return Status::ok;
 }
@@ -243,10 +245,11 @@ void Target::on_detach(proto::Session& s, std::uint32_t request, proto::Function
 }
 
 bool Target::turn(Time now) noexcept {
-    bool busy = false;
+    bool busy = turn_devices();
+    if (now < next_look_) return busy;
+    next_look_ = now + std::max<Duration>(kLookEvery, std::chrono::microseconds(exports_.size()));
     for (auto& e : exports_) {
         if (!e) continue;
-        busy |= e->turn();
         if (e->next_timeout() <= now) e->on_timeout(now);
         if (e->state() == Export::State::grace && e->deadline() <= now) {
             tell(*e, "released", "grace is over");
@@ -272,8 +275,31 @@ Time Target::next_timer() const noexcept {
     return next;
 }
 
+// A target may export ten thousand functions: those whose devices have nothing to do cost nothing.
+bool Target::turn_devices() noexcept {
+    if (working_.woken.load(std::memory_order_relaxed) && working_.woken.exchange(false, std::memory_order_acquire))
+        for (auto& e : exports_)
+            if (e && e->busy()) e->touch();
+    bool busy = false;
+    for (std::size_t i = 0; i < working_.list.size();) {
+        Export* const e = working_.list[i];
+        if (e->busy()) {
+            busy |= e->turn();
+            ++i;
+            continue;
+        }
+        e->unlist();
+        working_.list[i] = working_.list.back();
+        working_.list.pop_back();
+    }
+    return busy;
+}
+
 bool Target::prepare_sleep() noexcept {
-    return std::ranges::none_of(exports_, [](const auto& e) { return e && e->busy(); });
+    assert(std::ranges::all_of(exports_, [this](const auto& e) {
+        return !e || e->listed() || !e->busy() || working_.woken.load(std::memory_order_acquire);
+    }));
+    return working_.list.empty() && !working_.woken.load(std::memory_order_acquire);
 }
 
 }  // namespace farlane::lane

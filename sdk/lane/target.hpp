@@ -4,6 +4,7 @@
 // docs/architecture.md, "Target".
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -41,6 +42,12 @@ struct ExportStatus {
 
 class Export;
 
+/// Those whose device may have something to do, and a sign that one not among them was woken by another thread.
+struct WorkingExports {
+    std::vector<Export*> list;
+    std::atomic<bool> woken{false};
+};
+
 /// The target role of a lane. Everything from the lane's thread.
 class Target final : public Task, public Acceptor, public proto::SessionHandler {
 public:
@@ -65,6 +72,7 @@ public:
     bool turn(Time now) noexcept override;
     [[nodiscard]] Time next_timer() const noexcept override;
     [[nodiscard]] bool prepare_sleep() noexcept override;
+    void woken() noexcept override { next_look_ = {}; }
     // Acceptor
     void on_hello(PortId port, const transport::Address* from, const proto::Hello& hello, Time now) noexcept override;
     // SessionHandler
@@ -82,6 +90,7 @@ private:
 
     [[nodiscard]] Peer* peer_of(const proto::Session& s) noexcept;
     [[nodiscard]] Export* export_of(std::string_view name) noexcept;
+    bool turn_devices() noexcept;
     void bound_half_open() noexcept;
     void retire(Peer& peer) noexcept;
     [[nodiscard]] proto::AttachReply attach(proto::Session& s, const Peer& peer,
@@ -92,6 +101,8 @@ private:
     Lane& lane_;
     TargetConfig config_;
     backend::Memory& memory_;
+    WorkingExports working_;
+    Time next_look_{};                              ///< at deadlines, which are coarse
     std::vector<std::unique_ptr<Export>> exports_;  ///< index = that of the handle; null = free
     std::vector<std::unique_ptr<Peer>> peers_;
     std::function<void(const TargetEvent&)> watcher_;

@@ -16,9 +16,10 @@ void copy_name(char (&to)[FL_NAME_BYTES], std::string_view from) noexcept {
 
 }  // namespace
 
-Export::Export(Lane& lane, std::string name, std::unique_ptr<backend::Device> device, proto::FunctionMemory& memory,
-               ExportRecord& record, const proto::FunctionLimits& limits)
+Export::Export(Lane& lane, WorkingExports& working, std::string name, std::unique_ptr<backend::Device> device,
+               proto::FunctionMemory& memory, ExportRecord& record, const proto::FunctionLimits& limits)
     : lane_(lane),
+      working_(working),
       name_(std::move(name)),
       device_(std::move(device)),
       memory_(memory),
@@ -55,6 +56,7 @@ ExportStatus Export::status() const noexcept {
 }
 
 bool Export::adopt(std::uint16_t index, Time now, Duration grace) {
+    touch();
     index_ = index;
     record_.holder_name[sizeof record_.holder_name - 1] = 0;
     const bool usable = record_.magic == ExportRecord::kMagic && record_.attached == 1 && memory_.plausible() &&
@@ -76,6 +78,7 @@ bool Export::adopt(std::uint16_t index, Time now, Duration grace) {
 }
 
 Status Export::attach(std::uint16_t index, proto::Session& s, const proto::PeerInfo& peer, Time now) {
+    touch();
     index_ = index;
     ++record_.generation;
     memory_.create({index_, record_.generation});
@@ -100,6 +103,7 @@ Status Export::attach(std::uint16_t index, proto::Session& s, const proto::PeerI
 }
 
 bool Export::resume(proto::Session& s, const proto::AttachRequest& r, proto::AttachReply& reply, Time now) {
+    touch();
     if (session_ != nullptr) session_->unbind(*function_, Status::ok, now);
     session_ = nullptr;
     // Before bind(): the peer must hear what was released before anything new is.
@@ -136,10 +140,12 @@ Time Export::next_timeout() const noexcept {
 }
 
 void Export::on_timeout(Time now) noexcept {
+    touch();
     function_->on_timer(now);
 }
 
 void Export::leave_grace() noexcept {
+    touch();
     if (state_ != State::grace || session_ == nullptr) return;
     state_ = State::attached;
     deadline_ = kNever;
@@ -149,6 +155,7 @@ void Export::leave_grace() noexcept {
 // then the device stops and scrubs; then the function (and with it every record that names
 // device memory) goes; only then another initiator can have the export.
 void Export::release(Status why, Time now) noexcept {
+    touch();
     if (state_ == State::free) return;
     maps_.clear();
     for (auto& m : memory_.maps) m.length_bytes = 0;

@@ -49,6 +49,7 @@ void Export::read_command() noexcept {
 }
 
 void Export::on_posted(proto::Function&, const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept {
+    touch();
     if (tlp.type == proto::TlpType::message) return on_map(tlp, payload);
     if (tlp.type != proto::TlpType::memory_write || !in_bar(tlp) || (tlp.attr & FL_ATTR_EP) != 0 ||
         device_->bar_write(tlp.bar, tlp.address, payload, tlp.byte_enables) != Status::ok)
@@ -57,6 +58,7 @@ void Export::on_posted(proto::Function&, const proto::Tlp& tlp, std::span<const 
 
 void Export::on_relaxed(proto::Function&, const proto::Tlp& tlp, std::uint32_t offset_bytes,
                         std::span<const std::byte> payload) noexcept {
+    touch();
     if (!in_bar(tlp) || (tlp.attr & FL_ATTR_EP) != 0) {
         ++counters_.writes_refused;
         return;
@@ -93,6 +95,7 @@ Status Export::atomic(const proto::Tlp& tlp, std::span<const std::byte> payload,
 
 proto::Answer Export::on_request(proto::Function&, const proto::Tlp& tlp, std::span<const std::byte> payload,
                                  proto::RequestId, std::span<std::byte> result, Status& status) noexcept {
+    touch();
     switch (tlp.type) {
         case proto::TlpType::memory_read:
             if (!in_bar(tlp)) {
@@ -118,10 +121,12 @@ Status Export::fetch(proto::Function&, std::uint64_t, std::uint32_t, std::uint32
 }
 
 void Export::on_completion(proto::Function&, std::uint64_t cookie, Status status) noexcept {
+    touch();
     device_->read_done(cookie, status);
 }
 
 void Export::on_released(proto::Function&, std::uint64_t cookie) noexcept {
+    touch();
     device_->released(cookie);
 }
 
@@ -229,6 +234,7 @@ std::int64_t Export::now_ns() const noexcept {
 
 void Export::wake() noexcept {
     wake_.store(true, std::memory_order_release);
+    working_.woken.store(true, std::memory_order_release);
     lane_.wake();
 }
 
@@ -237,8 +243,7 @@ bool Export::busy() const noexcept {
 }
 
 bool Export::turn() noexcept {
-    const bool woken = wake_.load(std::memory_order_relaxed) && wake_.exchange(false, std::memory_order_acquire);
-    if (!woken && !device_->busy()) return false;
+    if (wake_.load(std::memory_order_relaxed)) (void)wake_.exchange(false, std::memory_order_acquire);
     return device_->poll();
 }
 

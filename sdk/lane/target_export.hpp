@@ -35,8 +35,8 @@ public:
         grace,     ///< its initiator is silent or gone; kept until deadline()
     };
 
-    Export(Lane& lane, std::string name, std::unique_ptr<backend::Device> device, proto::FunctionMemory& memory,
-           ExportRecord& record, const proto::FunctionLimits& limits);
+    Export(Lane& lane, WorkingExports& working, std::string name, std::unique_ptr<backend::Device> device,
+           proto::FunctionMemory& memory, ExportRecord& record, const proto::FunctionLimits& limits);
     ~Export() override;
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -64,7 +64,16 @@ public:
     /// The one teardown: revoke mappings, stop and scrub the device, forget the holder.
     void release(Status why, Time now) noexcept;
 
+    /// Lets the device work.
     bool turn() noexcept;
+    /// It may have work: it is turned until it has none. Called for all that reaches the device.
+    void touch() noexcept {
+        if (listed_) return;
+        listed_ = true;
+        working_.list.push_back(this);
+    }
+    void unlist() noexcept { listed_ = false; }
+    [[nodiscard]] bool listed() const noexcept { return listed_; }
     /// Completion timeouts while no session looks after them. kNever = none is due ever.
     [[nodiscard]] Time next_timeout() const noexcept;
     void on_timeout(Time now) noexcept;
@@ -107,6 +116,7 @@ private:
     void rebuild_maps() noexcept;
 
     Lane& lane_;
+    WorkingExports& working_;
     std::string name_;
     std::unique_ptr<backend::Device> device_;
     proto::FunctionMemory& memory_;
@@ -122,6 +132,7 @@ private:
     std::uint16_t command_ = 0;  ///< the device's command register, cached
     State state_ = State::free;
     bool adopted_ = false;  ///< device not restored yet
+    bool listed_ = false;
     std::atomic<bool> wake_{false};
 };
 

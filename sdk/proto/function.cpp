@@ -51,7 +51,9 @@ FunctionCore::FunctionCore(Function& self_, FunctionMemory& memory_, FunctionHan
       completions_in(memory_.released[FL_CLASS_COMPLETION]) {}
 
 void FunctionCore::mark_ready() noexcept {
-    if (session != nullptr) session->ready.push_back(*this);
+    if (session == nullptr) return;
+    session->ready.push_back(*this);
+    session->rouse();
 }
 
 Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify,
@@ -201,7 +203,9 @@ bool Function::adopted() const noexcept {
 }
 
 void Function::hurry() noexcept {
-    if (state_->session != nullptr && !posted_drained()) state_->session->due |= kDueKeepalive;
+    if (state_->session == nullptr || posted_drained()) return;
+    state_->session->due |= kDueKeepalive;
+    state_->session->rouse();
 }
 
 Time Function::next_timer() const noexcept {

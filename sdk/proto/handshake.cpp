@@ -52,6 +52,7 @@ std::size_t build_single(std::span<std::byte> out, std::uint32_t session, PathId
 void SessionCore::start_hello(Path& p) noexcept {
     p.hello_due = true;
     due |= kDueHello;
+    rouse();
 }
 
 // The answer goes out again for every hello that is repeated.

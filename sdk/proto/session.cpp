@@ -47,6 +47,7 @@ void SessionCore::enter(SessionState next, Status reason) noexcept {
 void SessionCore::close(Status reason, bool say_goodbye) noexcept {
     if (state == SessionState::closed) return;
     due = say_goodbye && peer_session != 0 ? std::uint32_t{kDueGoodbye} : 0u;
+    rouse();
     enter(SessionState::closed, reason);
 }
 
@@ -93,6 +94,7 @@ void SessionCore::forget(FunctionCore& f) noexcept {
 void SessionCore::quarantine(FunctionCore& f) noexcept {
     quarantined.push_back(f);
     due |= kDueKeepalive;  // a keep-alive: whether the peer is there should be known soon
+    rouse();
 }
 
 Duration SessionCore::smoothed_rtt() const noexcept {
@@ -165,6 +167,22 @@ Time Session::next_timer() const noexcept {
 
 void Session::on_timer(Time now) noexcept {
     state_->on_timer(now);
+}
+
+void Session::attend(std::vector<std::uint32_t>& awake, std::uint32_t number) {
+    state_->awake_list = &awake;
+    state_->awake_number = number;
+    state_->awake = false;
+    state_->rouse();
+}
+
+void Session::rouse() noexcept {
+    state_->rouse();
+}
+
+Time Session::rest() noexcept {
+    state_->awake = false;
+    return state_->timer;
 }
 
 Status Session::bind(Function& f, const std::optional<Resume>& resume, Time now) noexcept {

@@ -162,6 +162,15 @@ public:
     [[nodiscard]] Time next_timer() const noexcept;
     void on_timer(Time now) noexcept;
 
+    // --- many sessions
+    /// From now on `number` is put into `awake`, once, whenever there may be something to send or next_timer() is
+    /// earlier than it was. A session that is attended so and rests need not be looked at. `awake` outlives the
+    /// session.
+    void attend(std::vector<std::uint32_t>& awake, std::uint32_t number);
+    void rouse() noexcept;  ///< puts it there
+    /// It was looked at, and `number` is taken out. Returns next_timer().
+    Time rest() noexcept;
+
     // --- functions
     /// Binds a function after attach (both sides). `resume` = what the peer said it has released,
     /// when an attachment is taken up again.

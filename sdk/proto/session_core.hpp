@@ -78,7 +78,9 @@ public:
     // --- for functions
     void list_credit(FunctionCore& f) noexcept {
         credits.push_back(f);
-        if (f.credit_due) due |= kDueCredit;
+        if (!f.credit_due) return;
+        due |= kDueCredit;
+        rouse();
     }
     void quarantine(FunctionCore& f) noexcept;
     /// A record of it was executed: what the peer is told of it is looked at once a frame, not once a record.
@@ -90,7 +92,16 @@ public:
     void untouch(Time now) noexcept {
         if (FunctionCore* f = std::exchange(touched_, nullptr)) f->progressed(now);
     }
-    void arm(Time t) noexcept { timer = std::min(timer, t); }
+    void arm(Time t) noexcept {
+        timer = std::min(timer, t);
+        rouse();
+    }
+    /// There may be something to send, or a timer is earlier: whoever turns many sessions looks at this one again.
+    void rouse() noexcept {
+        if (awake || awake_list == nullptr) return;
+        awake = true;
+        awake_list->push_back(awake_number);
+    }
     void arm_functions(Time t) noexcept {
         functions_timer = std::min(functions_timer, t);
         arm(t);
@@ -135,6 +146,7 @@ public:
         if (state == SessionState::closed) return;
         control_out.push(type, body);
         due |= kDueControl;
+        rouse();
     }
 
     // --- handshake.cpp
@@ -184,6 +196,10 @@ public:
 
     ControlSender control_out;
     ControlReceiver control_in;
+
+    std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
+    std::uint32_t awake_number = 0;
+    bool awake = false;
 
     // what is due
     std::uint32_t due = 0;  ///< Due bits

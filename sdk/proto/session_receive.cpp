@@ -24,6 +24,7 @@ void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time n
     Header h;
     Path* p = nullptr;
     if (!open_frame(frame, arrived_on, h, p)) return;
+    rouse();
     ++counters.frames_in;
     counters.bytes_in += h.frame_bytes;
     last_heard = now;
