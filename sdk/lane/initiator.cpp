@@ -157,13 +157,15 @@ void Initiator::on_detach(proto::Session& s, std::uint32_t request, proto::Funct
     if (auto* g = grip_of(s, h); g != nullptr) lose(*g, "removed by the target");
 }
 
-void Initiator::on_event(proto::Session& s, unsigned event_code, proto::FunctionHandle,
+void Initiator::on_event(proto::Session& s, unsigned event_code, proto::FunctionHandle h,
                          const fl_function_desc& desc) noexcept {
     const auto* peer = peer_of(s);
     if (peer == nullptr) return;
     const auto info = to_info(desc, peer->name);
     if (event_code == FL_EVENT_ADDED) tell(EventKind::added, info.name, *peer, info.model);
     if (event_code == FL_EVENT_REMOVED) tell(EventKind::removed, info.name, *peer, info.model);
+    if (event_code == FL_EVENT_FAILED && grip_of(s, h) != nullptr)
+        tell(EventKind::error, info.name, *peer, kFirmwareHangs);
 }
 
 void Initiator::close(bool keep) noexcept {

@@ -25,6 +25,9 @@ using PeerId = std::uint32_t;
 /// MSI address that Farlane programs into devices; the message data is the vector.
 constexpr std::uint64_t kMsiAddress = 0xfee00000;
 
+/// What the user of a function hears, at both ends, when its firmware answers no more.
+inline constexpr char kFirmwareHangs[] = "its firmware does not answer; a function level reset brings it back";
+
 struct InitiatorConfig {
     proto::SessionConfig session;  ///< instance, incarnation, name, keep-alive, grace
     proto::FunctionLimits limits;

@@ -250,6 +250,11 @@ bool Target::turn(Time now) noexcept {
     next_look_ = now + std::max<Duration>(kLookEvery, std::chrono::microseconds(exports_.size()));
     for (auto& e : exports_) {
         if (!e) continue;
+        while (const auto news = e->news(now)) {
+            tell(*e, news->what, news->detail);
+            if (news->event_code != 0 && e->session() != nullptr)
+                e->session()->send_event(news->event_code, e->handle(), e->describe());
+        }
         if (e->next_timeout() <= now) e->on_timeout(now);
         if (e->state() == Export::State::grace && e->deadline() <= now) {
             tell(*e, "released", "grace is over");
@@ -271,7 +276,7 @@ Time Target::next_timer() const noexcept {
     Time next = kNever;
     for (const auto& p : peers_) next = std::min(next, p->silent_until);
     for (const auto& e : exports_)
-        if (e) next = std::min({next, e->deadline(), e->next_timeout()});
+        if (e) next = std::min({next, e->deadline(), e->next_timeout(), e->next_news()});
     return next;
 }
 

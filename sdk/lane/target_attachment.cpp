@@ -2,12 +2,16 @@
 // Receives: attach, resume and release of one export. Hands on: a function bound to a session.
 // Owns: the state free -> attached <-> grace -> free, and its one teardown.
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
+#include "lane/initiator.hpp"
 #include "lane/target_export.hpp"
 
 namespace farlane::lane {
 namespace {
+
+constexpr Duration kBetweenNews = std::chrono::seconds(1);
 
 void copy_name(char (&to)[FL_NAME_BYTES], std::string_view from) noexcept {
     std::memset(to, 0, sizeof to);
@@ -44,7 +48,7 @@ fl_function_desc Export::describe() const noexcept {
     fl_function_desc d = device_->describe();
     copy_name(d.name, name_);
     copy_name(d.holder, state_ == State::free ? std::string_view{} : std::string_view{record_.holder_name});
-    d.state.set(static_cast<std::uint16_t>(state_));
+    d.state.set(failed_ ? FL_FUNCTION_FAILED : static_cast<std::uint16_t>(state_));
     return d;
 }
 
@@ -171,6 +175,35 @@ void Export::release(Status why, Time now) noexcept {
     state_ = State::free;
     deadline_ = kNever;
     adopted_ = false;
+    failed_ = failure_told_ = false;
+}
+
+void Export::firmware_answers(bool yes) noexcept {
+    failed_ = !yes;
+    if (yes) failure_told_ = false;
+}
+
+Time Export::next_news() const noexcept {
+    Time next = kNever;
+    if (failed_ && !failure_told_) next = failure_told_at_ + kBetweenNews;
+    if (has_refusals()) next = std::min(next, refusal_told_at_ + kBetweenNews);
+    return next;
+}
+
+std::optional<Export::News> Export::news(Time now) {
+    if (next_news() > now) return std::nullopt;
+    if (failed_ && !failure_told_ && failure_told_at_ + kBetweenNews <= now) {
+        failure_told_ = true;
+        failure_told_at_ = now;
+        return News{"failed", kFirmwareHangs, FL_EVENT_FAILED};
+    }
+    char text[128];
+    std::snprintf(text, sizeof text, "it reached outside its mappings, %llu times by now, last for %zu bytes at 0x%llx",
+                  static_cast<unsigned long long>(counters_.dma_refused), refused_bytes_,
+                  static_cast<unsigned long long>(refused_iova_));
+    refusals_told_ = counters_.dma_refused;
+    refusal_told_at_ = now;
+    return News{"dma_refused", text, 0};
 }
 
 }  // namespace farlane::lane

@@ -106,6 +106,8 @@ proto::Answer Export::on_request(proto::Function&, const proto::Tlp& tlp, std::s
                 status = Status::ok;
             } else {
                 status = device_->bar_read(tlp.bar, tlp.address, result);
+                if (failed_ != (status == Status::pending)) [[unlikely]]
+                    firmware_answers(status != Status::pending);
             }
             break;
         case proto::TlpType::config_read:
@@ -132,6 +134,12 @@ void Export::on_released(proto::Function&, std::uint64_t cookie) noexcept {
 
 void Export::on_event(proto::Function&, proto::FunctionEvent, const proto::Tlp*) noexcept {
     // The device hears of timeouts by read_done; the life of the attachment is the Target's.
+}
+
+void Export::refuse_dma(std::uint64_t iova, std::size_t bytes) noexcept {
+    ++counters_.dma_refused;
+    refused_iova_ = iova;
+    refused_bytes_ = bytes;
 }
 
 void Export::on_map(const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept {
@@ -177,7 +185,7 @@ Status Export::dma_write(std::uint64_t iova, std::span<const std::byte> source, 
     if (function_ == nullptr) return Status::device_lost;
     if (source.size() > FL_TLP_MAX_PAYLOAD_BYTES || !bus_master() ||
         maps_.find(iova, source.size(), FL_MAP_DEVICE_WRITES) == nullptr) {
-        ++counters_.dma_refused;
+        refuse_dma(iova, source.size());
         return Status::out_of_bounds;
     }
     proto::Tlp tlp{.type = proto::TlpType::memory_write,
@@ -191,7 +199,7 @@ Status Export::dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint
     if (function_ == nullptr) return Status::device_lost;
     if (into.size() > FL_TLP_MAX_PAYLOAD_BYTES || !bus_master() ||
         maps_.find(iova, into.size(), FL_MAP_DEVICE_READS) == nullptr) {
-        ++counters_.dma_refused;
+        refuse_dma(iova, into.size());
         return Status::out_of_bounds;
     }
     const proto::Tlp tlp{

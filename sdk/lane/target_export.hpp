@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "backend/backend.hpp"
@@ -74,6 +75,15 @@ public:
     }
     void unlist() noexcept { listed_ = false; }
     [[nodiscard]] bool listed() const noexcept { return listed_; }
+    /// What people have to hear of the device.
+    struct News {
+        const char* what;
+        std::string detail;
+        unsigned event_code;  ///< for who has the function, too; 0 = for this host only
+    };
+    /// The next of them, each kind at most once a second; nullopt = none is due.
+    [[nodiscard]] std::optional<News> news(Time now);
+    [[nodiscard]] Time next_news() const noexcept;
     /// Completion timeouts while no session looks after them. kNever = none is due ever.
     [[nodiscard]] Time next_timeout() const noexcept;
     void on_timeout(Time now) noexcept;
@@ -114,6 +124,9 @@ private:
     [[nodiscard]] Status atomic(const proto::Tlp& tlp, std::span<const std::byte> payload,
                                 std::span<std::byte> result) noexcept;
     void rebuild_maps() noexcept;
+    void refuse_dma(std::uint64_t iova, std::size_t bytes) noexcept;
+    void firmware_answers(bool yes) noexcept;
+    [[nodiscard]] bool has_refusals() const noexcept { return counters_.dma_refused != refusals_told_; }
 
     Lane& lane_;
     WorkingExports& working_;
@@ -133,6 +146,12 @@ private:
     State state_ = State::free;
     bool adopted_ = false;  ///< device not restored yet
     bool listed_ = false;
+    bool failed_ = false;   ///< its firmware left a read without an answer
+    bool failure_told_ = false;
+    Time failure_told_at_{}, refusal_told_at_{};
+    std::uint64_t refusals_told_ = 0;
+    std::uint64_t refused_iova_ = 0;  ///< of the last one
+    std::size_t refused_bytes_ = 0;
     std::atomic<bool> wake_{false};
 };
 
