@@ -95,6 +95,8 @@ void Holdings::attach(const Client& client, const std::string& name, bool persis
         if (h->on_bus() && drop_if_off_bus(shared(*h)))
             return answer(refusal(Status::busy, "the kernel has just removed '" + name + "'; try again"));
         if (h->on_bus()) return answer(on_bus_reply(*h, to_bus));
+        if (is_drained(*h))
+            return answer(refusal(Status::busy, "'" + name + "' is being detached as soon as its users are done"));
         if (h->user()) return answer(busy_reply(*h));
         if (to_bus) return h->when_free([this, keep = shared(*h), answer] { plug(*keep, true, answer); });
         if (persistent) return answer({Status::ok, "", attach_result(*h, true), {}});
@@ -175,7 +177,8 @@ void Holdings::erase(const Holding& h) {
     host_.lane.post([keep] {});
 }
 
-void Holdings::detach(const Client& client, const std::string& name, bool force, const Answer& answer) {
+void Holdings::detach(const Client& client, const std::string& name, bool force, const Answer& answer,
+                      std::optional<lane::Duration> drain) {
     Holding* h = named(name);
     if (h == nullptr) {
         std::string have;
@@ -183,14 +186,20 @@ void Holdings::detach(const Client& client, const std::string& name, bool force,
         return answer(refusal(Status::not_found,
                               "'" + name + "' is not attached here; attached: " + (have.empty() ? "nothing" : have)));
     }
-    if (h->user() && !force) return answer(busy_reply(*h));
+    if (h->user() && !force && !drain) return answer(busy_reply(*h));
     const uid_t owner = h->user() ? h->user()->uid : h->owner_uid();
     if (client.role != Role::admin && client.uid != owner)
         return answer(refusal(Status::denied, "'" + name + "' was attached by uid " + std::to_string(owner) +
                                                   "; only that user and admins may detach it"));
+    if (!h->user() || !drain) return detach_now(shared(*h), name, force, answer);
+    if (is_drained(*h)) return answer(refusal(Status::busy, "'" + name + "' is being drained already"));
+    drains_.push_back({shared(*h), client.id, name, host_.lane.now() + *drain, force, answer});
+}
+
+void Holdings::detach_now(const Pointer& h, const std::string& name, bool force, const Answer& answer) {
     if (h->on_bus() && h->bus()->phase == BusPort::Phase::plugging)
         return answer(refusal(Status::busy, "'" + name + "' is being put on the PCI bus; try again"));
-    const auto dropped = [answer, name, keep = shared(*h)](Status status) {
+    const auto dropped = [answer, name, keep = h](Status status) {
         if (status == Status::ok || status == Status::device_lost) return answer({});
         if (keep->on_bus())
             return answer(refusal(status, "the kernel does not let '" + name + "' go: " +
@@ -200,6 +209,29 @@ void Holdings::detach(const Client& client, const std::string& name, bool force,
                                    "after its grace"));
     };
     drop(*h, dropped, force);
+}
+
+bool Holdings::is_drained(const Holding& h) const noexcept {
+    return std::ranges::any_of(drains_, [&](const Drain& d) { return d.holding.get() == &h; });
+}
+
+// Over when the last application has closed it, or at the deadline; who has it open by then is named, or loses it.
+// An attachment of the application's own ends with its use: then the target's word is waited for.
+bool Holdings::look_at_drains(lane::Time now) {
+    const auto ending = [](const Holding& h) { return h.phase() == Holding::Phase::ending; };
+    const auto over = std::ranges::find_if(drains_, [&](const Drain& d) {
+        return d.deadline <= now || (ending(*d.holding) ? shared(*d.holding) == nullptr : !d.holding->user());
+    });
+    if (over == drains_.end()) return false;
+    const Drain d = *over;
+    drains_.erase(over);
+    if (ending(*d.holding))
+        d.answer({});
+    else if (!d.holding->user() || d.force)
+        detach_now(d.holding, d.name, d.force, d.answer);
+    else
+        d.answer(busy_reply(*d.holding));
+    return true;
 }
 
 void Holdings::give_back(const Client& client, std::uint32_t id, const Answer& answer) {
@@ -218,6 +250,7 @@ void Holdings::give_back(const Client& client, std::uint32_t id, const Answer& a
 void Holdings::client_gone(ClientId client) {
     if (waiting_attaches_ != 0) gone_while_attaching_.insert(client);
     kicked_.erase(client);
+    std::erase_if(drains_, [&](const Drain& d) { return d.client == client; });  // nobody waits for it any more
     for (const Pointer& h : std::vector<Pointer>(holdings_)) {
         if (!h->user() || h->user()->id != client || h->phase() == Holding::Phase::ending) continue;
         if (h->release_user()) drop(*h, [](Status) {});
@@ -341,7 +374,7 @@ void Holdings::leave() {
 }
 
 bool Holdings::turn(lane::Time now) noexcept {
-    bool busy = start_resumes(now);
+    bool busy = start_resumes(now) || look_at_drains(now);
     const bool look = now >= bus_look_at_;
     if (look) bus_look_at_ = now + kBusLook;
     for (std::size_t i = 0; i < holdings_.size(); ++i) {
@@ -376,7 +409,9 @@ bool Holdings::turn(lane::Time now) noexcept {
 
 lane::Time Holdings::next_timer() const noexcept {
     const bool bus = std::ranges::any_of(holdings_, [](const Pointer& h) { return h->on_bus(); });
-    return bus ? std::min(give_up_at_, bus_look_at_) : give_up_at_;
+    lane::Time next = bus ? std::min(give_up_at_, bus_look_at_) : give_up_at_;
+    for (const Drain& d : drains_) next = std::min(next, d.deadline);
+    return next;
 }
 
 void Holdings::list(lane::Duration timeout, const Answer& answer) {

@@ -42,7 +42,9 @@ public:
 
     void attach(const Client& client, const std::string& name, bool persistent, const Answer& answer,
                 std::optional<lane::Duration> timeout = std::nullopt, Use use = Use::automatic);
-    void detach(const Client& client, const std::string& name, bool force, const Answer& answer);
+    /// While applications have it open: refused, or with `drain` when they have not closed it until then.
+    void detach(const Client& client, const std::string& name, bool force, const Answer& answer,
+                std::optional<lane::Duration> drain = std::nullopt);
     void give_back(const Client& client, std::uint32_t id, const Answer& answer);
     void resume_attachment(const Client& client, const std::string& token, const Answer& answer);
     void resume_done(const Client& client, std::uint32_t id, const Answer& answer);
@@ -75,6 +77,9 @@ private:
     [[nodiscard]] std::string restore_bus(const Pointer& h);
     bool look_after_bus(const Pointer& h);
     bool drop_if_off_bus(const Pointer& h);
+    void detach_now(const Pointer& h, const std::string& name, bool force, const Answer& answer);
+    [[nodiscard]] bool is_drained(const Holding& h) const noexcept;
+    bool look_at_drains(lane::Time now);
     void erase(const Holding& h);
     /// Takes `h` up again once its target is known among the peers, within the grace.
     void resume(Pointer h, std::function<void(Result<lane::Attachment*>)> done);
@@ -99,6 +104,16 @@ private:
         std::function<void(Result<lane::Attachment*>)> done;
     };
     std::vector<Resume> resumes_;
+    /// A detach that waits until no application has it open any more.
+    struct Drain {
+        Pointer holding;
+        ClientId client;
+        std::string name;
+        lane::Time deadline;
+        bool force;
+        Answer answer;
+    };
+    std::vector<Drain> drains_;
     static constexpr lane::Duration kBusLook = std::chrono::seconds(1);
     lane::Time bus_look_at_{};              ///< next question whether the module still has what is on the bus
     lane::Time give_up_at_ = lane::kNever;  ///< attachments of an earlier daemon that nobody came for

@@ -150,11 +150,15 @@ void Verbs::detach(Request& r, const Answer& answer) {
     const auto name = args.optional_text("name");
     const auto id = args.optional_number("attachment", ~std::uint32_t{0});
     const bool force = args.flag("force", false);
+    const auto drain_ms = args.optional_number("drain_ms", kMaxTimeoutMs);
     args.finish();
     if (name.has_value() == id.has_value()) throw Error(Status::invalid, "either 'name' or 'attachment' is needed");
-    engine_.post([this, answer, name, id, force, client = r.client] {
+    if (id && drain_ms) throw Error(Status::invalid, "'drain_ms' goes with 'name'");
+    std::optional<lane::Duration> drain;
+    if (drain_ms) drain = std::chrono::milliseconds(*drain_ms);
+    engine_.post([this, answer, name, id, force, drain, client = r.client] {
         if (id) return engine_.holdings().give_back(client, static_cast<std::uint32_t>(*id), answer);
-        engine_.holdings().detach(client, *name, force, answer);
+        engine_.holdings().detach(client, *name, force, answer, drain);
     });
 }
 

@@ -179,6 +179,16 @@ TEST(Detach, forceIsAsked) {
     EXPECT_EQ(daemon.requests().back().at("args"), (Json{{"name", "accel0"}, {"force", true}}));
 }
 
+TEST(Detach, drainHasATime) {
+    FakeDaemon daemon(always({{"result", Json::object()}}));
+    EXPECT_EQ(run_at(daemon, {"detach", "accel0", "--drain", "2.5"}).code, 0);
+    EXPECT_EQ(daemon.requests().back().at("args"), (Json{{"name", "accel0"}, {"force", false}, {"drain_ms", 2500}}));
+    const auto asked = daemon.requests().size();
+    for (const char* wrong : {"", "soon", "-1", "3601", "nan"})
+        EXPECT_EQ(run_at(daemon, {"detach", "accel0", "--drain", wrong}).code, 2) << wrong;
+    EXPECT_EQ(daemon.requests().size(), asked);
+}
+
 TEST(Events, oneObjectALineAndThenTheEnd) {
     const Json first{{"role", "initiator"}, {"kind", "added"}, {"function", "accel0"}, {"when", "now"}};
     const Json second{{"role", "daemon"}, {"kind", "overflow"}, {"lost", 12}};

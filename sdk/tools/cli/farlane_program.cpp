@@ -60,13 +60,22 @@ Verb detach_verb() {
         .description = {"Detaches a function. While applications have it open this is refused with exit code 4 and the "
                         "list of holders (process, name, user). With --force they lose it as in a surprise "
                         "removal: their calls fail with device_lost, and no later DMA reaches their memory.",
+                        "With --drain the command waits until they have closed it, lets nobody open it meanwhile, and "
+                        "detaches it then. When that takes longer it is refused with the list of holders, or, "
+                        "with --force as well, they lose it.",
                         "A function on the PCI bus is removed in an orderly way, its driver first, which may take "
                         "seconds; with --force by surprise. Drivers of the kernel are no holders: a mounted disk or an "
                         "interface that is up is removed without a question, as any PCI device that is told to go, and "
                         "programs that go on writing lose data. Unmount it first."},
         .arguments = {function_argument("name of the function")},
-        .options = {{.name = "--force", .letter = 'f', .text = "detach although applications have it open"}},
-        .examples = {{"farlane detach accel0", "give it back"}, {"farlane detach accel0 --force", "at once"}}};
+        .options = {{.name = "--force", .letter = 'f', .text = "detach although applications have it open"},
+                    {.name = "--drain",
+                     .letter = 'd',
+                     .value = "SECONDS",
+                     .text = "wait so long until applications have closed it, 0 to 3600"}},
+        .examples = {{"farlane detach accel0", "give it back"},
+                     {"farlane detach accel0 --force", "at once"},
+                     {"farlane detach accel0 --drain 60", "when its users are done, within a minute"}}};
 }
 
 Verb events_verb() {

@@ -13,6 +13,7 @@ namespace {
 
 /// One target that is silent does not keep the others' functions back for longer.
 constexpr std::chrono::milliseconds kLookTime{2000};
+constexpr double kLongestDrainSeconds = 3600;
 
 std::string bars_text(const Json& bars) {
     std::string out;
@@ -103,7 +104,16 @@ int run_attach(const Context& c) {
 int run_detach(const Context& c) {
     const std::string name = c.arguments.get("FUNCTION");
     const bool force = c.arguments.has("--force");
-    [[maybe_unused]] const Json nothing = c.call("detach", {{"name", name}, {"force", force}});
+    Json args = {{"name", name}, {"force", force}};
+    std::chrono::milliseconds patience = c.timeout;
+    if (c.arguments.has("--drain")) {
+        const auto drain = std::chrono::milliseconds(
+            static_cast<std::int64_t>(c.arguments.number("--drain", 0, kLongestDrainSeconds) * 1000));
+        args["drain_ms"] = drain.count();
+        patience += drain;
+    }
+    control::ControlClient client = c.connect();
+    (void)client.call("detach", std::move(args), patience);
     if (c.json) {
         c.print({{"function", name}, {"detached", true}});
     } else {
