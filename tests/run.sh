@@ -29,6 +29,7 @@ mkdir -p "$results"
 passed=0
 failed=0
 failures=()
+contract_logs=() # in which tests/failures/table.py finds measured rows of the failure contract
 # Outside stage_fuzz the fuzz targets only replay their corpora.
 export FARLANE_FUZZ_SECONDS=1
 # Labels of tests that a sanitizer makes meaningless (memory, speed) or far too slow.
@@ -104,6 +105,7 @@ stage_style() {
 
 stage_release() {
     configure release && build release || return
+    contract_logs+=("here=build/release/Testing/Temporary/LastTest.log")
     if [ "$long" = yes ]; then run release; else run release --label-exclude '^long$'; fi
 }
 
@@ -151,6 +153,7 @@ stage_testbed() {
         say "testbed: a login"
         if python3 tests/testbed/shell_test.py; then pass; else fail "testbed/shell"; fi
     fi
+    contract_logs+=("guest=$log")
     say "testbed: tests"
     qemu/testbed test --kernel both "${options[@]}" 2>&1 | tee "$log"
     count "$log" "testbed/run" || return
@@ -164,6 +167,11 @@ for stage in "${stages[@]}"; do
     "stage_$stage"
     echo "-- stage $stage took $((SECONDS - before)) s"
 done
+
+if [ ${#contract_logs[@]} -gt 0 ]; then
+    say "the failure contract, measured (docs/failures.md); $results/contract.txt, .json"
+    if python3 tests/failures/table.py --to "$results" "${contract_logs[@]}"; then pass; else fail "contract/no-rows"; fi
+fi
 
 total=$((passed + failed))
 say "${stages[*]}: $SECONDS s; logs and JUnit files are in $results"

@@ -74,6 +74,14 @@ def heading(found):
     return f"testbed: {time.strftime('%Y-%m-%d %H:%M')}, kernel {found.release}, commit {commit}"
 
 
+def contract_rows(run):
+    """What its scripts measured of the failure contract, a line each (tests/failures/table.py)."""
+    if not run.folder:
+        return ""
+    said = "\n".join(path.read_text(errors="replace") for path in sorted(run.folder.glob("*.out")))
+    return "".join(line + "\n" for line in said.splitlines() if line.startswith("contract: "))
+
+
 def run_all(scripts, kernels, verbose, **options):
     """Runs them all, one after the other; number of failures."""
     failed, total, begin = [], 0, time.monotonic()
@@ -87,6 +95,7 @@ def run_all(scripts, kernels, verbose, **options):
             run, wrong = run_one(script, name, quiet=not verbose, **options)
             print(f"{'FAILED' if wrong else 'passed'}  {script.name:<16} {name:<6} {time.monotonic() - start:6.1f} s, "
                   f"{cpu_seconds() - cpu_start:5.1f} s of CPU", flush=True)
+            print(contract_rows(run), end="", flush=True)
             if wrong:
                 print(wrong, flush=True)
                 failed.append(f"{script.name}/{name}: {run.cause() if run.reasons else wrong}")

@@ -86,6 +86,25 @@ TEST(OutageRow, ShorterThanTheGraceWorkGoesOn) {
     row("outage_work_goes_on", longest, kAtOnce + rtt);
 }
 
+// 40 RTT are what docs/failures.md wants of a completion timeout for every read to be answered.
+TEST(OutageRow, DisturbedLinkIsNothingButDelay) {
+    LinkedPair pair(kTally);
+    Fabric fabric = pair.open(1);
+    Device tally = attach(fabric, "tally0");
+    pair.link.set({{"loss", "10%"}, {"dup", "5%"}, {"reorder", "10%"}, {"corrupt", "2%"}, {"delay", "5ms"}});
+    std::uint64_t words = 0;
+    Milliseconds longest{0};
+    for (int i = 0; i < 100; ++i) {
+        count_to(tally, words, words + 50);
+        const Stopwatch watch;
+        ASSERT_EQ(tally.read64(0, kWords), words);
+        longest = std::max(longest, watch.took());
+    }
+    EXPECT_EQ(tally.read64(0, kErrors), 0U);
+    EXPECT_EQ(tally.read64(0, kRepeats), 0U);
+    row("disturbed_link_longest_read", longest, 40 * 10ms);
+}
+
 TEST(OutageRow, ReadTimesOutAndTheNextDoNotWait) {
     const Times times{.completion_timeout_ms = 500};
     LinkedPair pair(kTally, times);

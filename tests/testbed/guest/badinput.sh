@@ -47,7 +47,9 @@ moved f attach nvme0
 until_ok 60 test -b /dev/nvme0n1
 sum=$(dd if=/dev/urandom bs=64k count=8 2>/dev/null | tee /tmp/data | sha256sum)
 check dd if=/tmp/data of=/dev/nvme0n1 bs=64k oflag=direct 2>/dev/null
+since=$(now_ms)
 refuse 1 rmmod farlane 2>/tmp/rmmod
+row bus_module_unload_refused "$since" 1000
 has "$(cat /tmp/rmmod)" "in use"
 readlink /sys/class/nvme/nvme0/device/driver | grep -q '/nvme$' || fail "its driver has gone"
 equal "$(dd if=/dev/nvme0n1 bs=64k count=8 iflag=direct 2>/dev/null | sha256sum)" "$sum" "data after a refused rmmod"

@@ -54,7 +54,9 @@ timeouts=$(counter timeouts)
 said=$(complaints)
 echo 1 >/sys/kernel/tracing/events/farlane/farlane_event/enable
 check host link cut
+since=$(now_ms)
 healthy && fail "health without a link"
+row bus_read_times_out "$since" 4000 # completion_timeout_ms of farlaned, and what the command takes in this emulated guest
 [ "$(counter timeouts)" -gt "$timeouts" ] || fail "no read timed out, and there was no health"
 until_ok 20 grep -q completion_timeout /sys/kernel/tracing/trace
 [ "$(complaints)" -gt "$said" ] || fail "cxl_pci said nothing about registers without an answer"

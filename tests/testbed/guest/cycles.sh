@@ -44,9 +44,11 @@ cycle() {
     until_ok 60 test -b /dev/nvme0n1
     if [ $(($1 % 2)) = 1 ]; then
         under_io "$1"
+        since=$(now_ms)
         check f detach nvme0 --force >/dev/null
         # an error, or, between two reads, the end of a disk whose size is 0 by now
         wait $user && grep -q '^60000+0 records in' /tmp/dd && fail "dd did not notice that its disk was gone"
+        row bus_surprise_detach_while_busy "$since" 1000
     else
         check dd if=/dev/nvme0n1 of=/dev/null bs=4k count=4 iflag=direct 2>/dev/null
         check f detach nvme0 >/dev/null

@@ -54,6 +54,18 @@ until_ok() {
         usleep 50000
     done
 }
+# Milliseconds since this guest was started.
+now_ms() { awk '{ printf "%d\n", $1 * 1000 }' /proc/uptime; }
+# row KEY SINCE BOUND: a row of the failure contract, from SINCE (now_ms) to now, in milliseconds. It fails far beyond the
+# bound only, as tests/failures/row.hpp does.
+row() { took "$1" $(($(now_ms) - $2)) "$3"; }
+# took KEY MS BOUND: the same, of what somebody else measured.
+took() {
+    echo "contract: $1 measured $2 ms, bound $3 ms"
+    most=$(($3 * 10))
+    [ $most -gt $(($3 + 5000)) ] || most=$(($3 + 5000))
+    [ "$2" -le $((most * ${PATIENCE:-1})) ] || fail "$1 took $2 ms"
+}
 # Frames that the links handed over, both ways.
 frames() { host -f delivered link stats || fail "no answer about the link"; }
 # moved COMMAND...: it has to succeed, and frames have to cross the link meanwhile.

@@ -37,7 +37,11 @@ under_fio() {
     sleep 9 # what is tested: an outage of that length
     kill -0 $fio || fail "fio ended while the link was cut: $(cat /tmp/fio)"
     [ "$(cut_frames)" -gt "$dropped" ] || fail "nothing was sent while the link was cut"
+    seen=$(counter dma_bytes)
+    since=$(now_ms)
     check host link heal >/dev/null
+    until_ok 60 sh -c "[ \$(sed -n 's/^dma_bytes //p' /sys/kernel/debug/farlane/nvme0/counters) != $seen ]"
+    row bus_outage_work_goes_on "$since" 1000 # most of it are the commands of this emulated guest
     moves
     wait $fio || fail "fio ended with $?: $(cat /tmp/fio)"
     equal "$(counter dma_refused)" 0 "refused DMA"
@@ -64,6 +68,7 @@ check host link cut >/dev/null
 check sh -c "echo 1000000 >$flood"
 check host link heal >/dev/null
 dmesg | grep 'farlane_flood_test: 1000000 writes' || fail "the driver did not end"
+took bus_full_ring_contained "$(dmesg | sed -n 's/.*_test: 1000000 writes.* of them in \([0-9]*\) ms$/\1/p')" 100
 until_ok 60 gone
 until_ok 60 sh -c '! ls -d /sys/bus/pci/drivers/farlane_flood_test/1*'
 check rmmod farlane_flood_test
@@ -77,9 +82,11 @@ session grace_ms 3000
 check daemon start
 until_ok 60 f show nvme0
 start_fio --time_based --runtime=100
+since=$(now_ms)
 check daemon kill9
 wait $fio && fail "fio went on without its disk"
 until_ok 60 gone
+row bus_daemon_dies_for_good "$since" 4000
 check daemon start
 until_ok 60 f attach nvme0
 until_ok 60 test -b /dev/nvme0n1

@@ -27,16 +27,27 @@ goes_on() { # the device moves data
     until_ok 60 sh -c "[ \$(sed -n 's/^dma_bytes //p' /sys/kernel/debug/farlane/nvme0/counters) -gt $((seen + 1000000)) ]"
 }
 
+# back KEY SINCE: the device moves data again; nothing of it did since $seen was read
+back() {
+    until_ok 60 sh -c "[ \$(sed -n 's/^dma_bytes //p' /sys/kernel/debug/farlane/nvme0/counters) != $seen ]"
+    row "$1" "$2" 2000
+    goes_on
+}
+
 start_fio --time_based --runtime=$((25 * PATIENCE)) # longer than all rounds take
 for round in 1 2 3; do
     say "initiator killed, $round"
+    since=$(now_ms)
     check daemon kill9
+    seen=$(counter dma_bytes)
     check daemon start
-    goes_on
+    back bus_initiator_daemon_killed "$since"
     say "target killed, $round"
+    since=$(now_ms)
     check host target kill9
+    seen=$(counter dma_bytes)
     check host target start
-    goes_on
+    back bus_target_killed "$since"
 done
 wait $fio || fail "fio ended with $?: $(cat /tmp/fio /tmp/fio.errors)"
 equal "$(counter dma_refused)" 0 "refused DMA"

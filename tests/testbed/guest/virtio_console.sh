@@ -84,8 +84,10 @@ moved f attach console0
 open_terminal
 aside
 check comes_back "once more"
+since=$(now_ms)
 check host link cut
 until_ok 60 gone
+row bus_outage_beyond_the_grace "$since" 4000
 read -r answer <&5 && fail "a terminal without a device gave '$answer'"
 exec 5>&-
 check host link heal
