@@ -33,6 +33,7 @@ public:
     static constexpr std::size_t kBar0Bytes = 4096;
     static constexpr std::size_t kBar2Bytes = 8U << 20;
     static constexpr unsigned kVectors = 4;
+    bool keeps_state = false;  ///< over the end of its target
 
     ScratchDevice() : memory_(kBar2Bytes) {
         desc_.vendor_id.set(0x1d1d);
@@ -98,6 +99,10 @@ public:
         put16(0x42, kVectors - 1);
     }
     void reset() noexcept override {}
+    bool restored(backend::HostPort& port, std::uint64_t) noexcept override {
+        port_ = keeps_state ? &port : nullptr;
+        return keeps_state;
+    }
 
     bool poll() noexcept override {
         bool did = false;
