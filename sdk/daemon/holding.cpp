@@ -163,14 +163,14 @@ void Holding::on_interrupt(std::uint32_t vector) noexcept {
     if (!host_.bells.ring(vectors_[vector].get())) misbehaved_ = true;
 }
 
-// The next life of this daemon takes up the attachment that the target knows by now.
+// The attachment that the next life of this daemon takes up. One that came with a reset is none until that is
+// acknowledged: ended before, the next life knows that its user may not have heard, and asks for another (Grip::adopt).
 void Holding::note_handle() noexcept {
     file_->state().function_index = attachment_->handle().index;
     file_->state().function_generation = attachment_->handle().generation;
 }
 
 void Holding::on_event(EventKind kind, const std::string& detail) noexcept {
-    if (kind == EventKind::device_reset && attachment_ != nullptr) note_handle();
     if (bus_ && bus_event(kind)) return;
     switch (kind) {
         case EventKind::device_lost:

@@ -77,8 +77,8 @@ void Holding::resumed(lane::Attachment& a, std::function<void()> then) {
     a.set_sink(this);
     phase_ = Phase::ready;
     if (channel_) channel_->attach_to(a);
-    note_handle();
     const bool reset = a.state() != lane::AttachmentState::ready && a.state() != lane::AttachmentState::down;
+    if (!reset) note_handle();
     std::vector<ResumeStep> steps;
     if (channel_) steps = plan_channel(*channel_, file_->state(), reset);
     if (bus_ && bus_->node) {

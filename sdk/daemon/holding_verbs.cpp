@@ -219,6 +219,7 @@ Reply Holding::acknowledge_reset() {
     const std::uint64_t before = attachment_->next_sequence(proto::RecordClass::posted);
     attachment_->acknowledge_reset();
     ledger_.settle(before, attachment_->next_sequence(proto::RecordClass::posted), 0);
+    note_handle();
     if (channel_) channel_->tell(Status::ok);
     return {};
 }

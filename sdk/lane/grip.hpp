@@ -112,7 +112,8 @@ private:
     AttachmentState state_ = AttachmentState::attaching;
     Time deadline_ = kNever;
     bool left_ = false;
-    bool adopted_ = false;  ///< records that were not released are forgotten here
+    bool adopted_ = false;    ///< records that were not released are forgotten here
+    bool forgotten_ = false;  ///< and so is the attachment itself: it is asked for anew
 };
 
 }  // namespace farlane::lane

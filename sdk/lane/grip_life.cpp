@@ -10,6 +10,8 @@
 namespace farlane::lane {
 namespace {
 
+constexpr std::uint16_t kNoGeneration = 0;  // a target counts from 1
+
 std::string text_of(const char (&raw)[FL_NAME_BYTES]) {
     return {raw, strnlen(raw, sizeof raw)};
 }
@@ -61,9 +63,13 @@ Status Grip::start(proto::Session& s, const proto::AttachReply& r, const std::st
     return Status::ok;
 }
 
+// Memory that is not of the attachment that was saved is of one that its user never heard of: the device had lost its
+// state, and this daemon ended before that was told, or acknowledged. Nobody knows where either end stands, so that one
+// is given up for another, and the user hears of a reset. The handle that marks it is one that no target gives.
 Status Grip::adopt(const SavedAttachment& saved) {
-    if (!memory_.plausible() || memory_.in_use != 1) return Status::stale;
-    if (memory_.index != saved.handle.index || memory_.generation != saved.handle.generation) return Status::stale;
+    const proto::FunctionHandle found{memory_.index, memory_.generation};
+    forgotten_ = !memory_.plausible() || memory_.in_use != 1 || found != saved.handle;
+    if (forgotten_) memory_.create({saved.handle.index, kNoGeneration});
     info_ = saved.info;
     vectors_ = saved.interrupt_vectors;
     for (const auto& range : saved.mappings)
@@ -84,6 +90,7 @@ proto::AttachRequest Grip::resume_request(std::uint32_t request) const {
     proto::AttachRequest r;
     r.request = request;
     r.name = name_;
+    if (forgotten_) return r;
     r.resume = true;
     r.origin_lost = adopted_;
     r.handle = handle();
@@ -102,7 +109,7 @@ Status Grip::resume(proto::Session& s, const proto::AttachReply& r, const std::s
     memory_.in_use = 1;
     session_ = &s;
     deadline_ = kNever;
-    adopted_ = false;
+    adopted_ = forgotten_ = false;
     if (kept) {
         if (state_ == AttachmentState::down) state_ = AttachmentState::ready;
         tell(EventKind::resumed, "nothing was lost");
