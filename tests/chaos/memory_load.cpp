@@ -114,8 +114,10 @@ void MemoryLoad::check(std::size_t page) {
     }
 }
 
-// Its state is gone. Nothing that was written before may be there, nor come later.
+// Its state is gone. Nothing that was written before may be there, nor come later. Until that is acknowledged it may be
+// said again: the initiator's farlaned may end meanwhile, and its next life does not know what was heard.
 void MemoryLoad::start_over() {
+    ++losses_;
     for (;;) {
         ++resets_;
         settled_ = Clock::now();
@@ -142,8 +144,8 @@ void MemoryLoad::verify(const Ends& target) {
             start_over();
         }
     }
-    if (resets_ > target.all())
-        throw Broken(std::to_string(resets_) + " times it said that its state is gone, and its farlaned ended " +
+    if (losses_ > target.all())
+        throw Broken(std::to_string(losses_) + " times it said that its state is gone, and its farlaned ended " +
                      std::to_string(target.all()) + " times");
 }
 

@@ -43,6 +43,7 @@ private:
     std::vector<std::byte> page_;
     std::vector<std::uint64_t> generation_;  ///< of each page; 0: zeros
     std::uint64_t last_ = 0;
+    std::uint64_t losses_ = 0;  ///< of the device's state; a reset may be said more than once for each
     std::atomic<std::uint64_t> written_{0}, read_{0}, resets_{0}, aborted_{0};
 };
 
