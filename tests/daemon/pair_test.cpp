@@ -15,6 +15,7 @@
 #include <farlane/fabric.hpp>
 
 #include "daemon/process.hpp"
+#include "failures/row.hpp"
 
 namespace farlane::test {
 namespace {
@@ -235,7 +236,9 @@ TEST_F(PairTest, AttachAtASilentTargetIsUnreachable) {
     auto c = pair.initiator.client();
     for (const int wait_ms : {50, 2000}) {  // before and after its silence is noticed
         control::Json extra;
+        const Stopwatch watch;
         EXPECT_EQ(refused(c, "attach", {{"name", "nvme0"}, {"timeout_ms", wait_ms}}, &extra), Status::unreachable);
+        row("attach_at_a_silent_target_" + std::to_string(wait_ms) + "ms", watch.took(), Milliseconds(wait_ms + 100));
         const std::string message = extra.at("message");
         EXPECT_NE(message.find("target"), std::string::npos) << message;
         EXPECT_NE(message.find(std::to_string(pair.port)), std::string::npos) << message;
@@ -256,7 +259,9 @@ TEST_F(PairTest, ListWaitsAsLongAsItIsTold) {
     for (const char* verb : {"list", "show"}) {
         control::Json args = {{"timeout_ms", 1}}, extra;
         if (std::string_view(verb) == "show") args["name"] = "nvme0";
+        const Stopwatch watch;
         EXPECT_EQ(refused(c, verb, args, &extra), Status::unreachable) << verb;
+        row("silent_target_" + std::string(verb) + "_1ms", watch.took(), Milliseconds(1 + 100));
         EXPECT_NE(extra.at("message").get<std::string>().find("no target answers"), std::string::npos) << verb;
     }
     EXPECT_EQ(refused(c, "list", {{"timeout_ms", -1}}), Status::invalid);

@@ -95,7 +95,7 @@ TEST_F(NoCredits, ForEver) {
         << "farlane stats: they were given,";
     EXPECT_EQ(shown.at("records").at("sent").at(0), 0) << "and none was sent";
     memory_row("no_credits_memory", std::max<std::int64_t>(resident_bytes(initiator.process().pid()) - before, 0),
-               64 << 20);
+               32 << 20);
     const std::uint64_t sent = frames();
     const Stopwatch second;
     std::this_thread::sleep_for(1s);
