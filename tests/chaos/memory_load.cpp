@@ -43,12 +43,15 @@ MemoryLoad::MemoryLoad(Fabric& fabric, Chronicle& chronicle, Milliseconds comple
 }
 
 // For what may be asked twice. What is outstanding when it turns out that the device's state is gone is aborted
-// (docs/wire.md, "Resumption"), also when it began after the target's end.
+// (docs/wire.md, "Resumption"), also when it began after the target's end. An answer says that every end before its
+// question is known; that a reset was heard does not, for it may be that of the end before.
 void MemoryLoad::insist(const std::function<void()>& call) {
     (void)reader().insist([&] {
         for (;;) {
+            const Time begun = Clock::now();
             try {
                 call();
+                settled_ = begun;
                 return std::uint64_t{0};
             } catch (const Error& e) {
                 if (e.status() != Status::completer_abort || !chronicle_.daemon_ended_since(settled_)) throw;
@@ -120,7 +123,6 @@ void MemoryLoad::start_over() {
     ++losses_;
     for (;;) {
         ++resets_;
-        settled_ = Clock::now();
         try {
             patiently([this] { device_.acknowledge_reset(); });
             wait_ready();

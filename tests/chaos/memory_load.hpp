@@ -37,7 +37,7 @@ private:
     Chronicle& chronicle_;
     Device device_;
     Random random_;
-    Time settled_ = Clock::now();  ///< resets of daemons that ended before are known
+    Time settled_ = Clock::now();  ///< ends of daemons before it are known
     DmaBuffer source_;             ///< of writes without a copy; a part for each until the next flush
     std::size_t source_used_ = 0;
     std::vector<std::byte> page_;
