@@ -14,29 +14,11 @@
 namespace farlane::test {
 namespace {
 
-constexpr const char* kTally = "[[export]]\nname = \"tally0\"\ndevice = \"tally\"\n";
 constexpr const char* kDma = "[[export]]\nname = \"dma0\"\ndevice = \"dma_test\"\n";
 // Hangs at the hundredth register read; its driver, and this test, need less until they want it.
 constexpr const char* kHangs =
     "[[export]]\nname = \"nvme0\"\ndevice = \"nvme\"\nsize = \"1M\"\nfaults = \"hang_after_reads=100\"\n";
 constexpr std::uint64_t kVersion = 0x08;  // NVMe 1.4, 3.1.2
-constexpr std::uint64_t kWords = 0x08, kTicket = 0x28;
-constexpr Milliseconds kAtOnce{100};
-
-Device attach(Fabric& fabric, const char* name) {
-    Device device = fabric.attach(name);
-    device.enable();
-    return device;
-}
-
-Status status_of(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const Error& e) {
-        return e.status();
-    }
-    return Status::ok;
-}
 
 Status refused(control::ControlClient& c, const control::Json& args, control::Json* error = nullptr) {
     try {
@@ -50,9 +32,9 @@ Status refused(control::ControlClient& c, const control::Json& args, control::Js
 
 TEST(DeviceRow, FirmwareHangsIsReportedAndAResetHelps) {
     const Times times{.completion_timeout_ms = 500};
-    LinkedPair pair(std::string(kHangs) + kTally, times);
+    LinkedPair pair(std::string(kHangs) + tally::kExport, times);
     Fabric fabric = pair.open(2);
-    Device nvme = attach(fabric, "nvme0"), tally = attach(fabric, "tally0");
+    Device nvme = attach(fabric, "nvme0"), other = attach(fabric, "tally0");
     auto here = pair.initiator.client(), there = pair.target.client();
     here.subscribe();
     there.subscribe();
@@ -72,7 +54,7 @@ TEST(DeviceRow, FirmwareHangsIsReportedAndAResetHelps) {
     const Milliseconds reported = watch.took();
     ASSERT_TRUE(told);
     EXPECT_NE(told->at("detail").get<std::string>().find("function level reset"), std::string::npos) << told->dump();
-    EXPECT_EQ(tally.read64(0, kTicket), 1U) << "other functions go on";
+    EXPECT_EQ(other.read64(0, tally::kTicket), 1U) << "other functions go on";
     EXPECT_EQ(fabric.list().at(0).state, FunctionState::failed);
     EXPECT_EQ(hanging.get(), Status::timeout);
     row("firmware_hang_reported", reported, 1000ms);
@@ -113,14 +95,14 @@ TEST(DeviceRow, DmaOutsideIsRefusedAndTold) {
 }
 
 TEST(DetachRow, BySurpriseWhileBusy) {
-    LinkedPair pair(kTally);
+    LinkedPair pair(tally::kExport);
     Fabric fabric = pair.open(1);
-    Device tally = attach(fabric, "tally0");
+    Device device = attach(fabric, "tally0");
     std::atomic<bool> working = false;
     auto user = std::async(std::launch::async, [&] {
         Status status = Status::ok;
         while (status == Status::ok) {
-            status = status_of([&] { (void)tally.read64(0, kTicket); });
+            status = status_of([&] { (void)device.read64(0, tally::kTicket); });
             working = true;
         }
         return std::pair(status, Stopwatch::Clock::now());
@@ -132,14 +114,14 @@ TEST(DetachRow, BySurpriseWhileBusy) {
     const auto [status, end] = user.get();
     EXPECT_EQ(status, Status::device_lost);
     row("surprise_detach_while_busy", end - begin, 1000ms);
-    tally = Device();
-    EXPECT_EQ(attach(fabric, "tally0").read64(0, kWords), 0U) << "it can be attached again";
+    device = Device();
+    EXPECT_EQ(attach(fabric, "tally0").read64(0, tally::kWords), 0U) << "it can be attached again";
 }
 
 TEST(DetachRow, OrderlyWhileBusyIsRefusedWithTheHolders) {
-    LinkedPair pair(kTally);
+    LinkedPair pair(tally::kExport);
     Fabric fabric = pair.open(1);
-    const Device tally = attach(fabric, "tally0");
+    const Device device = attach(fabric, "tally0");
     auto c = pair.initiator.client();
     control::Json error;
     const Stopwatch watch;
@@ -149,12 +131,12 @@ TEST(DetachRow, OrderlyWhileBusyIsRefusedWithTheHolders) {
 }
 
 TEST(DetachRow, DrainWaitsUntilItsUsersAreDone) {
-    LinkedPair pair(kTally);
+    LinkedPair pair(tally::kExport);
     Fabric fabric = pair.open(1);
     for (const bool kept_by_the_daemon : {false, true}) {
         auto c = pair.initiator.client();
         if (kept_by_the_daemon) (void)c.call("attach", {{"name", "tally0"}, {"persistent", true}});
-        std::optional<Device> tally = attach(fabric, "tally0");
+        std::optional<Device> device = attach(fabric, "tally0");
         auto detached = std::async(std::launch::async, [&pair] {
             auto other = pair.initiator.client();
             return refused(other, {{"name", "tally0"}, {"drain_ms", 60'000}});
@@ -169,10 +151,10 @@ TEST(DetachRow, DrainWaitsUntilItsUsersAreDone) {
             return false;
         };
         while (!being_detached()) std::this_thread::yield();
-        EXPECT_GT(tally->read64(0, kTicket), 0U) << "its user works on";
+        EXPECT_GT(device->read64(0, tally::kTicket), 0U) << "its user works on";
         const Stopwatch watch;
-        tally->detach();
-        tally.reset();
+        device->detach();
+        device.reset();
         EXPECT_EQ(detached.get(), Status::ok);
         row(kept_by_the_daemon ? "drain_of_a_kept_attachment" : "drain_of_an_applications_own", watch.took(), 1000ms);
         EXPECT_EQ(refused(c, {{"name", "tally0"}}), Status::not_found);
@@ -181,9 +163,9 @@ TEST(DetachRow, DrainWaitsUntilItsUsersAreDone) {
 }
 
 TEST(DetachRow, DrainEndsAtItsDeadline) {
-    LinkedPair pair(kTally);
+    LinkedPair pair(tally::kExport);
     Fabric fabric = pair.open(1);
-    Device tally = attach(fabric, "tally0");
+    Device device = attach(fabric, "tally0");
     auto c = pair.initiator.client();
     control::Json error;
     const Stopwatch watch;
@@ -191,17 +173,17 @@ TEST(DetachRow, DrainEndsAtItsDeadline) {
     row("drain_deadline", watch.took(), 300ms + kAtOnce);
     EXPECT_GE(watch.took(), 300ms);
     EXPECT_EQ(error.at("holders").at(0).at("pid"), ::getpid());
-    EXPECT_EQ(status_of([&] { (void)tally.read64(0, kTicket); }), Status::ok) << "nothing happened to its user";
+    EXPECT_EQ(status_of([&] { (void)device.read64(0, tally::kTicket); }), Status::ok) << "nothing happened to its user";
     EXPECT_EQ(refused(c, {{"name", "tally0"}, {"drain_ms", 10}, {"force", true}}), Status::ok);
-    EXPECT_EQ(status_of([&] { (void)tally.read64(0, kTicket); }), Status::device_lost) << "as it was asked for";
+    EXPECT_EQ(status_of([&] { (void)device.read64(0, tally::kTicket); }), Status::device_lost) << "as it was asked for";
     EXPECT_EQ(refused(c, {{"attachment", 1}, {"drain_ms", 10}}), Status::invalid);
 }
 
 // Who asked for it has gone: it is forgotten.
 TEST(DetachRow, DrainThatNobodyWaitsForIsForgotten) {
-    LinkedPair pair(kTally);
+    LinkedPair pair(tally::kExport);
     Fabric fabric = pair.open(1);
-    const Device tally = attach(fabric, "tally0");
+    const Device device = attach(fabric, "tally0");
     {
         auto gone = pair.initiator.client();
         EXPECT_THROW((void)gone.call("detach", {{"name", "tally0"}, {"drain_ms", 60'000}}, 100ms), Error);

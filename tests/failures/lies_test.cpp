@@ -5,9 +5,7 @@
 #include <array>
 #include <csignal>
 #include <cstring>
-#include <fstream>
 #include <future>
-#include <map>
 #include <random>
 #include <thread>
 
@@ -22,17 +20,8 @@
 namespace farlane::test {
 namespace {
 
-constexpr std::uint64_t kWords = 0x08, kErrors = 0x10, kRepeats = 0x18, kWindow = 0x8000;  // docs/devices.md, "tally"
 constexpr std::size_t kAccelBytes = 256 * 1024;
 constexpr std::int64_t kMostGrowth = 32 << 20;  // what a lie may cost a daemon: less than its windows and ports take
-constexpr Milliseconds kAtOnce{100};
-
-std::int64_t resident_bytes(pid_t pid) {
-    std::ifstream in("/proc/" + std::to_string(pid) + "/statm");
-    std::int64_t total = 0, resident = 0;
-    in >> total >> resident;
-    return resident * 4096;
-}
 
 class Lies : public testing::Test {
 protected:
@@ -40,17 +29,16 @@ protected:
 
     void SetUp() override {
         fabric_.emplace(open());
-        tally_.emplace(fabric_->attach("tally0"));
-        tally_->enable();
+        tally_.emplace(attach(*fabric_, "tally0"));
         events_.subscribe();
         work(20);  // its memory is there from here on
-        before_ = {resident_bytes(initiator_.process().pid()), resident_bytes(target_.process().pid())};
+        before_ = {resident_bytes(initiator_), resident_bytes(target_)};
     }
     void TearDown() override {
         link_.behave();
         work(100);
-        EXPECT_EQ(tally_->read64(0, kErrors), 0U) << "lost, repeated or overtaken";
-        EXPECT_EQ(tally_->read64(0, kRepeats), 0U);
+        EXPECT_EQ(tally_->read64(0, tally::kErrors), 0U) << "lost, repeated or overtaken";
+        EXPECT_EQ(tally_->read64(0, tally::kRepeats), 0U);
         tally_->detach();
         EXPECT_EQ(initiator_.stop(), 0) << initiator_.process().output();
         EXPECT_EQ(target_.stop(), 0) << target_.process().output();
@@ -74,20 +62,17 @@ protected:
     Milliseconds work(unsigned rounds) {
         Milliseconds longest{0};
         for (unsigned i = 0; i < rounds; ++i) {
-            for (int n = 0; n < 50; ++n) {
-                ++words_;
-                tally_->write64(0, kWindow + words_ % 64 * 8, words_);
-            }
+            tally::count_to(*tally_, words_, words_ + 50);
             const Stopwatch watch;
-            EXPECT_EQ(tally_->read64(0, kWords), words_);
+            EXPECT_EQ(tally_->read64(0, tally::kWords), words_);
             longest = std::max(longest, watch.took());
         }
         return longest;
     }
     /// What both daemons have grown by since the beginning, as a row.
     void judge_memory(const std::string& key) {
-        const std::int64_t grown = std::max(resident_bytes(initiator_.process().pid()) - before_[0],
-                                            resident_bytes(target_.process().pid()) - before_[1]);
+        const std::int64_t grown =
+            std::max(resident_bytes(initiator_) - before_[0], resident_bytes(target_) - before_[1]);
         memory_row(key + "_memory", std::max<std::int64_t>(grown, 0), kMostGrowth);
     }
     [[nodiscard]] static std::uint64_t drops(const Daemon& d, const char* reason) {
@@ -103,7 +88,7 @@ protected:
     std::string keys_ = session_keys({.completion_timeout_ms = kCompletionTimeoutMs});
     Daemon target_{dir_, "box",
                    keys_ + "[[port]]\nname = \"lo\"\nurl = \"udp:127.0.0.1:" + std::to_string(target_port_) +
-                       "?mtu=8972\"\nlisten = true\n[[export]]\nname = \"tally0\"\ndevice = \"tally\"\n"
+                       "?mtu=8972\"\nlisten = true\n" + tally::kExport +
                        "[[export]]\nname = \"accel0\"\ndevice = \"accel\"\nmemory = \"64M\"\nthreads = 1\n"};
     Liar link_{target_port_};
     Daemon initiator_{dir_, "laptop",
@@ -121,8 +106,7 @@ TEST_F(Lies, MtuSmallerThanAnnounced) {
     const auto grown = Liar::Clock::now() + 60s;
     while (path().at("frame_bytes") < 8972 && Liar::Clock::now() < grown) std::this_thread::sleep_for(5ms);
     ASSERT_EQ(path().at("frame_bytes"), 8972) << "found by probes";
-    Device accel = fabric_->attach("accel0");
-    accel.enable();
+    Device accel = attach(*fabric_, "accel0");
     std::vector<std::byte> data(kAccelBytes, std::byte{7}), back(data.size());
     accel.write(2, 0, data);
     accel.flush();

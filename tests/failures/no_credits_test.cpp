@@ -2,7 +2,6 @@
 // Receives: a farlaned whose target takes an attach and then no byte. Hands on: proof that this costs bounded time,
 // memory and traffic, has a name, and ends when somebody wants it to. Owns: both ends.
 #include <atomic>
-#include <fstream>
 #include <future>
 #include <optional>
 #include <thread>
@@ -16,16 +15,8 @@
 namespace farlane::test {
 namespace {
 
-constexpr std::uint64_t kWords = 0x08, kWindow = 0x8000;  // docs/devices.md, "tally"
 constexpr std::uint64_t kMostFramesASecond = 20'000;  // a peer that is asked again and again for nothing: 1 ms apart
 constexpr Times kTimes{.completion_timeout_ms = 500};
-
-std::int64_t resident_bytes(pid_t pid) {
-    std::ifstream in("/proc/" + std::to_string(pid) + "/statm");
-    std::int64_t total = 0, resident = 0;
-    in >> total >> resident;
-    return resident * 4096;
-}
 
 struct NoCredits : testing::Test {
     TempDir dir;
@@ -42,7 +33,7 @@ struct NoCredits : testing::Test {
         return Fabric::open(o);
     }
     /// Attached, whoever the target is.
-    Device attach(Fabric& fabric) {
+    Device attach_somehow(Fabric& fabric) {
         const auto give_up = Stopwatch::Clock::now() + 60s;
         for (;;) {
             try {
@@ -58,10 +49,10 @@ struct NoCredits : testing::Test {
 TEST_F(NoCredits, ForEver) {
     events.subscribe();
     Fabric fabric = open();
-    Device device = attach(fabric);
+    Device device = attach_somehow(fabric);
     const Stopwatch watch;
     try {
-        (void)device.read64(0, kWords);
+        (void)device.read64(0, tally::kWords);
         FAIL() << "nobody answers it";
     } catch (const Error& e) {
         EXPECT_EQ(e.status(), Status::timeout) << e.what();
@@ -70,12 +61,12 @@ TEST_F(NoCredits, ForEver) {
     EXPECT_TRUE(wait_event(events, {{"kind", "timeout"}, {"function", "tally0"}})) << "it has a name";
 
     // Writes wait, as many as fit, and then their writer does.
-    const std::int64_t before = resident_bytes(initiator.process().pid());
+    const std::int64_t before = resident_bytes(initiator);
     std::atomic<std::uint64_t> written = 0;
     auto writer = std::async(std::launch::async, [&] {
         try {
             for (;;) {
-                device.write64(0, kWindow, 1);
+                device.write64(0, tally::kWindow, 1);
                 ++written;
             }
         } catch (const Error& e) {
@@ -94,8 +85,7 @@ TEST_F(NoCredits, ForEver) {
     EXPECT_EQ(shown.at("records").at("submitted").at(0).get<std::uint64_t>(), seen)
         << "farlane stats: they were given,";
     EXPECT_EQ(shown.at("records").at("sent").at(0), 0) << "and none was sent";
-    memory_row("no_credits_memory", std::max<std::int64_t>(resident_bytes(initiator.process().pid()) - before, 0),
-               32 << 20);
+    memory_row("no_credits_memory", std::max<std::int64_t>(resident_bytes(initiator) - before, 0), 32 << 20);
     const std::uint64_t sent = frames();
     const Stopwatch second;
     std::this_thread::sleep_for(1s);
@@ -110,13 +100,12 @@ TEST_F(NoCredits, ForEver) {
 
     stingy.reset();
     const Daemon honest(dir, "box",
-                        session_keys(kTimes) +
-                            "[[port]]\nname = \"lo\"\nurl = \"udp:127.0.0.1:" + std::to_string(port) +
-                            "\"\nlisten = true\n[[export]]\nname = \"tally0\"\ndevice = \"tally\"\n");
-    device = attach(fabric);
+                        session_keys(kTimes) + "[[port]]\nname = \"lo\"\nurl = \"udp:127.0.0.1:" +
+                            std::to_string(port) + "\"\nlisten = true\n" + tally::kExport);
+    device = attach_somehow(fabric);
     device.enable();
-    device.write64(0, kWindow, 1);
-    EXPECT_EQ(device.read64(0, kWords), 1U) << "nothing of the old life";
+    device.write64(0, tally::kWindow, 1);
+    EXPECT_EQ(device.read64(0, tally::kWords), 1U) << "nothing of the old life";
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 // Receives: exports and times. Hands on: two farlaned with a link between them, and what they tell. Owns: see pair.hpp.
 #include "failures/pair.hpp"
 
-#include <algorithm>
+#include <fstream>
 #include <thread>
+
+#include <unistd.h>
 
 namespace farlane::test {
 namespace {
@@ -20,6 +22,37 @@ std::string session_keys(const Times& t) {
     return "[session]\nkeepalive_ms = " + std::to_string(Times::kKeepaliveMs) +
            "\nreconnect_delay_ms = 20\ngrace_ms = " + std::to_string(t.grace_ms) +
            "\ncompletion_timeout_ms = " + std::to_string(t.completion_timeout_ms) + "\n";
+}
+
+Device attach(Fabric& fabric, const char* name) {
+    Device device = fabric.attach(name);
+    device.enable();
+    return device;
+}
+
+Status status_of(const std::function<void()>& call) {
+    try {
+        call();
+    } catch (const Error& e) {
+        return e.status();
+    }
+    return Status::ok;
+}
+
+Status until(Status wanted, const std::function<void()>& call) {
+    const auto give_up = Clock::now() + 60s;
+    Status status{};
+    do {
+        status = status_of(call);
+    } while (status != wanted && Clock::now() < give_up);
+    return status;
+}
+
+std::int64_t resident_bytes(const Daemon& daemon) {
+    std::ifstream in("/proc/" + std::to_string(daemon.client().hello().at("pid").get<int>()) + "/statm");
+    std::int64_t total = 0, resident = 0;
+    in >> total >> resident;
+    return resident * ::sysconf(_SC_PAGESIZE);
 }
 
 LinkedPair::LinkedPair(const std::string& exports, const Times& times)

@@ -3,6 +3,8 @@
 // Owns: the processes, the link and their directory.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -22,6 +24,27 @@ struct Times {
 };
 
 [[nodiscard]] std::string session_keys(const Times& times);
+
+/// docs/devices.md, "tally": knows whether a write was lost, repeated or overtaken.
+namespace tally {
+inline constexpr char kExport[] = "[[export]]\nname = \"tally0\"\ndevice = \"tally\"\n";
+inline constexpr std::uint64_t kWords = 0x08, kErrors = 0x10, kRepeats = 0x18, kTicket = 0x28, kWindow = 0x8000;
+/// The words that come next, until there are `last`.
+inline void count_to(Device& device, std::uint64_t& done, std::uint64_t last) {
+    while (done < last) {
+        ++done;
+        device.write64(0, kWindow + done % 64 * 8, done);
+    }
+}
+}  // namespace tally
+
+/// Attached and enabled.
+[[nodiscard]] Device attach(Fabric& fabric, const char* name);
+/// Of the Error that it throws, or ok.
+[[nodiscard]] Status status_of(const std::function<void()>& call);
+/// Until a call gives this: its status, or whatever came last when that takes forever.
+[[nodiscard]] Status until(Status wanted, const std::function<void()>& call);
+[[nodiscard]] std::int64_t resident_bytes(const Daemon& daemon);
 
 /// A target and an initiator that knows it, by way of a link.
 struct LinkedPair {

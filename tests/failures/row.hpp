@@ -19,6 +19,9 @@ namespace farlane::test {
 
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
+/// What "at once" means between two processes.
+inline constexpr Milliseconds kAtOnce{100};
+
 [[nodiscard]] constexpr Milliseconds patience(Milliseconds bound) {
     return std::max(bound * 10, bound + std::chrono::seconds(5));
 }

@@ -5,14 +5,18 @@
 Receives: logs of tests, as PLACE=FILE. Hands on: a table on stdout and in contract.txt and contract.json of a folder.
 Owns: nothing. Lines are `contract: KEY measured N UNIT, bound N UNIT[, note]` (row.hpp, tests/testbed/guest/lib.sh);
 what a guest says comes with its kernel in front of a bar, which is the place then. Of several measurements of a row in
-a place the longest counts.
+a place the longest counts. In a document every "`KEY` N UNIT" gets the value of these logs, the longest of all places;
+tests/style/check.py compares docs/failures.md with docs/logs/contract.txt.
 """
 import argparse
 import json
+import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
+import time
 
 LINE = re.compile(r"^(?:(?P<kernel>[\w.-]+)\s*\| )?contract: (?P<key>\w+) measured (?P<measured>[\d.]+) (?P<unit>\w+), "
                   r"bound (?P<bound>[\d.]+) (?P=unit)(?:, (?P<note>[^\n]+))?$", re.MULTILINE)
@@ -52,6 +56,21 @@ def as_table(rows):
     return "\n".join(lines) + "\n"
 
 
+def heading():
+    """What the rows below it are about, for logs that are kept."""
+    return (f"failure contract: {time.strftime('%Y-%m-%d %H:%M')}, commit {commit()}, "
+            f"{len(os.sched_getaffinity(0))} processors, Linux {platform.release()}\n")
+
+
+def fill(text, rows):
+    """The document with the values of these rows."""
+    value = {}
+    for row in sorted(rows, key=lambda row: row["measured"]):
+        value[row["key"]] = f"{number(row['measured'])} {row['unit']}"
+    return re.sub(r"`(\w+)` [\d.]+ (?:ms|MiB)\b",
+                  lambda m: f"`{m[1]}` {value[m[1]]}" if m[1] in value else m[0], text)
+
+
 def commit():
     try:
         done = subprocess.run(["git", "-C", pathlib.Path(__file__).parent, "describe", "--always", "--dirty"],
@@ -64,6 +83,7 @@ def commit():
 def main(arguments):
     parser = argparse.ArgumentParser(description="the measured rows of the failure contract, as a table")
     parser.add_argument("--to", type=pathlib.Path, help="folder for contract.txt and contract.json")
+    parser.add_argument("--document", type=pathlib.Path, help="a document whose values are brought up to date")
     parser.add_argument("logs", nargs="+", metavar="PLACE=FILE")
     given = parser.parse_args(arguments)
     rows = []
@@ -79,8 +99,10 @@ def main(arguments):
     table = as_table(rows)
     print(table, end="")
     if given.to:
-        (given.to / "contract.txt").write_text(table)
+        (given.to / "contract.txt").write_text(heading() + table)
         (given.to / "contract.json").write_text(json.dumps({"commit": commit(), "rows": rows}, indent=1) + "\n")
+    if given.document:
+        given.document.write_text(fill(given.document.read_text(), rows))
     return 0 if rows else 1
 
 
