@@ -155,6 +155,26 @@ def check_shown_by(root, names):
             yield f"{failures}: there is no test {test}"
 
 
+MEASURED = re.compile(r"`(\w+)` ([\d.]+ (?:ms|MiB))\b")
+LOGGED = re.compile(r"^(\w+) +([\d.]+) (ms|MiB) ", re.MULTILINE)
+
+
+def check_measured(root, names):
+    """Values in docs/failures.md are those of docs/logs/contract.txt, the longest of each row."""
+    failures, log = "docs/failures.md", "docs/logs/contract.txt"
+    if failures not in names:
+        return
+    found = {}
+    for key, value, unit in LOGGED.findall(read(root, log)) if log in names else []:
+        if key not in found or float(found[key].split()[0]) < float(value):
+            found[key] = f"{value} {unit}"
+    for key, value in MEASURED.findall(read(root, failures)):
+        if key not in found:
+            yield f"{failures}: {log} has no row {key}"
+        elif found[key] != value:
+            yield f"{failures}: {key} is {value}, and {found[key]} in {log}"
+
+
 def check_tree(root):
     names = tree_files(root)
     for name in names:
@@ -162,6 +182,7 @@ def check_tree(root):
             yield from check(root, name)
     yield from check_docs(root, names)
     yield from check_shown_by(root, names)
+    yield from check_measured(root, names)
 
 
 def main():

@@ -72,6 +72,12 @@ class Tree(unittest.TestCase):
         self.assertEqual(self.breaches({**tests, "docs/failures.md": "`Suite.happens`\n"}), [])
         self.only({**tests, "docs/failures.md": "`Suite.doesNot`\n"}, "no test Suite.doesNot")
 
+    def test_failures_say_what_was_measured(self):
+        log = {"docs/logs/contract.txt": "row  measured  bound  where\ncut  80.2 ms  100 ms  here\ncut  81 ms  100 ms  6.1\n"}
+        self.assertEqual(self.breaches({**log, "docs/failures.md": "`cut` 81 ms of 100; `stats` 7\n"}), [])
+        self.only({**log, "docs/failures.md": "`cut` 80.2 ms\n"}, "and 81 ms in")
+        self.only({"docs/failures.md": "`cut` 80.2 ms\n"}, "no row cut")
+
 
 if __name__ == "__main__":
     unittest.main()
