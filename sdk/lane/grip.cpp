@@ -85,6 +85,7 @@ Status Grip::request(const proto::Tlp& tlp, std::span<const std::byte> operand, 
                      std::uint64_t cookie) noexcept {
     if (const auto status = usable(tlp); status != Status::ok) return status;
     if (!announcements_.empty() && !send_announcements()) return Status::would_block;
+    lane_.tick();  // a process that stood still in this turn would take that time off what the answer has
     return function_->request(tlp, operand, into, cookie, lane_.now());
 }
 
