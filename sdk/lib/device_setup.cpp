@@ -99,18 +99,37 @@ bool DeviceProvider::wait_interrupt(unsigned vector, std::chrono::milliseconds t
     return wait_eventfd(interrupt_fd(vector), timeout);
 }
 
-// PCIe 6.0, 6.6.2: transactions first, then the bit, then 100 ms at most until it answers.
+namespace {
+
+// PCIe 6.0, 6.6.2: transactions first, then the bit.
+void begin_reset(DeviceProvider& d) {
+    const auto cap = find_capability(d, kPcieId);
+    if (cap == 0 || (config_get<std::uint32_t>(d, cap + 4) & 1U << 28) == 0)
+        throw Error(Status::unsupported, "'" + d.info().name + "' can not do a function level reset");
+    d.flush();
+    const auto control = config_get<std::uint16_t>(d, cap + 8);
+    config_set<std::uint16_t>(d, cap + 8, static_cast<std::uint16_t>(control | 0x8000U));
+}
+
+bool answers(DeviceProvider& d) {
+    const auto vendor = config_get<std::uint16_t>(d, 0);
+    return vendor != 0xffff && vendor != 0x0001;
+}
+
+}  // namespace
+
+// It has 100 ms. Behind a request that timed out others are refused until the session has answered (docs/wire.md,
+// "Time"), and that is when a reset is called for: what is refused is tried again.
 void DeviceProvider::reset() {
-    const auto cap = find_capability(*this, kPcieId);
-    if (cap == 0 || (config_get<std::uint32_t>(*this, cap + 4) & 1U << 28) == 0)
-        throw Error(Status::unsupported, "'" + info().name + "' can not do a function level reset");
-    flush();
-    const auto control = config_get<std::uint16_t>(*this, cap + 8);
-    config_set<std::uint16_t>(*this, cap + 8, static_cast<std::uint16_t>(control | 0x8000U));
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-    while (true) {
-        const auto vendor = config_get<std::uint16_t>(*this, 0);
-        if (vendor != 0xffff && vendor != 0x0001) return;
+    for (bool begun = false;;) {
+        try {
+            if (!begun) begin_reset(*this);
+            begun = true;
+            if (answers(*this)) return;
+        } catch (const Error& e) {
+            if (e.status() != Status::timeout || std::chrono::steady_clock::now() > deadline) throw;
+        }
         if (std::chrono::steady_clock::now() > deadline)
             throw Error(Status::timeout, "'" + info().name + "' does not answer after its reset");
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
