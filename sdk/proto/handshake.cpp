@@ -111,6 +111,7 @@ void SessionCore::path_is_up(Path& p, Time now) noexcept {
     p.hello_deadline = kNever;
     p.last_progress = p.last_heard = now;
     arm(now);
+    handler.on_path(self, p.id, p.state);
 }
 
 bool SessionCore::on_hello_ack(const fl_control_hello& h, Path& p, Time now) noexcept {

@@ -16,12 +16,6 @@
 
 namespace farlane::proto {
 
-enum class PathState : std::uint8_t {
-    opening,  ///< hello sent on it, no answer yet
-    up,       ///< carries records
-    dead,     ///< silent or lossy while another one is up: probed with keep-alives
-};
-
 struct Path {
     Path(PathId id_, const PathConfig& config, std::uint32_t packet_window, Time now)
         : id(id_),
@@ -118,6 +112,7 @@ struct Path {
 
     // dead: what brings it back
     bool keepalive_due = false;
+    Time next_probe{};
     unsigned good_probes = 0, good_probes_needed = 1;
     std::uint64_t dead_since_packet = 0;
     unsigned window_lost = 0, window_acked = 0;  ///< recent history for "repeated loss"

@@ -231,6 +231,7 @@ std::vector<Session::PathInfo> Session::paths() const {
     for (const auto& p : state_->paths) {
         PathInfo info{};
         info.id = p->id;
+        info.state = p->state;
         info.usable = p->usable();
         info.frame_bytes = p->mtu.frame_bytes();
         info.smoothed_rtt = p->rtt.known() ? p->rtt.smoothed() : Duration{};

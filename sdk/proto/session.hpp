@@ -51,6 +51,12 @@ struct SessionConfig {
     bool integrity = true;  ///< false: frames carry no CRC check (measurements on one host only)
 };
 
+enum class PathState : std::uint8_t {
+    opening,  ///< hello sent on it, no answer yet
+    up,       ///< carries records
+    dead,     ///< silent or lossy while another one is up: probed with keep-alives
+};
+
 struct PathConfig {
     std::uint32_t max_frame_bytes = FL_FRAME_BASE_BYTES;  ///< what the port can carry; larger than
                                                           ///< FL_FRAME_BASE_BYTES is probed before use
@@ -95,6 +101,12 @@ class SessionHandler {
 public:
     virtual ~SessionHandler() = default;
     virtual void on_state(Session& s, SessionState state, Status why) noexcept = 0;
+    /// A path is dead while another one is up, or it is up (again).
+    virtual void on_path(Session& s, PathId path, PathState state) noexcept {
+        (void)s;
+        (void)path;
+        (void)state;
+    }
     virtual void on_list(Session& s, std::uint32_t request) noexcept = 0;
     /// `index` of `count`; count 0 = nothing exported (desc is zero).
     virtual void on_list_reply(Session& s, std::uint32_t request, unsigned index, unsigned count,
@@ -204,6 +216,7 @@ public:
     [[nodiscard]] const SessionCounters& counters() const noexcept;
     struct PathInfo {
         PathId id;
+        PathState state;
         bool usable;
         std::uint32_t frame_bytes;  ///< in use now
         Duration smoothed_rtt, min_rtt;

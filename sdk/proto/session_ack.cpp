@@ -41,6 +41,7 @@ void SessionCore::delivered_rare(const RecordRef& ref, Path& p, std::uint64_t nu
             if (++p.good_probes >= p.good_probes_needed) {
                 p.state = PathState::up;
                 arm(p.last_heard);
+                handler.on_path(self, p.id, p.state);
             } else {
                 p.keepalive_due = true;
                 due |= kDuePath;
@@ -196,6 +197,7 @@ void SessionCore::kill_path(Path& p, unsigned good_probes_needed, Time now) noex
     p.loss_deadline = kNever;
     p.congestion.restart();
     arm(now);
+    handler.on_path(self, p.id, p.state);
 }
 
 }  // namespace farlane::proto

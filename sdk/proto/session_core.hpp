@@ -232,6 +232,7 @@ private:
     [[nodiscard]] bool write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept;
     // session_timer.cpp
     void path_timer(Path& p, Time now) noexcept;
+    void dead_timer(Path& p, Time now) noexcept;
     void tail_probe(Path& p, Time now) noexcept;
     void functions_timers(Time now) noexcept;
     void credit_timers(Time now) noexcept;

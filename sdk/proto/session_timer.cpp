@@ -51,10 +51,9 @@ void SessionCore::path_timer(Path& p, Time now) noexcept {
     arm(p.loss_deadline);
     p.probe_armed = false;
     const bool waiting = p.sent.in_flight_packets() != 0;
-    const Duration idle = p.state == PathState::dead ? kDeadProbe : config.keepalive;
-    if (now - p.last_sent >= idle) p.keepalive_due = true;
-    arm(std::max(now, p.last_sent) + idle);
-    if (!p.usable()) return;
+    if (p.state == PathState::dead) return dead_timer(p, now);
+    if (now - p.last_sent >= config.keepalive) p.keepalive_due = true;
+    arm(std::max(now, p.last_sent) + config.keepalive);
     if (waiting && another_usable(p)) {
         const std::uint64_t oldest = p.sent.first_unresolved();
         const Time since = std::max(p.last_progress, p.sent.at(oldest).sent) + p.death_delay();
@@ -72,6 +71,16 @@ void SessionCore::path_timer(Path& p, Time now) noexcept {
         due |= kDueMtu;
     else
         arm(p.mtu.next_probe());
+}
+
+// Frames that acknowledge the peer's on a dead path do not find out whether it works: only a probe does, however
+// many of those leave.
+void SessionCore::dead_timer(Path& p, Time now) noexcept {
+    if (now >= p.next_probe) {
+        p.keepalive_due = true;
+        p.next_probe = now + kDeadProbe;
+    }
+    arm(p.next_probe);
 }
 
 // Nothing came back for a while: repeats the oldest records, and the newest requests, whether

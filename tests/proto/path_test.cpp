@@ -59,6 +59,32 @@ TEST(Paths, DeathIsAStallAndReturns) {
     }
 }
 
+// The side whose path is back first sends data on it, and the other one acknowledges there: that is no probe, and
+// must not stand in for one.
+TEST(Paths, ReturnsOnBothSidesUnderLoadOfOne) {
+    World w(2, 2);
+    for (Wire& wire : w.wires) wire.faults.delay = 100us;
+    ASSERT_TRUE(w.connect());
+    Pair p(2);
+    p.bind(w, {.completion_timeout = 30s, .completion_timeout_max = 60s});
+    ASSERT_TRUE(p.run(w, 300, 60s));
+    p.down.submit(40, w.now);
+    p.up.submit(40, w.now);
+    w.work();
+    w.wires[1].faults.down = true;
+    ASSERT_TRUE(w.run_until([&] { return usable(w.initiator()) == 1 && usable(w.target()) == 1; }, 10s));
+    ASSERT_TRUE(w.run_until([&] { return p.down.idle() && p.up.idle(); }, 10s));
+    w.run_for(20ms);  // the probes of the two sides are not due together
+    w.wires[1].faults.down = false;
+    const auto loaded = [&] {
+        if (p.down.idle()) p.down.submit(40, w.now);
+        return usable(w.initiator()) == 2 && usable(w.target()) == 2;
+    };
+    EXPECT_TRUE(w.run_until(loaded, 1s));
+    ASSERT_TRUE(w.run_until([&] { return p.down.idle(); }, 10s));
+    p.verify();
+}
+
 TEST(Paths, LossyOneIsLeft) {
     World w(3, 2);
     ASSERT_TRUE(w.connect());
