@@ -102,18 +102,32 @@ void check_ports(const Config& c, const Reader& r, const toml::array& nodes) {
     }
 }
 
-void check_peers(Config& c, const Reader& r, const toml::array& nodes) {
+void check_path(const Config& c, const Reader& r, const toml::node& node, PeerSettings& peer, std::size_t at) {
     std::vector<std::string> names;
     for (const PortSettings& p : c.ports) names.push_back(p.name);
+    PathSettings& p = peer.paths[at];
+    if (p.port.empty() && c.ports.size() == 1) p.port = c.ports[0].name;
+    if (p.port.empty())
+        r.fail(node, "[[peer]] needs 'port', since there " +
+                         std::string(c.ports.empty() ? "is no [[port]]" : "are several") +
+                         (names.empty() ? "" : "; valid: " + join(names)));
+    if (std::ranges::find(names, p.port) == names.end())
+        r.fail(node, "[[peer]] names the port '" + p.port + "', which there is not" + hint(p.port, names));
+    for (std::size_t i = 0; i < at; ++i)
+        if (peer.paths[i].port == p.port && peer.paths[i].address == p.address)
+            r.fail(node, "two paths of a [[peer]] have the same port and address; they differ in at least one");
+}
+
+void check_peers(Config& c, const Reader& r, const toml::array& nodes) {
     for (std::size_t i = 0; i < c.peers.size(); ++i) {
-        PeerSettings& p = c.peers[i];
-        if (p.port.empty() && c.ports.size() == 1) p.port = c.ports[0].name;
-        if (p.port.empty())
-            r.fail(nodes[i], "[[peer]] needs 'port', since there " +
-                                 std::string(c.ports.empty() ? "is no [[port]]" : "are several") +
-                                 (names.empty() ? "" : "; valid: " + join(names)));
-        if (std::ranges::find(names, p.port) == names.end())
-            r.fail(nodes[i], "[[peer]] names the port '" + p.port + "', which there is not" + hint(p.port, names));
+        PeerSettings& peer = c.peers[i];
+        const bool single = !peer.single.port.empty() || !peer.single.address.empty();
+        if (single && !peer.paths.empty())
+            r.fail(nodes[i], "[[peer]] has both 'paths' and 'port' or 'address'; write all of its paths in 'paths'");
+        if (peer.paths.empty()) peer.paths.push_back({peer.single.port, peer.single.address, peer.where});
+        const toml::array* listed = nodes[i].as_table()->get_as<toml::array>("paths");
+        for (std::size_t k = 0; k < peer.paths.size(); ++k)
+            check_path(c, r, listed != nullptr ? (*listed)[k] : nodes[i], peer, k);
     }
 }
 

@@ -54,10 +54,19 @@ struct PortSettings {
     std::string where;  ///< file:line, for errors found later
 };
 
-struct PeerSettings {
+constexpr std::size_t kMaxPaths = 8;  ///< of one peer
+
+/// One way to a peer.
+struct PathSettings {
     std::string port;  ///< name of a port; "" = the only one
     std::string address;
     std::string where;  ///< file:line, for errors found later
+};
+
+struct PeerSettings {
+    PathSettings single;              ///< as written with `port` and `address`
+    std::vector<PathSettings> paths;  ///< all of them, at least one once the file was read
+    std::string where;                ///< file:line, for errors found later
 };
 
 struct ExportSettings {

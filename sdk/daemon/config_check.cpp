@@ -49,11 +49,12 @@ Result<bool> check_config(const Config& c) {
     for (const PortSettings& p : c.ports)
         if (const auto good = transport::check_port(p.url); !good)
             return {good.status(), p.where + ": [[port]] '" + p.name + "': " + good.failure().detail};
-    for (const PeerSettings& p : c.peers) {
-        const auto port = std::ranges::find(c.ports, p.port, &PortSettings::name);
-        if (const auto good = transport::check_peer(port->url, p.address); !good)
-            return {good.status(), p.where + ": [[peer]] address: " + good.failure().detail};
-    }
+    for (const PeerSettings& peer : c.peers)
+        for (const PathSettings& p : peer.paths) {
+            const auto port = std::ranges::find(c.ports, p.port, &PortSettings::name);
+            if (const auto good = transport::check_peer(port->url, p.address); !good)
+                return {good.status(), p.where + ": [[peer]] address: " + good.failure().detail};
+        }
     for (const ExportSettings& e : c.exports)
         if (const auto good = backend::check_device({e.name, e.device, e.options}); !good)
             return {good.status(), e.where + ": [[export]] " + good.failure().detail};

@@ -56,6 +56,31 @@ std::chrono::milliseconds ms(R r, Key key, Node n, std::int64_t min, std::int64_
     return std::chrono::milliseconds(r.integer(n, key, min, max, "milliseconds"));
 }
 
+PathSettings path_of(R r, Key key, Node n) {
+    const toml::table* table = n.as_table();
+    if (table == nullptr)
+        r.fail(n, "'" + key + "' is a list of tables: [{ port = \"lan\", address = \"10.0.0.2:4793\" }]");
+    PathSettings path;
+    path.where = r.place(n);
+    for (const auto& [name, value] : *table) {
+        if (name == "port")
+            path.port = checked_name(r, "port", value);
+        else if (name == "address")
+            path.address = r.text(value, "address");
+        else
+            r.fail(name.source(), "unknown key '" + std::string(name.str()) + "' in 'paths'; valid: port, address");
+    }
+    return path;
+}
+
+void peer_paths(Config& c, R r, Key key, Node n) {
+    const toml::array* all = n.as_array();
+    if (all == nullptr || all->empty() || all->size() > kMaxPaths)
+        r.fail(n, "'" + key + "' is a list of 1 to " + std::to_string(kMaxPaths) +
+                      " tables: [{ port = \"lan\", address = \"10.0.0.2:4793\" }]");
+    for (const toml::node& element : *all) c.peers.back().paths.push_back(path_of(r, key, element));
+}
+
 std::vector<KeyEntry> make_entries() {
     return {
         {{"daemon", "name", "string", "",
@@ -134,10 +159,14 @@ std::vector<KeyEntry> make_entries() {
 
         {{"[peer]", "port", "string", "",
           "Port the target is reached on. May be left out when there is only one port."},
-         [](Config& c, R r, Key k, Node n) { c.peers.back().port = checked_name(r, k, n); }},
+         [](Config& c, R r, Key k, Node n) { c.peers.back().single.port = checked_name(r, k, n); }},
         {{"[peer]", "address", "string", "\"\"",
           "Address of the target on that port (\"host:port\"); empty on point-to-point ports."},
-         [](Config& c, R r, Key k, Node n) { c.peers.back().address = r.text(n, k); }},
+         [](Config& c, R r, Key k, Node n) { c.peers.back().single.address = r.text(n, k); }},
+        {{"[peer]", "paths", "list of tables", "",
+          "Instead of `port` and `address`: up to 8 ways to the same target, each { port, address }. Frames are spread "
+          "over those that are up; when one dies the others go on."},
+         peer_paths},
 
         {{"[export]", "name", "string", "", "Name under which the function is listed. Required."},
          [](Config& c, R r, Key k, Node n) { c.exports.back().name = checked_name(r, k, n); }},

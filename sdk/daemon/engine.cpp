@@ -55,6 +55,7 @@ proto::SessionConfig Engine::session_config() const {
     s.keepalive = config_.session.keepalive;
     s.grace = config_.session.grace;
     s.integrity = config_.session.integrity;
+    s.max_paths = kMaxPaths;
     return s;
 }
 
@@ -101,18 +102,24 @@ Result<bool> Engine::open_ports() {
 }
 
 Result<bool> Engine::open_peers() {
-    for (const PeerSettings& p : config_.peers) {
-        const auto port = std::ranges::find(ports_, p.port, [](const NamedPort& n) { return n.settings.name; });
-        transport::Address to;
-        if (!p.address.empty() || !lane_.port(port->id).info().point_to_point) {
-            auto address = lane_.port(port->id).resolve(p.address);
-            if (!address.ok())
-                return {address.failure().status, p.where + ": [[peer]] address: " + address.failure().detail};
-            to = *address;
+    for (const PeerSettings& peer : config_.peers) {
+        std::vector<lane::PeerPath> paths;
+        for (const PathSettings& p : peer.paths) {
+            auto path = resolve(p);
+            if (!path.ok()) return path.failure();
+            paths.push_back(std::move(*path));
         }
-        initiator_->connect(port->id, to, p.address);
+        initiator_->connect(std::move(paths));
     }
     return true;
+}
+
+Result<lane::PeerPath> Engine::resolve(const PathSettings& p) {
+    const auto port = std::ranges::find(ports_, p.port, [](const NamedPort& n) { return n.settings.name; });
+    if (p.address.empty() && lane_.port(port->id).info().point_to_point) return lane::PeerPath{port->id, {}, ""};
+    auto address = lane_.port(port->id).resolve(p.address);
+    if (!address.ok()) return {address.failure().status, p.where + ": [[peer]] address: " + address.failure().detail};
+    return lane::PeerPath{port->id, *address, p.address};
 }
 
 Result<bool> Engine::add_export(const ExportSettings& e) {

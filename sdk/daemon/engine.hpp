@@ -48,7 +48,7 @@ public:
     [[nodiscard]] Json top();
     /// Drops since the start by reason, of the reasons that an operator should know of.
     [[nodiscard]] std::map<std::string_view, std::uint64_t> odd_drops();
-    /// Peers, for doctor.
+    /// Peers and the paths to them, for list and doctor.
     [[nodiscard]] Json peers() const;
     /// What the log should say of peers that do not answer; about once a second.
     [[nodiscard]] std::vector<std::string> look_at_peers() {
@@ -66,11 +66,14 @@ private:
     Engine(const Config& config, const Identity& identity, Callbacks callbacks);
     [[nodiscard]] Result<bool> open_ports();
     [[nodiscard]] Result<bool> open_peers();
+    [[nodiscard]] Result<lane::PeerPath> resolve(const PathSettings& p);
     [[nodiscard]] Result<bool> open_exports();
     [[nodiscard]] Result<bool> add_export(const ExportSettings& e);
     [[nodiscard]] proto::SessionConfig session_config() const;
     [[nodiscard]] Json port_stats();
     [[nodiscard]] Json session_stats();
+    [[nodiscard]] Json paths_json(const proto::Session& s) const;
+    [[nodiscard]] std::string port_name(lane::PortId id) const;
     [[nodiscard]] bool half_open(const proto::Session& s) const;
     [[nodiscard]] Json export_stats();
 

@@ -37,20 +37,13 @@ Json drops_json(const lane::Drops& drops) {
     return all;
 }
 
-Json paths_json(const proto::Session& s) {
-    Json all = Json::array();
-    for (const proto::Session::PathInfo& p : s.paths())
-        all.push_back({{"id", p.id},
-                       {"usable", p.usable},
-                       {"frame_bytes", p.frame_bytes},
-                       {"smoothed_rtt_ns", p.smoothed_rtt.count()},
-                       {"min_rtt_ns", p.min_rtt.count()},
-                       {"congestion_window_bytes", p.congestion_window_bytes},
-                       {"in_flight_bytes", p.in_flight_bytes},
-                       {"packets_sent", p.packets_sent},
-                       {"packets_lost", p.packets_lost},
-                       {"packets_received", p.packets_received}});
-    return all;
+const char* path_state(proto::PathState s) {
+    switch (s) {
+        case proto::PathState::opening: return "opening";
+        case proto::PathState::up: return "up";
+        case proto::PathState::dead: return "dead";
+    }
+    return "dead";
 }
 
 std::int64_t rtt_ns(const proto::Session* s) {
@@ -82,6 +75,32 @@ Json top_row(const char* role, const std::string& name, const std::string& peer,
 }
 
 }  // namespace
+
+std::string Engine::port_name(lane::PortId id) const {
+    const auto named = std::ranges::find(ports_, id, &NamedPort::id);
+    return named != ports_.end() ? named->settings.name : "";
+}
+
+Json Engine::paths_json(const proto::Session& s) const {
+    Json all = Json::array();
+    for (const proto::Session::PathInfo& p : s.paths()) {
+        const lane::Lane::PathPlace place = lane_.place_of(s, p.id);
+        all.push_back({{"id", p.id},
+                       {"port", port_name(place.port)},
+                       {"address", place.address},
+                       {"state", path_state(p.state)},
+                       {"usable", p.usable},
+                       {"frame_bytes", p.frame_bytes},
+                       {"smoothed_rtt_ns", p.smoothed_rtt.count()},
+                       {"min_rtt_ns", p.min_rtt.count()},
+                       {"congestion_window_bytes", p.congestion_window_bytes},
+                       {"in_flight_bytes", p.in_flight_bytes},
+                       {"packets_sent", p.packets_sent},
+                       {"packets_lost", p.packets_lost},
+                       {"packets_received", p.packets_received}});
+    }
+    return all;
+}
 
 Json Engine::port_stats() {
     Json all = Json::array();
@@ -117,13 +136,12 @@ Json Engine::session_stats() {
     lane_.each_session([&](proto::Session& s, lane::PortId port) {
         if (half_open(s)) return;  // anybody can make many of them: they are only counted
         const auto peer = std::ranges::find(peers, &s, &lane::PeerStatus::session);
-        const auto named = std::ranges::find(ports_, port, &NamedPort::id);
         const proto::SessionCounters& c = s.counters();
         all.push_back({{"session", s.session_id()},
                        {"role", peer != peers.end() ? "initiator" : "target"},
                        {"peer", s.peer().name},
                        {"address", peer != peers.end() ? peer->address : lane_.address_of(s)},
-                       {"port", named != ports_.end() ? named->settings.name : ""},
+                       {"port", port_name(port)},
                        {"state", state_name(s.state())},
                        {"frames_in", c.frames_in},
                        {"frames_out", c.frames_out},
@@ -241,7 +259,8 @@ Json Engine::peers() const {
                        {"port", named != ports_.end() ? named->settings.name : p.port},
                        {"state", state_name(p.state)},
                        {"status", status_name(p.why)},
-                       {"smoothed_rtt_ns", rtt_ns(p.session)}});
+                       {"smoothed_rtt_ns", rtt_ns(p.session)},
+                       {"paths", p.session != nullptr ? paths_json(*p.session) : Json::array()}});
     }
     return all;
 }

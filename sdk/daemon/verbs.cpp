@@ -115,7 +115,11 @@ void Verbs::list(Request& r, const Answer& answer) {
     Arguments args(r.args);
     const auto timeout = time_of(args);
     args.finish();
-    engine_.post([this, answer, timeout] { engine_.holdings().list(timeout.value_or(kLookTime), answer); });
+    const auto with_peers = [this, answer](Reply reply) {
+        if (reply.status == Status::ok) reply.body["peers"] = engine_.peers();
+        answer(std::move(reply));
+    };
+    engine_.post([this, with_peers, timeout] { engine_.holdings().list(timeout.value_or(kLookTime), with_peers); });
 }
 
 void Verbs::show(Request& r, const Answer& answer) {

@@ -47,11 +47,13 @@ void Initiator::tell(EventKind kind, const std::string& function, const Peer& pe
 }
 
 PeerId Initiator::connect(PortId port, const transport::Address& to, const std::string& address_text) {
+    return connect(std::vector<PeerPath>{{port, to, address_text}});
+}
+
+PeerId Initiator::connect(std::vector<PeerPath> paths) {
     auto peer = std::make_unique<Peer>();
     peer->id = static_cast<PeerId>(peers_.size());
-    peer->port = port;
-    peer->to = to;
-    peer->address = address_text;
+    peer->paths = std::move(paths);
     peers_.push_back(std::move(peer));
     open_session(*peers_.back());
     return peers_.back()->id;
@@ -63,13 +65,15 @@ void Initiator::open_session(Peer& peer) {
     // Asked twice it would be answered twice, and a second RESUME may make a second attachment.
     for (auto& p : pending_)
         if (p->peer == peer.id) p->sent = false;
-    peer.session = &lane_.connect(peer.port, peer.to, config_.session, *this);
+    peer.session = &lane_.connect(peer.port(), peer.paths[0].to, config_.session, *this);
+    for (std::size_t i = 1; i < peer.paths.size(); ++i)
+        (void)lane_.add_path(*peer.session, peer.paths[i].port, peer.paths[i].to);
 }
 
 std::vector<PeerStatus> Initiator::peers() const {
     std::vector<PeerStatus> all;
     for (const auto& p : peers_)
-        all.push_back({p->id, p->name, p->address, lane_.port(p->port).info().url,
+        all.push_back({p->id, p->name, p->address(), lane_.port(p->port()).info().url,
                        p->session != nullptr ? p->session->state() : proto::SessionState::closed, p->why, p->session});
     return all;
 }
@@ -84,7 +88,7 @@ void Initiator::came_up(Peer& peer) noexcept {
     peer.why = Status::ok;
     peer.silent_since = kNever;
     peer.name = peer.session->peer().name;
-    if (!was_up) tell(EventKind::link_up, "", peer, peer.address);
+    if (!was_up) tell(EventKind::link_up, "", peer, peer.address());
     for (auto& g : grips_) {
         if (g->peer() != peer.id || g->state() == AttachmentState::lost) continue;
         if (g->session() == peer.session) {
@@ -145,6 +149,15 @@ void Initiator::on_state(proto::Session& s, proto::SessionState state, Status wh
             break;
         default: break;
     }
+}
+
+// Of a session with one path its own state says everything; so it does of the path that opened it.
+void Initiator::on_path(proto::Session& s, proto::PathId path, proto::PathState state) noexcept {
+    const auto* peer = peer_of(s);
+    if (peer == nullptr || peer->paths.size() < 2 || s.state() != proto::SessionState::open) return;
+    const auto place = lane_.place_of(s, path);
+    tell(state == proto::PathState::up ? EventKind::path_up : EventKind::path_down, "", *peer,
+         "path " + std::to_string(path) + ", " + lane_.port(place.port).info().url + " " + place.address);
 }
 
 void Initiator::lose(Grip& g, const std::string& why) {

@@ -125,6 +125,14 @@ struct SavedAttachment {
     HostMemory* memory = nullptr;    ///< instead of mappings: see Attachment::use_memory
 };
 
+/// One way to a target.
+struct PeerPath {
+    PortId port = 0;
+    transport::Address to;
+    std::string address;  ///< for people
+};
+
+/// port and address are those of its first path.
 struct PeerStatus {
     PeerId id = 0;
     std::string name;  ///< of the target, "" until known
@@ -151,6 +159,8 @@ public:
 
     /// Keeps a session to a target: opens it and opens it again whenever it is gone.
     PeerId connect(PortId port, const transport::Address& to, const std::string& address_text);
+    /// The same over several paths, at least one: the session spreads its frames over those that are up.
+    PeerId connect(std::vector<PeerPath> paths);
     [[nodiscard]] std::vector<PeerStatus> peers() const;
     /// Functions of all peers that answer; those that do not within `timeout` are left out
     /// (unreachable when none does).
@@ -175,6 +185,7 @@ public:
     void woken() noexcept override { next_look_ = {}; }
     // SessionHandler
     void on_state(proto::Session& s, proto::SessionState state, Status why) noexcept override;
+    void on_path(proto::Session& s, proto::PathId path, proto::PathState state) noexcept override;
     void on_list(proto::Session&, std::uint32_t) noexcept override {}
     void on_list_reply(proto::Session& s, std::uint32_t request, unsigned index, unsigned count,
                        const fl_function_desc& desc) noexcept override;

@@ -68,7 +68,7 @@ void Initiator::finish_listing(Listing& l) {
     if (any || owned->parts.empty()) return owned->done(std::move(owned->functions));
     std::string where;
     for (const auto& p : peers_)
-        where += (where.empty() ? "" : ", ") + lane_.port(p->port).info().url + " " + p->address;
+        where += (where.empty() ? "" : ", ") + lane_.port(p->port()).info().url + " " + p->address();
     owned->done(Failure{Status::unreachable, "no target answers (asked: " + where + "); is farlaned running there?"});
 }
 
@@ -156,7 +156,7 @@ void Initiator::resume(const SavedAttachment& saved, AttachDone done) {
 Result<Grip*> Initiator::make_grip(Peer& peer, const std::string& name) {
     // A lost attachment of that name may still be held by its user; it no longer touches its memory.
     bool fresh = false;
-    auto region = memory_.region(region_name(name, peer.address), sizeof(proto::FunctionMemory), fresh);
+    auto region = memory_.region(region_name(name, peer.address()), sizeof(proto::FunctionMemory), fresh);
     if (!region.ok()) return region.failure();
     auto& memory = *reinterpret_cast<proto::FunctionMemory*>(region.value().data());  // page-aligned plain data
     grips_.push_back(std::make_unique<Grip>(lane_, peer.id, name, memory, config_.limits));
@@ -267,7 +267,7 @@ void Initiator::fail(std::uint32_t request, Status status, const std::string& de
     const auto p = std::move(*at);
     pending_.erase(at);
     const auto& peer = *peers_[p->peer];
-    const std::string where = lane_.port(peer.port).info().url + " " + peer.address;
+    const std::string where = lane_.port(peer.port()).info().url + " " + peer.address();
     std::string text = detail;
     if (text.empty())
         text = peer.up ? "the target " + peer.name + " at " + where +

@@ -14,15 +14,16 @@ constexpr unsigned kUnknownCount = ~0U;  // a listing's part that nobody has ans
 
 struct Initiator::Peer {
     PeerId id = 0;
-    PortId port = 0;
-    transport::Address to;
-    std::string address;
+    std::vector<PeerPath> paths;
     std::string name;  ///< of the target, known after the first hello
     proto::Session* session = nullptr;
     Status why = Status::ok;
     Time retry_at = kNever;
     Time silent_since = kNever;
     bool up = false;
+
+    [[nodiscard]] PortId port() const noexcept { return paths[0].port; }
+    [[nodiscard]] const std::string& address() const noexcept { return paths[0].address; }
 };
 
 /// One question to a target that has not been answered yet.

@@ -346,13 +346,19 @@ void Lane::post(std::function<void()> work) {
     wake();
 }
 
-std::string Lane::address_of(const proto::Session& session) const {
+Lane::PathPlace Lane::place_of(const proto::Session& session, proto::PathId id) const {
     for (const auto& slot : slots_) {
-        if (!slot || slot->session.get() != &session) continue;
-        const PathSlot& path = slot->paths[slot->last_path];
+        if (!slot || slot->session.get() != &session || id >= slot->paths.size()) continue;
+        const PathSlot& path = slot->paths[id];
         const auto& port = *ports_[path.port].port;
-        return port.info().point_to_point ? "" : port.to_string(path.to);
+        return {path.port, port.info().point_to_point ? "" : port.to_string(path.to)};
     }
+    return {};
+}
+
+std::string Lane::address_of(const proto::Session& session) const {
+    for (const auto& slot : slots_)
+        if (slot && slot->session.get() == &session) return place_of(session, slot->last_path).address;
     return {};
 }
 

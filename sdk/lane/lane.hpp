@@ -143,7 +143,13 @@ public:
     /// Frames of a port that reached no session, by reason.
     [[nodiscard]] const Drops& drops(PortId id) const noexcept { return ports_[id].drops; }
     [[nodiscard]] const EndedSessions& ended_sessions() const noexcept { return ended_; }
-    /// Where the peer of a session is; "" when its port has exactly one peer.
+    /// A path of a session: the port here, and where the peer is ("" when the port has exactly one).
+    struct PathPlace {
+        PortId port = 0;
+        std::string address;
+    };
+    [[nodiscard]] PathPlace place_of(const proto::Session& session, proto::PathId path) const;
+    /// Where the peer of a session is: of the path used last.
     [[nodiscard]] std::string address_of(const proto::Session& session) const;
     /// All sessions, for statistics; lane thread.
     void each_session(const std::function<void(proto::Session&, PortId)>& f);

@@ -154,12 +154,13 @@ void Target::bound_half_open() noexcept {
 }
 
 void Target::on_hello(PortId port, const transport::Address* from, const proto::Hello& hello, Time) noexcept {
+    // Paths are numbered from 0: a larger number is nobody's, and would cost memory.
+    if (hello.path >= config_.session.max_paths) return lane_.reject(port, from, hello, Status::limit);
     const auto known = std::ranges::find(peers_, hello.peer.instance, [](const auto& p) { return p->info.instance; });
     if (known != peers_.end()) {
         auto& p = **known;
         const bool same_session = p.peer_session_id == hello.session_id && p.info.incarnation == hello.peer.incarnation;
-        if (same_session && (p.nonce == hello.nonce || hello.path != 0))
-            return lane_.join(*p.session, port, from, hello);
+        if (same_session && p.nonce == hello.nonce) return lane_.join(*p.session, port, from, hello);
         // A new session of the same peer: it restarted, or gave the old session up.
         retire(p);
     }
@@ -187,6 +188,18 @@ void Target::on_state(proto::Session& s, proto::SessionState state, Status) noex
             e->enter_grace(lane_.now() + config_.session.grace, false, lane_.now());
         if (state == proto::SessionState::open) e->leave_grace();
     }
+}
+
+// Told of sessions that have several; the first one is no news.
+void Target::on_path(proto::Session& s, proto::PathId path, proto::PathState state) noexcept {
+    const auto* peer = peer_of(s);
+    if (peer == nullptr || !watcher_) return;
+    const auto paths = s.paths();
+    const bool others = std::ranges::any_of(paths, [&](const auto& p) { return p.id != path && p.usable; });
+    if (!others) return;
+    const auto place = lane_.place_of(s, path);
+    watcher_({"", peer->info.name, state == proto::PathState::up ? "path_up" : "path_down",
+              "path " + std::to_string(path) + ", " + lane_.port(place.port).info().url + " " + place.address});
 }
 
 void Target::on_list(proto::Session& s, std::uint32_t request) noexcept {

@@ -77,6 +77,7 @@ public:
     void on_hello(PortId port, const transport::Address* from, const proto::Hello& hello, Time now) noexcept override;
     // SessionHandler
     void on_state(proto::Session& s, proto::SessionState state, Status why) noexcept override;
+    void on_path(proto::Session& s, proto::PathId path, proto::PathState state) noexcept override;
     void on_list(proto::Session& s, std::uint32_t request) noexcept override;
     void on_list_reply(proto::Session&, std::uint32_t, unsigned, unsigned, const fl_function_desc&) noexcept override {}
     void on_attach(proto::Session& s, const proto::AttachRequest& r) noexcept override;

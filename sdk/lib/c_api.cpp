@@ -29,6 +29,10 @@ static_assert(FL_EV_RESUMED == static_cast<unsigned>(EventKind::resumed));
 static_assert(FL_EV_DEVICE_RESET == static_cast<unsigned>(EventKind::device_reset));
 static_assert(FL_EV_DEVICE_LOST == static_cast<unsigned>(EventKind::device_lost));
 static_assert(FL_EV_ERROR == static_cast<unsigned>(EventKind::error));
+static_assert(FL_EV_PATH_UP == static_cast<unsigned>(EventKind::path_up));
+static_assert(FL_EV_PATH_DOWN == static_cast<unsigned>(EventKind::path_down));
+
+constexpr std::uint32_t kMaxFurtherPaths = 7;
 
 std::string text_or_empty(const char* text) {
     return text != nullptr ? text : "";
@@ -39,7 +43,10 @@ FabricOptions options_from(const fl_fabric_options& c) {
         throw Error(Status::invalid, "options: call fl_fabric_options_init() first");
     if (c.provider > FL_PROVIDER_KERNEL) throw Error(Status::invalid, "options.provider: FL_PROVIDER_*");
     if (c.progress > FL_PROGRESS_CALLER) throw Error(Status::invalid, "options.progress: FL_PROGRESS_*");
-    if (c.reserved != 0) throw Error(Status::invalid, "options.reserved: must be 0");
+    if (c.further_path_count > kMaxFurtherPaths)
+        throw Error(Status::invalid, "options.further_path_count: at most " + std::to_string(kMaxFurtherPaths));
+    if (c.further_path_count != 0 && c.further_paths == nullptr)
+        throw Error(Status::invalid, "options.further_paths: null, and further_path_count is not 0");
     FabricOptions o;
     o.provider = c.provider == FL_PROVIDER_DAEMON     ? ProviderKind::daemon
                  : c.provider == FL_PROVIDER_EMBEDDED ? ProviderKind::embedded
@@ -48,6 +55,8 @@ FabricOptions options_from(const fl_fabric_options& c) {
     o.socket = text_or_empty(c.socket);
     o.port = text_or_empty(c.port);
     o.peer = text_or_empty(c.peer);
+    for (std::uint32_t i = 0; i < c.further_path_count; ++i)
+        o.further_paths.push_back({text_or_empty(c.further_paths[i].port), text_or_empty(c.further_paths[i].peer)});
     o.name = text_or_empty(c.name);
     o.connect_timeout = std::chrono::milliseconds(c.connect_timeout_ms);
     o.completion_timeout = std::chrono::milliseconds(c.completion_timeout_ms);

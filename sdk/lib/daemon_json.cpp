@@ -13,7 +13,7 @@ namespace farlane::control {
 namespace {
 
 constexpr std::array<const char*, 4> kStates = {"free", "attached", "grace", "failed"};
-constexpr unsigned kEventKinds = static_cast<unsigned>(EventKind::error) + 1;
+constexpr unsigned kEventKinds = static_cast<unsigned>(EventKind::path_down) + 1;
 
 std::string hex64(std::uint64_t v) {
     char text[19];

@@ -38,6 +38,8 @@ lane::InitiatorConfig initiator_config(const FabricOptions& o) {
     return c;
 }
 
+constexpr std::size_t kMaxFurtherPaths = 7;
+
 lane::Time after(std::chrono::nanoseconds d) {
     return lane::Lane::clock() + d;
 }
@@ -50,17 +52,23 @@ EmbeddedFabric::EmbeddedFabric(const FabricOptions& options)
     initiator_->on_watch([this](const Event& e) { push(e); });
 }
 
+lane::PeerPath EmbeddedFabric::open_path(lane::PortId port, const std::string& url, const std::string& peer) {
+    if (lane_.port(port).info().point_to_point) return {port, {}, peer};
+    if (peer.empty())
+        throw Error(Status::invalid, "port '" + url + "' needs the address of the target: set `peer` to host:port");
+    return {port, lane_.port(port).resolve(peer).take(), peer};
+}
+
 void EmbeddedFabric::connect(const FabricOptions& options) {
-    auto port = transport::open_port(options.port).take();
-    transport::Address to{};
-    if (!port->info().point_to_point) {
-        if (options.peer.empty())
-            throw Error(Status::invalid,
-                        "port '" + options.port + "' needs the address of the target: set `peer` to host:port");
-        to = port->resolve(options.peer).take();
+    if (options.further_paths.size() > kMaxFurtherPaths)
+        throw Error(Status::invalid, "further_paths: at most " + std::to_string(kMaxFurtherPaths));
+    std::vector<lane::PeerPath> paths;
+    paths.push_back(open_path(lane_.add_port(transport::open_port(options.port).take()), options.port, options.peer));
+    for (const PathOptions& p : options.further_paths) {
+        const auto port = p.port.empty() ? paths[0].port : lane_.add_port(transport::open_port(p.port).take());
+        paths.push_back(open_path(port, p.port.empty() ? options.port : p.port, p.peer));
     }
-    const auto id = lane_.add_port(std::move(port));
-    initiator_->connect(id, to, options.peer);
+    initiator_->connect(std::move(paths));
     if (threaded_) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
     auto held = lock();
     const bool open = turn_until(held, after(options.connect_timeout), [this] {

@@ -49,6 +49,7 @@ public:
 
 private:
     static constexpr unsigned kTurnsBeforeRest = 64;  // about 2 us: longer than an answer on the same host takes
+    [[nodiscard]] lane::PeerPath open_path(lane::PortId port, const std::string& url, const std::string& peer);
     void run(const std::stop_token& stop);
     void rest(std::unique_lock<std::mutex>& held, unsigned idle_turns, lane::Time deadline);
 

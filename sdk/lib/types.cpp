@@ -17,6 +17,8 @@ const char* event_name(EventKind kind) noexcept {
         case EventKind::device_reset: return "device_reset";
         case EventKind::device_lost: return "device_lost";
         case EventKind::error: return "error";
+        case EventKind::path_up: return "path_up";
+        case EventKind::path_down: return "path_down";
     }
     return "unknown";
 }

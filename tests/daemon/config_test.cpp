@@ -53,6 +53,21 @@ INSTANTIATE_TEST_SUITE_P(
               {"second [[port]]"}},
         Wrong{"[[peer]]\naddress = \"a:1\"\n", "1:1", {"needs 'port'", "no [[port]]"}},
         Wrong{"[[port]]\nname = \"lan\"\nurl = \"udp:\"\n[[peer]]\nport = \"lam\"\n", "4:1", {"did you mean 'lan'?"}},
+        Wrong{"[[peer]]\npaths = []\n", "2:9", {"1 to 8"}},
+        Wrong{"[[peer]]\npaths = \"a:1\"\n", "2:9", {"a list of 1 to 8 tables", "address = "}},
+        Wrong{"[[peer]]\npaths = [\"a:1\"]\n", "2:10", {"a list of tables"}},
+        Wrong{"[[peer]]\npaths = [{ adress = \"a:1\" }]\n", "2:12", {"unknown key 'adress'", "port, address"}},
+        Wrong{
+            "[[port]]\nname = \"lan\"\nurl = \"udp:\"\n[[peer]]\naddress = \"a:1\"\npaths = [{ address = \"a:2\" }]\n",
+            "4:1",
+            {"both 'paths' and"}},
+        Wrong{"[[port]]\nname = \"lan\"\nurl = \"udp:\"\n[[peer]]\npaths = [{ address = \"a:1\" }, { address = \"a:1\" "
+              "}]\n",
+              "5:31",
+              {"same port and address"}},
+        Wrong{"[[port]]\nname = \"lan\"\nurl = \"udp:\"\n[[peer]]\npaths = [{ port = \"lam\", address = \"a:1\" }]\n",
+              "5:10",
+              {"did you mean 'lan'?"}},
         Wrong{"[[export]]\nname = \"n\"\n", "1:1", {"needs 'device'"}},
         Wrong{"[[export]]\nname = \"n\"\ndevice = \"nvmw\"\n", "1:1", {"did you mean 'nvme'?", "accel"}},
         Wrong{"[[export]]\nname = \"n\"\ndevice = \"nvme\"\nsize = [1]\n", "4:8", {"string, a number or a boolean"}},
@@ -61,6 +76,24 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"# \xc0\xaf\n", "1:2", {"utf-8"}}, Wrong{"a=-n=\" \xcc\x9a\"Mz  --", "1:5", {"floating-point"}},
         Wrong{"\n\xc3\xa9 = 1\n", "2:1", {"expected keys"}},
         Wrong{"[daemon]\nname = \xe3\x80\x80\"x\"\n", "2:8", {"expected space or tab"}}));
+
+TEST(Config, SeveralPathsOfAPeer) {
+    const std::string ports = "[[port]]\nname = \"a\"\nurl = \"udp:\"\n[[port]]\nname = \"b\"\nurl = \"udp:\"\n";
+    auto c = parse_config(
+        ports +
+            "[[peer]]\npaths = [{ port = \"a\", address = \"h:1\" }, { port = \"b\", address = \"h:2\" }]\n"
+            "[[peer]]\nport = \"b\"\naddress = \"g:1\"\n",
+        "f.toml");
+    ASSERT_TRUE(c.ok()) << c.failure().detail;
+    ASSERT_EQ(c->peers.size(), 2U);
+    ASSERT_EQ(c->peers[0].paths.size(), 2U);
+    EXPECT_EQ(c->peers[0].paths[0].port, "a");
+    EXPECT_EQ(c->peers[0].paths[1].address, "h:2");
+    EXPECT_EQ(c->peers[0].paths[1].where, "f.toml:8:43");
+    ASSERT_EQ(c->peers[1].paths.size(), 1U) << "the single form";
+    EXPECT_EQ(c->peers[1].paths[0].port, "b");
+    EXPECT_EQ(c->peers[1].paths[0].address, "g:1");
+}
 
 TEST(Config, OtherThanAsciiBelongsIntoCommentsAndQuotes) {
     auto c = parse_config(
@@ -99,7 +132,7 @@ queues = 4
     EXPECT_EQ(c->session.grace, std::chrono::milliseconds(2500));
     EXPECT_EQ(c->session.keepalive, std::chrono::milliseconds(300));
     EXPECT_EQ(c->lane.cpu, 1U);
-    EXPECT_EQ(c->peers.at(0).port, "lan") << "the only port is meant";
+    EXPECT_EQ(c->peers.at(0).paths.at(0).port, "lan") << "the only port is meant";
     const std::vector<std::pair<std::string, std::string>> options = {{"queues", "4"}, {"size", "64M"}};
     EXPECT_EQ(c->exports.at(0).options, options);
 }

@@ -32,7 +32,7 @@ protected:
         target_->add("scratch0", std::make_unique<D>());
         target_->start();
     }
-    Fabric open(std::chrono::milliseconds completion_timeout = 20s) {
+    FabricOptions options(std::chrono::milliseconds completion_timeout = 20s) const {
         FabricOptions o;
         o.provider = ProviderKind::embedded;
         o.port = "udp:127.0.0.1:0";
@@ -41,7 +41,10 @@ protected:
         o.grace = grace_;
         o.completion_timeout = completion_timeout;
         o.connect_timeout = 20s;
-        return Fabric::open(o);
+        return o;
+    }
+    Fabric open(std::chrono::milliseconds completion_timeout = 20s) {
+        return Fabric::open(options(completion_timeout));
     }
     static Device attach(Fabric& f) {
         auto d = f.attach("scratch0");
@@ -121,6 +124,38 @@ TEST_F(Outage, ReadsTimeOutAndWorkAgain) {
     bool timeout = false;
     while (auto e = f.next_event(50ms)) timeout |= e->kind == EventKind::timeout;
     EXPECT_TRUE(timeout);
+}
+
+// The first one goes through the port that can be cut.
+TEST_F(Outage, OneOfTwoPathsIsCut) {
+    const std::string second = std::to_string(port_ + 1000);
+    auto port = transport::open_port("udp:127.0.0.1:" + second).take();
+    target_->in_lane([&] { target_->target().listen(target_->lane().add_port(std::move(port))); });
+    FabricOptions o = options();
+    o.further_paths.push_back({"", "127.0.0.1:" + second});  // another address, from the same port
+    auto f = Fabric::open(o);
+    auto d = attach(f);
+    std::uint64_t value = 0, reads = 0;
+    const auto work_until = [&](EventKind kind) {
+        const auto until = std::chrono::steady_clock::now() + 60s;
+        while (std::chrono::steady_clock::now() < until) {
+            for (int i = 0; i < 20; ++i) d.write64(0, D::kCounter, ++value);
+            EXPECT_EQ(d.read64(0, D::kReads), ++reads);
+            if (const auto e = f.next_event(0ms); e && e->kind == kind) return true;
+        }
+        return false;
+    };
+    ASSERT_TRUE(work_until(EventKind::path_up)) << "the second one joins";
+    for (int round = 0; round < 3; ++round) {
+        cut(true);
+        ASSERT_TRUE(work_until(EventKind::path_down));
+        cut(false);
+        ASSERT_TRUE(work_until(EventKind::path_up));
+    }
+    EXPECT_EQ(d.read64(0, D::kCounter), value);
+    EXPECT_EQ(d.read64(0, D::kCounterErrors), 0U);
+    o.further_paths.resize(8);
+    EXPECT_THROW((void)Fabric::open(o), Error) << "at most 7";
 }
 
 class ShortGrace : public Outage {

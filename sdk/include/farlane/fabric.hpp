@@ -33,6 +33,12 @@ enum class Progress : std::uint8_t {
     caller,  ///< the application's own calls (fastest): while it makes none, nothing moves
 };
 
+/// One more way to the target of an embedded fabric.
+struct PathOptions {
+    std::string port;  ///< port string; "" = the port of FabricOptions, for another address of the target
+    std::string peer;  ///< address of the target on that port
+};
+
 struct FabricOptions {
     ProviderKind provider = ProviderKind::daemon;
     /// daemon, kernel: path of the control socket; "" = /run/farlane/farlaned.sock, where farlaned has it.
@@ -41,6 +47,9 @@ struct FabricOptions {
     std::string port;
     /// embedded: address of the target on that port ("host:port"); "" on point-to-point ports.
     std::string peer;
+    /// embedded: up to 7 further paths. Frames are spread over those that are up; when one dies the others go on
+    /// (events path_down, path_up). open() waits for one of them.
+    std::vector<PathOptions> further_paths;
     std::string name;  ///< embedded: who we are, for people; "" = program and pid
     Progress progress = Progress::thread;
     /// embedded: how long open() waits for the target.

@@ -60,6 +60,12 @@ const char *fl_last_error(void);
 #define FL_PROGRESS_THREAD 0u	/* a thread of the library drives it */
 #define FL_PROGRESS_CALLER 1u	/* the calls of the program drive it: fastest */
 
+/* One more way to the target of an embedded fabric. */
+struct fl_path_options {
+	const char *port; /* port string; null = the port of fl_fabric_options, for another address */
+	const char *peer; /* address of the target on that port */
+};
+
 /* Fill it with fl_fabric_options_init(), then change what is to be otherwise. Texts are read by
  * fl_fabric_open() and not kept. */
 struct fl_fabric_options {
@@ -75,7 +81,8 @@ struct fl_fabric_options {
 	uint32_t keepalive_ms;
 	uint32_t grace_ms;	       /* how long a silent target is waited for */
 	uint32_t integrity;	       /* embedded: 0 = frames without CRC; both ends must agree */
-	uint32_t reserved;	       /* 0 */
+	uint32_t further_path_count;   /* embedded: 0 to 7 */
+	const struct fl_path_options *further_paths; /* null when there are none */
 };
 /* Standard values: daemon provider at the standard socket. */
 void fl_fabric_options_init(struct fl_fabric_options *options);
@@ -134,12 +141,14 @@ FL_NODISCARD int fl_fabric_attach(fl_fabric *fabric, const char *name, fl_device
 #define FL_EV_DEVICE_RESET 8u /* the device lost its state */
 #define FL_EV_DEVICE_LOST 9u  /* surprise removal */
 #define FL_EV_ERROR 10u	      /* the device reported an error (AER) */
+#define FL_EV_PATH_UP 11u     /* a path to the target carries frames (again), beside others */
+#define FL_EV_PATH_DOWN 12u   /* a path to the target is dead; another one goes on */
 
 struct fl_event_info {
 	uint32_t kind; /* FL_EV_* */
 	uint32_t reserved;
 	int64_t when_ns;    /* since the epoch of the system clock */
-	char function[64];  /* "" for link events */
+	char function[64];  /* "" for link and path events */
 	char target[64];
 	char detail[256];   /* for people; cut when longer */
 };

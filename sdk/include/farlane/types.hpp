@@ -53,12 +53,14 @@ enum class EventKind : std::uint8_t {
     device_reset,  ///< the device lost its state
     device_lost,   ///< surprise removal
     error,         ///< the device reported an error (AER)
+    path_up,       ///< a path to the target carries frames (again), beside others
+    path_down,     ///< a path to the target is dead; another one goes on
 };
 [[nodiscard]] const char* event_name(EventKind kind) noexcept;
 
 struct Event {
     EventKind kind = EventKind::added;
-    std::string function;  ///< name, "" for link events
+    std::string function;  ///< name, "" for link and path events
     std::string target;
     std::string detail;  ///< for people
     std::chrono::system_clock::time_point when{};

@@ -15,7 +15,8 @@ Verb list_verb() {
             .summary = "list the functions that can be reached",
             .description = {"Lists the functions that farlaned's targets export, and the functions that this farlaned "
                             "exports itself: name, target, identity, size of the BARs, interrupt vectors, state and "
-                            "holder."},
+                            "holder. A path that is dead, of a target with several, is named below; -o json has all "
+                            "paths with state, round trip and losses."},
             .examples = {{"farlane list", "a table"}, {"farlane list -o json", "the same for a program"}}};
 }
 
@@ -79,17 +80,19 @@ Verb detach_verb() {
 }
 
 Verb events_verb() {
-    return {.name = "events",
-            .summary = "print hot-plug and link events as they happen",
-            .description = {"Prints events until interrupted: added, removed, attached, detached, link_up, link_down, "
-                            "timeout, resumed, device_reset, device_lost, error. With -o json one object a line.",
-                            "Events are not dropped silently: when this program reads too slowly, farlaned says how "
-                            "many it left out."},
-            .options = {{.name = "--count",
-                         .letter = 'n',
-                         .value = "N",
-                         .text = "end after N events; without it, go on until interrupted"}},
-            .examples = {{"farlane events", "follow"}, {"farlane events -o json -n 1", "wait for one event"}}};
+    return {
+        .name = "events",
+        .summary = "print hot-plug and link events as they happen",
+        .description =
+            {"Prints events until interrupted: added, removed, attached, detached, link_up, link_down, "
+             "timeout, resumed, device_reset, device_lost, error, path_up, path_down. With -o json one object a line.",
+             "Events are not dropped silently: when this program reads too slowly, farlaned says how "
+             "many it left out."},
+        .options = {{.name = "--count",
+                     .letter = 'n',
+                     .value = "N",
+                     .text = "end after N events; without it, go on until interrupted"}},
+        .examples = {{"farlane events", "follow"}, {"farlane events -o json -n 1", "wait for one event"}}};
 }
 
 Verb stats_verb() {

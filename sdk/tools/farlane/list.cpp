@@ -57,6 +57,20 @@ std::string holder_cell(const Json& f) {
     return name.empty() ? "-" : name;
 }
 
+/// Of a target that is reached, the ways to it that are not.
+void print_dead_paths(std::ostream& out, const Json& peers) {
+    for (const Json& peer : peers) {
+        if (text_of(peer, "state") != "open") continue;
+        for (const Json& path : part_of(peer, "paths")) {
+            if (flag_of(path, "usable")) continue;
+            const std::string address = text_of(path, "address");
+            out << fmt::format("path {} to {} on {}{} is {}\n", number_of(path, "id"), clean(text_of(peer, "name")),
+                               clean(text_of(path, "port")), address.empty() ? "" : " to " + clean(address),
+                               text_of(path, "state") == "dead" ? "dead" : "not answered yet");
+        }
+    }
+}
+
 }  // namespace
 
 int run_list(const Context& c) {
@@ -77,9 +91,10 @@ int run_list(const Context& c) {
     }
     if (table.empty()) {
         c.out << "no functions: no target that answers exports one\n";
-        return 0;
+    } else {
+        table.print(c.out);
     }
-    table.print(c.out);
+    print_dead_paths(c.out, part_of(result, "peers"));
     return 0;
 }
 

@@ -60,6 +60,11 @@ private:
     bool all_;
 };
 
+std::string to_text(const Json& path) {
+    const std::string address = clean(text_of(path, "address"));
+    return address.empty() ? "" : " to " + address;
+}
+
 void print_sessions(std::ostream& out, Printer& p, const Json& sessions) {
     for (const Json& s : sessions) {
         p.title(fmt::format("session {} ({}) with {} at {} on {}: {}", number_of(s, "session"), text_of(s, "role"),
@@ -67,9 +72,9 @@ void print_sessions(std::ostream& out, Printer& p, const Json& sessions) {
         p.numbers(s);
         p.drops(part_of(s, "drops"));
         for (const Json& path : part_of(s, "paths"))
-            out << fmt::format("  path {}: {}, round trip {} (least {}), frames of {} B, lost {} of {}\n",
-                               number_of(path, "id"), flag_of(path, "usable") ? "usable" : "not usable",
-                               duration_text(number_of(path, "smoothed_rtt_ns")),
+            out << fmt::format("  path {} on {}{}: {}, round trip {} (least {}), frames of {} B, lost {} of {}\n",
+                               number_of(path, "id"), clean(text_of(path, "port")), to_text(path),
+                               clean(text_of(path, "state")), duration_text(number_of(path, "smoothed_rtt_ns")),
                                duration_text(number_of(path, "min_rtt_ns")), number_of(path, "frame_bytes"),
                                number_of(path, "packets_lost"), number_of(path, "packets_sent"));
     }
