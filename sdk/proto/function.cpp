@@ -208,6 +208,14 @@ void Function::hurry() noexcept {
     state_->session->rouse();
 }
 
+void Function::hold(bool on) noexcept {
+    state_->held = on;
+}
+
+bool Function::settled() const noexcept {
+    return posted_drained() && state_->completions_out.free_slots() == CompletionsOut::kSlots;
+}
+
 Time Function::next_timer() const noexcept {
     return state_->next_deadline();
 }

@@ -148,6 +148,12 @@ public:
     void on_timer(Time now) noexcept;
     /// Number of posted and non-posted records that can be submitted now.
     [[nodiscard]] std::uint32_t room(RecordClass c) const noexcept;
+    /// While it is held nothing the peer asks for is executed: it is not acknowledged, and comes again. Answers to
+    /// what this side asks are taken.
+    void hold(bool on) noexcept;
+    /// The peer has released all posted records and answers of this side: a life that ends now leaves nothing
+    /// in doubt.
+    [[nodiscard]] bool settled() const noexcept;
     /// Ask the peer to release soon (a device that wants its source memory back).
     void hurry() noexcept;
 

@@ -95,6 +95,7 @@ public:
     bool adopted = false;       ///< memory of an earlier life: what that life had not had released is gone
     bool resubmitting = false;  ///< no answer may pass the writes that an earlier life had given
     bool in_reset = false;      ///< handing back what a reset took; nothing new is accepted
+    bool held = false;          ///< the peer's posted records and requests have to wait
     bool quarantined = false;
     bool strip_relaxed = false;  ///< the peer did not agree to relaxed ordering
 

@@ -44,6 +44,8 @@ void FunctionCore::drop(Drop d) noexcept {
 
 bool FunctionCore::on_tlp(const TlpRecord& r, Time now) noexcept {
     bool taken = false;
+    if (held && r.record_class != RecordClass::completion) [[unlikely]]
+        return false;
     switch (r.record_class) {
         case RecordClass::posted: taken = on_posted(r, now); break;
         case RecordClass::non_posted: taken = on_request(r); break;
