@@ -95,6 +95,9 @@ public:
         return false;
     }
 
+    /// restored() can go on with the work of an earlier life.
+    [[nodiscard]] virtual bool keeps_state() const noexcept { return false; }
+
     // --- work
     /// Called on every turn of the lane while work is pending. True = did something.
     virtual bool poll() noexcept = 0;

@@ -75,7 +75,7 @@ bool Channel::turn(lane::Time now) noexcept {
     bool busy = push_state();
     stalled_ = starved_ = false;
     now_ = now;
-    if (!open_) return busy;
+    if (!open_ || paused_) return busy;
     const std::uint32_t n = std::min(submit_.available(), kBurst);
     for (std::uint32_t i = 0; i < n && take_one(); ++i) busy = true;
     if (submit_.broken() || complete_.broken()) broken_ = true;
@@ -296,6 +296,7 @@ bool Channel::prepare_sleep() noexcept {
     if (broken_ || !open_) return true;
     // A processor of this host spins for the answer; that which would wake us may be the same.
     if (parts_.others_header && outstanding_ != 0) return false;
+    if (paused_) return true;
     if (stalled_) return true;  // only the session can help
     channel::announce_sleep(layout_.header().submit, FL_RING_SLEEPS_HEAD);
     return submit_.available() == 0;

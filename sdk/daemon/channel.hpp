@@ -51,6 +51,10 @@ public:
     /// Takes no more; what is in flight is answered and released as it comes.
     void close() noexcept { open_ = false; }
     [[nodiscard]] bool drained() const noexcept { return in_flight_ == 0; }
+    /// While it is paused what the application writes stays in the ring; what was taken goes on.
+    void pause(bool on) noexcept { paused_ = on; }
+    /// Requests taken that are not answered yet.
+    [[nodiscard]] std::uint32_t outstanding() const noexcept { return outstanding_; }
     /// The device is gone or has forgotten: everything in flight ends with `status`.
     /// Requests only when `requests` (else the session answers them itself).
     void fail_in_flight(Status status, bool requests) noexcept;
@@ -142,6 +146,7 @@ private:
     ChannelCounters counters_;
     SlotError last_error_ = SlotError::none;
     bool open_ = false;
+    bool paused_ = false;
     bool poke_ = false;
     bool stalled_ = false;  ///< the oldest record waits for a window
     bool starved_ = false;  ///< ... or for the application to read its completions

@@ -42,6 +42,7 @@ Engine::Engine(const Config& config, const Identity& identity, Callbacks callbac
 
 Engine::~Engine() {
     if (thread_.joinable()) stop();
+    drain_.reset();
     holdings_.reset();
     target_.reset();
     initiator_.reset();
@@ -77,6 +78,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const Config& config, const Identit
     e->host_.kernel = e->kernel_.get();
     e->holdings_ = std::make_unique<Holdings>(e->host_, *e->initiator_, config.daemon.state_dir, config.session.grace,
                                               e->callbacks_.kick);
+    e->drain_ = std::make_unique<Drain>(e->lane_, *e->holdings_, *e->target_);
     Engine* raw = e.get();
     e->initiator_->on_watch([raw](const Event& event) { raw->callbacks_.event(control::event_to_json(event)); });
     // What a start that fails had exported is nobody's news.
@@ -172,12 +174,22 @@ void Engine::start() {
     });
 }
 
-void Engine::stop() {
-    lane_.post([this] {
-        holdings_->leave();
-        initiator_->close(true);
-        target_->close(true);
+void Engine::leave() {
+    if (std::exchange(left_, true)) return;
+    holdings_->leave();
+    initiator_->close(true);
+    target_->close(true);
+}
+
+void Engine::leave_settled(lane::Duration at_most, bool force, std::function<void(Reply)> done) {
+    drain_->start(at_most, force, [this, done = std::move(done)](Reply reply) {
+        if (reply.status == Status::ok) leave();  // in this very turn
+        done(std::move(reply));
     });
+}
+
+void Engine::stop() {
+    lane_.post([this] { leave(); });
     // The goodbyes leave with the turn that runs the work above; the next one says that it is over.
     auto said = std::make_shared<std::promise<void>>();
     lane_.post([this, said] { lane_.post([said] { said->set_value(); }); });

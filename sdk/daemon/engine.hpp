@@ -13,6 +13,7 @@
 #include "backend/backend.hpp"
 #include "daemon/bell.hpp"
 #include "daemon/config.hpp"
+#include "daemon/drain.hpp"
 #include "daemon/holdings.hpp"
 #include "daemon/identity.hpp"
 #include "daemon/peer_watch.hpp"
@@ -39,6 +40,9 @@ public:
     void start();
     /// Says goodbye; attachments are kept for the grace and resumed by the next daemon. Joins.
     void stop();
+    /// Comes to a moment with nothing in doubt and says goodbye there; then stop() is all that is left to do. `done` is
+    /// told in the lane: ok, or why not, and then everything goes on.
+    void leave_settled(lane::Duration at_most, bool force, std::function<void(Reply)> done);
     /// Runs `work` in the lane. Any thread.
     void post(std::function<void()> work) { lane_.post(std::move(work)); }
 
@@ -65,6 +69,7 @@ public:
 private:
     Engine(const Config& config, const Identity& identity, Callbacks callbacks);
     [[nodiscard]] Result<bool> open_ports();
+    void leave();
     [[nodiscard]] Result<bool> open_peers();
     [[nodiscard]] Result<lane::PeerPath> resolve(const PathSettings& p);
     [[nodiscard]] Result<bool> open_exports();
@@ -93,9 +98,11 @@ private:
     std::unique_ptr<lane::Initiator> initiator_;
     std::unique_ptr<lane::Target> target_;
     std::unique_ptr<Holdings> holdings_;
+    std::unique_ptr<Drain> drain_;
     PeerWatch peer_watch_;
     std::vector<NamedPort> ports_;
     std::vector<ExportSettings> exports_;
+    bool left_ = false;
     std::jthread thread_;
 };
 

@@ -108,6 +108,20 @@ void Holding::let_go() noexcept {
     attachment_->forget_memory();
 }
 
+void Holding::pause(bool on) noexcept {
+    if (channel_) channel_->pause(on);
+    if (bus_ && bus_->node) bus_->node->channel().pause(on);
+}
+
+bool Holding::settled() const noexcept {
+    if (phase_ == Phase::waiting) return true;
+    const bool quiet = phase_ == Phase::ready && !draining_ && replay_.empty() && waiting_ops_.empty() && !own_.busy();
+    if (!quiet || (channel_ && channel_->outstanding() != 0)) return false;
+    if (!bus_) return true;
+    return bus_->phase == BusPort::Phase::live && !bus_->freeing &&
+           (!bus_->node || bus_->node->channel().outstanding() == 0);
+}
+
 // The attachment may be gone already; its memory is not written any more.
 void Holding::end() {
     attachment_ = nullptr;

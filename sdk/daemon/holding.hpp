@@ -78,6 +78,11 @@ public:
     /// Runs when no application uses it any more and its records have drained.
     void when_free(std::function<void()> then);
 
+    /// While it is paused nothing new is taken from the rings.
+    void pause(bool on) noexcept;
+    /// Nothing that was asked has no answer yet: another daemon can take it up, and nothing is in doubt.
+    [[nodiscard]] bool settled() const noexcept;
+
     // --- taking up again (holding_resume.cpp)
     [[nodiscard]] Reply open_resumed_channel(Channel::Parts parts);
     [[nodiscard]] lane::SavedAttachment saved_attachment();

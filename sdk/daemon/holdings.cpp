@@ -367,6 +367,18 @@ void Holdings::resume_done(const Client& client, std::uint32_t id, const Answer&
     });
 }
 
+void Holdings::pause(bool on) noexcept {
+    for (const Pointer& h : holdings_) h->pause(on);
+}
+
+std::string Holdings::unsettled() const {
+    if (!attaching_.empty()) return *attaching_.begin();
+    for (const Resume& r : resumes_) return r.holding->info().name;
+    for (const Pointer& h : holdings_)
+        if (!h->settled()) return h->info().name;
+    return {};
+}
+
 void Holdings::leave() {
     for (const Pointer& h : holdings_)
         if (h->attachment() != nullptr) h->attachment()->set_sink(nullptr);

@@ -37,6 +37,10 @@ public:
     /// Attachments of an earlier daemon. Those without an application are taken up at once, the
     /// others wait for it. Returns what was found, for the log.
     [[nodiscard]] std::vector<std::string> restore();
+    /// While they are paused nothing new is taken from applications' rings and the kernel's.
+    void pause(bool on) noexcept;
+    /// What is not settled yet; "" = another daemon can take everything up, and nothing is in doubt.
+    [[nodiscard]] std::string unsettled() const;
     /// A clean stop: attachments stay with their targets for the grace, their records stay here.
     void leave();
 

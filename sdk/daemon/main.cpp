@@ -16,6 +16,7 @@
 #include "daemon/event_loop.hpp"
 #include "daemon/lock_file.hpp"
 #include "daemon/notify.hpp"
+#include "daemon/successor.hpp"
 #include "daemon/verbs.hpp"
 #include "daemon/version.hpp"
 
@@ -35,7 +36,7 @@ int fail(const Failure& f) {
 control::UniqueFd signal_descriptor() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, s);
+    for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&set, s);
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
     return control::UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -91,7 +92,55 @@ void log_peers(Engine& engine) {
     });
 }
 
-int run(const Config& config) {
+/// Replaces this daemon, one attempt at a time. Control thread, but for the check.
+class Upgrades {
+public:
+    Upgrades(EventLoop& loop, Engine& engine, const Successor& successor, std::string file)
+        : loop_(loop), engine_(engine), successor_(successor), file_(std::move(file)) {}
+
+    void begin(std::chrono::milliseconds at_most, bool force, const Answer& answer) {
+        if (checking_) return answer(refusal(Status::busy, "an upgrade is under way"));
+        checking_ = true;
+        // The old one goes on meanwhile: what would not start does not replace it.
+        check_ = std::jthread([this, at_most, force, answer] {
+            auto good = successor_.check(file_);
+            loop_.post([this, at_most, force, answer, good = std::move(good)] {
+                checking_ = false;
+                if (!good.ok()) return answer(refusal(good.failure()));
+                engine_.post([this, at_most, force, answer] {
+                    engine_.leave_settled(at_most, force, [this, answer](Reply reply) {
+                        const bool left = reply.status == Status::ok;
+                        answer(std::move(reply));
+                        if (left) loop_.post([this] { leave(); });
+                    });
+                });
+            });
+        });
+    }
+    [[nodiscard]] bool left() const noexcept { return left_; }
+
+private:
+    void leave() {
+        left_ = true;
+        loop_.stop();
+    }
+
+    EventLoop& loop_;
+    Engine& engine_;
+    const Successor& successor_;
+    std::string file_;
+    bool checking_ = false, left_ = false;
+    std::jthread check_;
+};
+
+void upgrade_by_signal(Upgrades& upgrades) {
+    upgrades.begin(std::chrono::seconds(10), false, [](const Reply& reply) {
+        if (reply.status != Status::ok) spdlog::error("SIGUSR2: not upgraded: {}", reply.message);
+    });
+}
+
+/// Exit code, or nothing: this life is over, and the successor's begins.
+std::optional<int> run(const Config& config, const Successor& successor) {
     const control::UniqueFd signals = signal_descriptor();
     auto locks = take_locks(config);
     if (!locks.ok()) return fail(locks.failure());
@@ -116,6 +165,10 @@ int run(const Config& config) {
     if (!engine.ok()) return fail(engine.failure());
     Engine& running = **engine;
     Verbs verbs(running, control, *identity);
+    Upgrades upgrades(loop, running, successor, config.file);
+    verbs.on_upgrade([&](std::chrono::milliseconds at_most, bool force, const Answer& answer) {
+        upgrades.begin(at_most, force, answer);
+    });
     control.on_request([&](Request r, const Answer& answer) { verbs.handle(std::move(r), answer); });
     control.on_gone(
         [&](ClientId client) { running.post([&running, client] { running.holdings().client_gone(client); }); });
@@ -125,6 +178,8 @@ int run(const Config& config) {
         while (::read(signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
             if (info.ssi_signo == SIGHUP)
                 reload_exports(running, config.file);
+            else if (info.ssi_signo == SIGUSR2)
+                upgrade_by_signal(upgrades);
             else
                 loop.stop();
         }
@@ -145,12 +200,14 @@ int run(const Config& config) {
     (void)notify("READY=1\nSTATUS=" + std::to_string(config.exports.size()) + " exports, " +
                  std::to_string(config.peers.size()) + " peers");
     loop.run();
-    (void)notify("STOPPING=1");
-    spdlog::info("stopping; attachments are kept for {} ms", config.session.grace.count());
+    if (!upgrades.left()) (void)notify("STOPPING=1");
+    spdlog::info("{}; attachments are kept for {} ms", upgrades.left() ? "nothing is in doubt: upgrading" : "stopping",
+                 config.session.grace.count());
     running.stop();
     loop.turn(std::chrono::milliseconds(0));  // answers that the lane gave last
     control.drain(std::chrono::milliseconds(200));
     (void)::unlink((config.daemon.socket + ".lock").c_str());  // still locked: nobody else can have it
+    if (upgrades.left()) return std::nullopt;
     return 0;
 }
 
@@ -179,8 +236,13 @@ int main(int argc, char** argv) {
     spdlog::set_default_logger(spdlog::stderr_color_mt("farlaned"));
     spdlog::set_level(
         spdlog::level::from_str(config->daemon.log_level == "warn" ? "warning" : config->daemon.log_level));
+    const Successor successor(argc, argv);
     try {
-        return run(*config);
+        for (;;) {
+            if (const auto code = run(*config, successor)) return *code;
+            const Failure failure = successor.take_over();
+            spdlog::error("not upgraded: {}; this program goes on", failure.detail);
+        }
     } catch (const std::exception& e) {
         return fail({Status::io, e.what()});
     }

@@ -60,6 +60,10 @@ void OwnRequests::on_completion(std::uint64_t cookie, Status status) noexcept {
     done(status, wire::swap_if_big_endian(value));
 }
 
+bool OwnRequests::busy() const noexcept {
+    return std::ranges::any_of(slots_, [](const Slot& s) { return s.cookie != 0; });
+}
+
 void OwnRequests::abandon(Status status) {
     for (Slot& slot : slots_)
         if (slot.cookie != 0) on_completion(slot.cookie, status);

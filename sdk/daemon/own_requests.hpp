@@ -33,6 +33,8 @@ public:
                                Done done);
     /// The whole configuration space. It goes on by the completions of its own reads.
     void read_space(lane::Attachment& a, SpaceDone done);
+    /// Something is out.
+    [[nodiscard]] bool busy() const noexcept;
     /// Everything that is out ends with `status`; the attachment will not answer any more.
     void abandon(Status status);
 

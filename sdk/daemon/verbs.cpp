@@ -20,6 +20,9 @@ std::optional<lane::Duration> time_of(Arguments& args) {
     return std::chrono::milliseconds(*ms);
 }
 
+/// Longer than a request may take, which is 8 s.
+constexpr std::chrono::milliseconds kUpgradeTime{10000};
+
 std::string joined(const std::vector<std::string>& names) {
     std::string text;
     for (const std::string& n : names) text += (text.empty() ? "" : ", ") + n;
@@ -29,7 +32,12 @@ std::string joined(const std::vector<std::string>& names) {
 }  // namespace
 
 Verbs::Verbs(Engine& engine, ControlServer& server, const Identity& identity)
-    : engine_(engine), server_(server), identity_(identity) {}
+    : engine_(engine),
+      server_(server),
+      identity_(identity),
+      started_ms_(
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+              .count()) {}
 
 const std::map<std::string, Verbs::Verb>& Verbs::table() {
     static const std::map<std::string, Verb> verbs = {
@@ -43,6 +51,7 @@ const std::map<std::string, Verbs::Verb>& Verbs::table() {
         {"stats", &Verbs::stats},
         {"top", &Verbs::top},
         {"doctor", &Verbs::doctor},
+        {"upgrade", &Verbs::upgrade},
         {"open_channel", &Verbs::open_channel},
         {"register_buffer", &Verbs::register_buffer},
         {"unregister_buffer", &Verbs::unregister_buffer},
@@ -98,6 +107,7 @@ void Verbs::hello(Request& r, const Answer& answer) {
                   {"instance", to_hex(identity_.instance)},
                   {"incarnation", identity_.incarnation},
                   {"pid", ::getpid()},
+                  {"started_ms", started_ms_},
                   {"role", role_name(r.client.role)},
                   {"grace_ms", c.session.grace.count()},
                   {"state_dir", c.daemon.state_dir},
@@ -198,6 +208,22 @@ void Verbs::stats(Request& r, const Answer& answer) {
         reply.body["daemon"] = daemon;
         answer(std::move(reply));
     });
+}
+
+void Verbs::upgrade(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const bool force = args.flag("force", false);
+    const auto timeout = time_of(args);
+    args.finish();
+    if (r.client.role != Role::admin)
+        return answer(refusal(Status::denied, "only root and the user of farlaned may replace it"));
+    if (!upgrade_) return answer(refusal(Status::unsupported, "this farlaned can not be replaced"));
+    const auto answered = [this, answer](Reply reply) {
+        if (reply.status == Status::ok)
+            reply.body = {{"version", kVersion}, {"pid", ::getpid()}, {"started_ms", started_ms_}};
+        answer(std::move(reply));
+    };
+    upgrade_(timeout ? std::chrono::duration_cast<std::chrono::milliseconds>(*timeout) : kUpgradeTime, force, answered);
 }
 
 void Verbs::top(Request& r, const Answer& answer) {

@@ -18,6 +18,9 @@ public:
     /// Control thread. `answer` is called once, by this or the lane's thread.
     void handle(Request request, const Answer& answer);
     [[nodiscard]] static const std::vector<std::string>& names();
+    /// Who replaces this daemon; control thread. `answer` is called before this one ends, or with the reason why not.
+    using Upgrade = std::function<void(std::chrono::milliseconds at_most, bool force, const Answer& answer)>;
+    void on_upgrade(Upgrade f) { upgrade_ = std::move(f); }
 
 private:
     using Verb = void (Verbs::*)(Request&, const Answer&);
@@ -33,6 +36,7 @@ private:
     void stats(Request& r, const Answer& answer);
     void top(Request& r, const Answer& answer);
     void doctor(Request& r, const Answer& answer);
+    void upgrade(Request& r, const Answer& answer);
     // --- of one attachment
     void open_channel(Request& r, const Answer& answer);
     void register_buffer(Request& r, const Answer& answer);
@@ -54,6 +58,8 @@ private:
     Engine& engine_;
     ControlServer& server_;
     Identity identity_;
+    Upgrade upgrade_;
+    std::int64_t started_ms_;  ///< system clock: tells this life from the next
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 

@@ -122,7 +122,29 @@ void Target::each(const std::function<void(const std::string&, const ExportStatu
         if (e) f(e->name(), e->status(), e->device());
 }
 
+void Target::hold(bool on) noexcept {
+    held_ = on;
+    for (auto& e : exports_)
+        if (e && e->function() != nullptr) e->function()->hold(on);
+}
+
+std::string Target::unsettled() const {
+    for (const auto& e : exports_) {
+        if (!e || e->session() == nullptr || e->session()->state() != proto::SessionState::open) continue;
+        if (!e->function()->settled()) return e->name();
+    }
+    return {};
+}
+
+std::vector<std::string> Target::would_reset() const {
+    std::vector<std::string> names;
+    for (const auto& e : exports_)
+        if (e && e->state() != Export::State::free && !e->device().keeps_state()) names.push_back(e->name());
+    return names;
+}
+
 void Target::close(bool keep) noexcept {
+    closed_ = true;  // who asks again finds the next life
     for (auto& e : exports_)
         if (e && !keep && e->session() != nullptr) {
             e->session()->send_detach(0, e->handle(), Status::device_lost);
@@ -154,6 +176,7 @@ void Target::bound_half_open() noexcept {
 }
 
 void Target::on_hello(PortId port, const transport::Address* from, const proto::Hello& hello, Time) noexcept {
+    if (closed_) return;
     // Paths are numbered from 0: a larger number is nobody's, and would cost memory.
     if (hello.path >= config_.session.max_paths) return lane_.reject(port, from, hello, Status::limit);
     const auto known = std::ranges::find(peers_, hello.peer.instance, [](const auto& p) { return p->info.instance; });
@@ -295,6 +318,7 @@ Time Target::next_timer() const noexcept {
 
 // A target may export ten thousand functions: those whose devices have nothing to do cost nothing.
 bool Target::turn_devices() noexcept {
+    if (held_) return false;
     if (working_.woken.load(std::memory_order_relaxed) && working_.woken.exchange(false, std::memory_order_acquire))
         for (auto& e : exports_)
             if (e && e->busy()) e->touch();
@@ -314,6 +338,7 @@ bool Target::turn_devices() noexcept {
 }
 
 bool Target::prepare_sleep() noexcept {
+    if (held_) return true;
     assert(std::ranges::all_of(exports_, [this](const auto& e) {
         return !e || e->listed() || !e->busy() || working_.woken.load(std::memory_order_acquire);
     }));

@@ -64,6 +64,13 @@ public:
 
     void on_watch(std::function<void(const TargetEvent&)> watcher);
     void each(const std::function<void(const std::string&, const ExportStatus&, const backend::Device&)>& f) const;
+    /// While it is held no device works and nothing that initiators ask for is executed; they keep it and ask again.
+    void hold(bool on) noexcept;
+    /// The first export whose initiator does not have all answers and writes yet; "" = a life that ends now leaves
+    /// nothing in doubt. Those whose initiator is silent do not count: nothing more can be known of them.
+    [[nodiscard]] std::string unsettled() const;
+    /// Exports in use whose devices lose their state with this life.
+    [[nodiscard]] std::vector<std::string> would_reset() const;
     /// Says goodbye to all peers: a clean stop. Attachments are kept for the grace (`keep`) or
     /// removed by surprise.
     void close(bool keep) noexcept;
@@ -107,6 +114,7 @@ private:
     std::vector<std::unique_ptr<Export>> exports_;  ///< index = that of the handle; null = free
     std::vector<std::unique_ptr<Peer>> peers_;
     std::function<void(const TargetEvent&)> watcher_;
+    bool held_ = false, closed_ = false;
 };
 
 }  // namespace farlane::lane

@@ -72,6 +72,11 @@ control::Json DaemonLink::call(const std::string& verb, const control::Json& arg
     }
 }
 
+bool DaemonLink::given_up() {
+    const Lock held(mutex_);
+    return !gone_.empty();
+}
+
 void DaemonLink::watch(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
         Lock held(mutex_);

@@ -28,6 +28,8 @@ public:
 class DaemonLink {
 public:
     explicit DaemonLink(const std::string& socket);
+    /// The daemon went away and did not come back within its grace.
+    [[nodiscard]] bool given_up();
     ~DaemonLink();
     DaemonLink(const DaemonLink&) = delete;
     DaemonLink& operator=(const DaemonLink&) = delete;

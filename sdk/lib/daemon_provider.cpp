@@ -28,19 +28,17 @@ public:
         const std::scoped_lock lock(events_mutex_);
         const auto until = std::chrono::steady_clock::now() + timeout;
         for (;;) {
-            if (!events_) listen();
             const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
             try {
+                if (!events_) listen();
                 const auto j = events_->next_event(std::max(left, std::chrono::milliseconds(0)));
                 if (!j) return std::nullopt;
                 if (auto e = control::event_from_json(*j)) return e;
             } catch (const Error& e) {
                 events_.reset();  // the daemon was restarted: the next call subscribes again
-                if (e.status() == Status::unreachable && left.count() > 0) {
-                    (void)link_->call("ping", control::Json::object(), true);
-                    continue;
-                }
-                throw;
+                if (e.status() != Status::unreachable || link_->given_up()) throw;
+                if (left.count() <= 0) return std::nullopt;
+                (void)link_->call("ping", control::Json::object(), true);
             }
         }
     }

@@ -125,6 +125,7 @@ protected:
         first_of_life_ = false;
     }
 
+    [[nodiscard]] bool keeps_state() const noexcept override { return true; }
     [[nodiscard]] bool on_restored(std::uint64_t) noexcept override {
         if (state_.current > 1) return false;
         publish(state_.lives, state_.lives + 1);

@@ -115,6 +115,7 @@ protected:
     Status register_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in,
                           std::uint8_t enables) noexcept override;
     void on_reset(ResetKind kind) noexcept override;
+    [[nodiscard]] bool keeps_state() const noexcept override { return true; }
     [[nodiscard]] bool on_restored(std::uint64_t released) noexcept override;
     bool work() noexcept override;
     [[nodiscard]] bool has_work() const noexcept override;

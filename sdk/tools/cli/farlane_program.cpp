@@ -133,6 +133,23 @@ Verb doctor_verb() {
         .examples = {{"farlane doctor", "check"}}};
 }
 
+Verb upgrade_verb() {
+    return {
+        .name = "upgrade",
+        .summary = "replace farlaned by the program that is installed by now",
+        .description =
+            {"Replaces the running farlaned, same process id, same arguments, by the file it was started from: the one "
+             "to call after a new version was installed. Attached functions stay attached, at both ends, and see a "
+             "short stall: no request fails, none is in doubt.",
+             "First the new program checks the configuration; when it does not like it, or does not start, "
+             "nothing happens (exit code 2). Then farlaned waits for a moment at which nothing is under way. A device "
+             "whose state lives in farlaned (accel) would be reset: while one is in use, upgrading its target is "
+             "refused (exit code 4) unless it is forced."},
+        .options = {{.name = "--force", .letter = 'f', .text = "although devices in use lose their state"}},
+        .examples = {{"farlane upgrade", "after the installation of a new version"},
+                     {"farlane upgrade -o json", "with both versions and the time it took"}}};
+}
+
 Verb version_verb() {
     return {.name = "version",
             .summary = "print the version of this program and of farlaned",
@@ -169,8 +186,8 @@ Program make() {
                      .value = "SECONDS",
                      .text = "how long to wait for an answer, 0.1 to 3600",
                      .standard = "10"}}};
-    p.verbs = {list_verb(),  show_verb(), attach_verb(), detach_verb(), events_verb(),
-               stats_verb(), top_verb(),  doctor_verb(), version_verb()};
+    p.verbs = {list_verb(),  show_verb(), attach_verb(), detach_verb(),  events_verb(),
+               stats_verb(), top_verb(),  doctor_verb(), upgrade_verb(), version_verb()};
     p.exit_codes = true;
     p.sections = {{"FILES", {"/run/farlane/farlaned.sock: control socket of farlaned"}}};
     p.see_also = {"farlaned(8)", "fldump(1)"};

@@ -16,7 +16,9 @@ Program farlaned() {
              "its configuration names; in the initiator role it attaches functions of its peers for "
              "applications of this host, which reach it through libfarlane. One daemon may have both roles.",
              "It runs in the foreground, logs to stderr and tells systemd when it is ready (sd_notify). "
-             "SIGTERM and SIGINT stop it cleanly. Killed and started again it goes on where it was: its "
+             "SIGTERM and SIGINT stop it cleanly, SIGHUP reads the exports again, SIGUSR2 replaces it by the program "
+             "that is installed by now (as `farlane upgrade`, which says what came of it). Killed and started again it "
+             "goes on where it was: its "
              "state is in state_dir.",
              "Frames are not encrypted yet: use it on networks that you trust."},
         .options = {{.name = "--config",

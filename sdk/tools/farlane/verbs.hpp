@@ -37,6 +37,7 @@ int run_events(const Context& c);
 int run_stats(const Context& c);
 int run_top(const Context& c);
 int run_doctor(const Context& c);
+int run_upgrade(const Context& c);
 int run_version(const Context& c);
 
 /// Text of an Error without the sentence of its status, which std::system_error appends.
