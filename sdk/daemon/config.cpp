@@ -183,6 +183,7 @@ void fill_defaults(Config& c) {
         c.daemon.name = host.data();
     }
     if (c.daemon.state_dir.empty()) c.daemon.state_dir = std::string(kRuntimeDirectory) + "/" + c.daemon.name;
+    if (c.daemon.persist_file.empty()) c.daemon.persist_file = c.daemon.state_dir + "/attachments.json";
 }
 
 // Edit distance, two rows. Names are short.

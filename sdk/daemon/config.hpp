@@ -22,7 +22,9 @@ struct DaemonSettings {
     std::string socket_group;
     std::string state_dir;  ///< default: /run/farlane/<name>
     std::string log_level = "info";
-    std::string instance;  ///< 32 hex digits; "" = kept in state_dir
+    std::string persist_file;  ///< default: attachments.json in state_dir
+    bool persist = false;      ///< what `farlane attach` does unless it is told
+    std::string instance;      ///< 32 hex digits; "" = kept in state_dir
 };
 
 struct LaneSettings {

@@ -63,7 +63,10 @@ Result<bool> check_config(const Config& c) {
 
 Result<bool> check_folders(const Config& c) {
     if (auto socket = check_parent(c.daemon.socket, "socket"); !socket) return socket;
-    return is_directory(c.daemon.state_dir) ? true : check_parent(c.daemon.state_dir, "state_dir");
+    if (!is_directory(c.daemon.state_dir))
+        if (auto state = check_parent(c.daemon.state_dir, "state_dir"); !state) return state;
+    const bool inside = c.daemon.persist_file.starts_with(c.daemon.state_dir + "/");
+    return inside ? Result<bool>(true) : check_parent(c.daemon.persist_file, "persist_file");
 }
 
 }  // namespace farlane::daemon

@@ -97,6 +97,16 @@ std::vector<KeyEntry> make_entries() {
           "Where state is kept that outlives the daemon (0700, on tmpfs it ends with a reboot). Default: "
           "/run/farlane/NAME."},
          [](Config& c, R r, Key k, Node n) { c.daemon.state_dir = checked_path(r, k, n); }},
+        {{"daemon", "attach", "choice", "\"once\"",
+          "What `farlane attach` does without --once or --persist. persist: made again after a reboot, a restart or an "
+          "outage longer than the grace, until `farlane detach`."},
+         [](Config& c, R r, Key k, Node n) {
+             c.daemon.persist = r.choice(n, k, {"once", "persist"}) == "persist";
+         }},
+        {{"daemon", "persist_file", "path", "",
+          "Where attachments made with --persist are noted; to survive a reboot it must not be on tmpfs. Default: "
+          "attachments.json in state_dir."},
+         [](Config& c, R r, Key k, Node n) { c.daemon.persist_file = checked_path(r, k, n); }},
         {{"daemon", "log_level", "choice", "\"info\"",
           "trace, debug, info, warn, error or off; the log goes to stderr."},
          [](Config& c, R r, Key k, Node n) {

@@ -43,6 +43,7 @@ Engine::Engine(const Config& config, const Identity& identity, Callbacks callbac
 Engine::~Engine() {
     if (thread_.joinable()) stop();
     drain_.reset();
+    standing_.reset();
     holdings_.reset();
     target_.reset();
     initiator_.reset();
@@ -78,6 +79,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const Config& config, const Identit
     e->host_.kernel = e->kernel_.get();
     e->holdings_ = std::make_unique<Holdings>(e->host_, *e->initiator_, config.daemon.state_dir, config.session.grace,
                                               e->callbacks_.kick);
+    e->standing_ = std::make_unique<Standing>(e->host_, *e->initiator_, *e->holdings_, config.daemon.persist_file);
     e->drain_ = std::make_unique<Drain>(e->lane_, *e->holdings_, *e->target_);
     Engine* raw = e.get();
     e->initiator_->on_watch([raw](const Event& event) { raw->callbacks_.event(control::event_to_json(event)); });
@@ -160,6 +162,7 @@ void Engine::start() {
     lane_.post([this] {
         bells_.adopt_thread();
         for (const std::string& line : holdings_->restore()) spdlog::info("{}", line);
+        for (const std::string& line : standing_->restore()) spdlog::info("{}", line);
     });
     thread_ = std::jthread([this](const std::stop_token& stop) {
         ::pthread_setname_np(::pthread_self(), "farlane-lane");
@@ -176,6 +179,7 @@ void Engine::start() {
 
 void Engine::leave() {
     if (std::exchange(left_, true)) return;
+    standing_->leave();
     holdings_->leave();
     initiator_->close(true);
     target_->close(true);

@@ -17,6 +17,7 @@
 #include "daemon/holdings.hpp"
 #include "daemon/identity.hpp"
 #include "daemon/peer_watch.hpp"
+#include "daemon/standing.hpp"
 #include "lane/initiator.hpp"
 #include "lane/target.hpp"
 
@@ -48,6 +49,7 @@ public:
 
     // --- lane thread
     [[nodiscard]] Holdings& holdings() noexcept { return *holdings_; }
+    [[nodiscard]] Standing& standing() noexcept { return *standing_; }
     [[nodiscard]] Json stats();
     [[nodiscard]] Json top();
     /// Drops since the start by reason, of the reasons that an operator should know of.
@@ -98,6 +100,7 @@ private:
     std::unique_ptr<lane::Initiator> initiator_;
     std::unique_ptr<lane::Target> target_;
     std::unique_ptr<Holdings> holdings_;
+    std::unique_ptr<Standing> standing_;
     std::unique_ptr<Drain> drain_;
     PeerWatch peer_watch_;
     std::vector<NamedPort> ports_;

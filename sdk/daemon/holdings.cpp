@@ -76,6 +76,12 @@ Holding* Holdings::of(const Client& client, std::uint32_t id, const Answer& answ
     return nullptr;
 }
 
+bool Holdings::has(const std::string& name, const std::string& target) const {
+    return std::ranges::any_of(holdings_, [&](const Pointer& h) {
+        return h->info().name == name && h->info().target == target && !h->lost();
+    });
+}
+
 void Holdings::each(const std::function<void(const Holding&)>& f) const {
     for (const Pointer& h : holdings_) f(*h);
 }

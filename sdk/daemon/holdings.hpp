@@ -59,6 +59,8 @@ public:
 
     /// The attachment `id` when `client` uses it; else null and `answer` is told.
     [[nodiscard]] Holding* of(const Client& client, std::uint32_t id, const Answer& answer);
+    /// It is attached, or on its way to be.
+    [[nodiscard]] bool has(const std::string& name, const std::string& target) const;
     void each(const std::function<void(const Holding&)>& f) const;
     [[nodiscard]] std::size_t size() const noexcept { return holdings_.size(); }
 

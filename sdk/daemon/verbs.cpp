@@ -126,7 +126,11 @@ void Verbs::list(Request& r, const Answer& answer) {
     const auto timeout = time_of(args);
     args.finish();
     const auto with_peers = [this, answer](Reply reply) {
+        Json waiting = engine_.standing().waiting();
+        if (reply.status == Status::unreachable && !waiting.empty())
+            reply = {Status::ok, "", {{"functions", Json::array()}}, {}};
         if (reply.status == Status::ok) reply.body["peers"] = engine_.peers();
+        if (reply.status == Status::ok) reply.body["waiting"] = std::move(waiting);
         answer(std::move(reply));
     };
     engine_.post([this, with_peers, timeout] { engine_.holdings().list(timeout.value_or(kLookTime), with_peers); });
@@ -147,16 +151,52 @@ void Verbs::attach(Request& r, const Answer& answer) {
     Arguments args(r.args);
     const std::string name = args.text("name");
     const bool persistent = args.flag("persistent", false);
-    const std::string provider = args.optional_text("provider").value_or("auto");
-    if (provider != "auto" && provider != "kernel" && provider != "daemon")
-        throw Error(Status::invalid, "'provider' is auto, kernel or daemon");
-    const Use use = provider == "kernel" ? Use::bus : provider == "daemon" ? Use::applications : Use::automatic;
+    const auto chosen = use_of(args.optional_text("provider").value_or("auto"));
+    if (!chosen) throw Error(Status::invalid, "'provider' is auto, kernel or daemon");
+    const Use use = *chosen;
+    const bool stands = args.flag("stands", persistent && engine_.config().daemon.persist);
+    if (stands && !persistent) throw Error(Status::invalid, "'stands' is of a persistent attachment");
     const auto timeout = time_of(args);
     args.finish();
     // What is on the bus belongs to no connection.
-    engine_.post([this, answer, name, persistent = persistent || use == Use::bus, timeout, use, client = r.client] {
-        engine_.holdings().attach(client, name, persistent, answer, timeout, use);
+    const auto noted = [this, answer, stands, persistent, use, uid = r.client.uid](Reply reply) {
+        if (reply.status == Status::ok && persistent) note_standing(reply, stands, use, uid);
+        answer(std::move(reply));
+    };
+    engine_.post([this, noted, name, persistent = persistent || use == Use::bus, timeout, use, client = r.client] {
+        engine_.holdings().attach(client, name, persistent, noted, timeout, use);
     });
+}
+
+// Attached is attached: that it can not be noted is told beside it.
+void Verbs::note_standing(Reply& reply, bool stands, Use use, uid_t uid) {
+    const Json& f = reply.body.at("function");
+    const StandingEntry entry{f.at("name").get<std::string>(), f.at("target").get<std::string>(), use, uid};
+    reply.body["stands"] = stands;
+    if (!stands) {
+        (void)engine_.standing().forget(entry.target + "/" + entry.name);
+        return;
+    }
+    const auto kept = engine_.standing().keep(entry);
+    reply.body["stands"] = kept.ok();
+    reply.body["survives_reboot"] = kept.ok() && engine_.standing().survives_reboot();
+    if (!kept.ok()) reply.body["why"] = kept.failure().detail;
+}
+
+// What stands and waits is attached nowhere: it is only forgotten.
+void Verbs::detach_named(const Client& client, const std::string& name, bool force,
+                         std::optional<lane::Duration> drain, const Answer& answer) {
+    const auto owner = engine_.standing().owner_of(name);
+    if (!owner) return engine_.holdings().detach(client, name, force, answer, drain);
+    const bool may = client.role == Role::admin || client.uid == *owner;
+    const auto then = [this, name, may, answer](Reply reply) {
+        const bool gone = reply.status == Status::ok || (reply.status == Status::not_found && may) ||
+                          reply.status == Status::unreachable || (reply.status == Status::timeout && may);
+        if (gone) (void)engine_.standing().forget(name);
+        if (reply.status == Status::not_found && may) reply = {};
+        answer(std::move(reply));
+    };
+    engine_.holdings().detach(client, name, force, then, drain);
 }
 
 void Verbs::detach(Request& r, const Answer& answer) {
@@ -172,7 +212,7 @@ void Verbs::detach(Request& r, const Answer& answer) {
     if (drain_ms) drain = std::chrono::milliseconds(*drain_ms);
     engine_.post([this, answer, name, id, force, drain, client = r.client] {
         if (id) return engine_.holdings().give_back(client, static_cast<std::uint32_t>(*id), answer);
-        engine_.holdings().detach(client, *name, force, answer, drain);
+        detach_named(client, *name, force, drain, answer);
     });
 }
 

@@ -43,13 +43,20 @@ Verb attach_verb() {
              "their own when it is free.",
              "Where the kernel module is loaded ([kernel] mode of farlaned.toml) the function appears on this "
              "host's PCI bus instead, reset and hot-plugged, and the driver of this kernel binds to it; an "
-             "accelerator gets a node /dev/farlane/FUNCTION for applications."},
+             "accelerator gets a node /dev/farlane/FUNCTION for applications.",
+             "With --persist farlaned attaches it again after a reboot, after a restart, and when its target is back "
+             "from "
+             "an outage longer than the grace, until `farlane detach`; `farlane list` shows it as waiting meanwhile. "
+             "With --once it is gone then. Without either, as [daemon] attach of farlaned.toml says: once, unless "
+             "configured."},
         .arguments = {function_argument("name of the function, or TARGET/NAME when several targets export the name")},
         .options = {{.name = "--provider",
                      .letter = 'p',
                      .value = "WHO",
                      .text = "who is to use it: kernel = this host's PCI bus, daemon = applications",
-                     .standard = "auto"}},
+                     .standard = "auto"},
+                    {.name = "--persist", .text = "attach it again whenever it is gone and its target is there"},
+                    {.name = "--once", .text = "do not; what was asked with --persist before is forgotten"}},
         .examples = {{"farlane attach accel0", "take it"},
                      {"farlane attach nvme0 --provider kernel", "for the nvme driver, or an error that says why not"}}};
 }

@@ -89,6 +89,8 @@ int run_list(const Context& c) {
                    name.empty() ? fmt::format("{:06x}", code) : name, bars_text(part_of(f, "bars")),
                    std::to_string(number_of(f, "msix_vectors")), state_text(f), holder_cell(f)});
     }
+    for (const Json& w : part_of(result, "waiting"))
+        table.row({text_of(w, "name"), text_of(w, "target"), "-", "-", "-", "-", "waiting: " + text_of(w, "why"), "-"});
     if (table.empty()) {
         c.out << "no functions: no target that answers exports one\n";
     } else {
@@ -100,7 +102,10 @@ int run_list(const Context& c) {
 
 int run_attach(const Context& c) {
     const std::string name = c.arguments.get("FUNCTION");
+    const bool persist = c.arguments.has("--persist"), once = c.arguments.has("--once");
+    if (persist && once) throw Error(Status::invalid, "--persist and --once: one of them");
     Json args = {{"name", name}, {"persistent", true}, {"timeout_ms", c.patience().count()}};
+    if (persist || once) args["stands"] = persist;
     if (const std::string provider = c.arguments.get("--provider"); provider != "auto") args["provider"] = provider;
     Json result = c.call("attach", std::move(args));
     result.erase("token");  // a secret between daemon and application; of no use to people
@@ -113,6 +118,10 @@ int run_attach(const Context& c) {
     c.out << fmt::format("attached {} of {} ({}), state {}{}\n", clean(text_of(f, "name")), clean(text_of(f, "target")),
                          clean(text_of(f, "model")), clean(text_of(result, "state")),
                          bus.empty() ? "" : ", " + clean(bus));
+    if (persist && !flag_of(result, "stands"))
+        c.out << "it will not be attached again by itself: " << clean(text_of(result, "why")) << '\n';
+    else if (flag_of(result, "stands") && !flag_of(result, "survives_reboot"))
+        c.out << "a reboot ends it: persist_file of farlaned.toml is in memory\n";
     return 0;
 }
 
