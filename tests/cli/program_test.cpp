@@ -88,10 +88,29 @@ TEST(List, tableAndJson) {
     EXPECT_EQ(json.json().at("functions").at(0), accelerator());
 }
 
+TEST(List, whatWaitsAndDeadPaths) {
+    const Json waiting = {{"name", "nvme0"}, {"target", "box"}, {"why", "its target does not answer"}};
+    const auto path = [](unsigned id, const char* state) {
+        return Json{
+            {"id", id}, {"port", "lan"}, {"address", "10.0.0.2:4793"}, {"state", state}, {"usable", *state == 'u'}};
+    };
+    const Json peer = {
+        {"name", "box"}, {"state", "open"}, {"paths", {path(0, "up"), path(1, "dead"), path(2, "opening")}}};
+    FakeDaemon daemon(always({{"result", {{"functions", Json::array()}, {"waiting", {waiting}}, {"peers", {peer}}}}}));
+    const std::string out = run_at(daemon, {"list"}).out;
+    EXPECT_THAT(out, HasSubstr("waiting: its target does not answer"));
+    EXPECT_THAT(out, HasSubstr("path 1 to box on lan to 10.0.0.2:4793 is dead"));
+    EXPECT_THAT(out, HasSubstr("path 2 to box on lan to 10.0.0.2:4793 is not answered yet"));
+    EXPECT_THAT(out, Not(HasSubstr("path 0")));
+}
+
 TEST(List, controlCharactersNeverReachTheTerminal) {
     Json evil = accelerator();
     evil["name"] = "a\033[2Jb\n";
-    FakeDaemon daemon(always({{"result", {{"functions", {evil}}}}}));
+    const Json waiting = {{"name", "a\033b"}, {"target", "\033"}, {"why", "\033"}};
+    const Json path = {{"id", 1}, {"port", "\033"}, {"address", "\033"}, {"state", "\033"}};
+    const Json peer = {{"name", "\033"}, {"state", "open"}, {"paths", {path}}};
+    FakeDaemon daemon(always({{"result", {{"functions", {evil}}, {"waiting", {waiting}}, {"peers", {peer}}}}}));
     EXPECT_THAT(run_at(daemon, {"list"}).out, Not(HasSubstr("\033")));
 }
 
@@ -138,6 +157,25 @@ TEST(Attach, isPersistentAndKeepsTheTokenSecret) {
     EXPECT_THAT(run_at(daemon, {"attach", "accel0"}).out, StartsWith("attached accel0 of box"));
     (void)run_at(daemon, {"attach", "accel0", "--timeout", "1"});
     EXPECT_EQ(daemon.requests().back().at("args").at("timeout_ms"), 800) << "farlaned answers first";
+}
+
+TEST(Attach, persistAndOnce) {
+    const auto answer = [](bool survives) {
+        return always({{"result",
+                        {{"attachment", 2},
+                         {"function", accelerator()},
+                         {"state", "ready"},
+                         {"stands", true},
+                         {"survives_reboot", survives}}}});
+    };
+    FakeDaemon daemon(answer(false));
+    EXPECT_THAT(run_at(daemon, {"attach", "accel0", "--persist"}).out, HasSubstr("a reboot ends it: persist_file"));
+    EXPECT_EQ(daemon.requests().back().at("args").at("stands"), true);
+    (void)run_at(daemon, {"attach", "accel0", "--once"});
+    EXPECT_EQ(daemon.requests().back().at("args").at("stands"), false);
+    EXPECT_EQ(run_at(daemon, {"attach", "accel0", "--once", "--persist"}).code, 2);
+    FakeDaemon other(answer(true));
+    EXPECT_THAT(run_at(other, {"attach", "accel0", "--persist"}).out, Not(HasSubstr("reboot")));
 }
 
 TEST(Attach, saysThatNoDriverBinds) {
