@@ -73,6 +73,28 @@ Json check_ports(const Json& ports) {
     return check("ports", "warn", "link down: " + down, "start the other end of the port");
 }
 
+// Of peers that answer; one that does not is the row above.
+Json check_paths(const Json& peers) {
+    std::size_t all = 0, up = 0;
+    std::string names;
+    for (const Json& peer : peers) {
+        if (peer.at("state") != "open") continue;
+        for (const Json& path : peer.at("paths")) {
+            ++all;
+            if (path.at("usable").get<bool>()) {
+                ++up;
+                continue;
+            }
+            names += (names.empty() ? ": " : ", ") + path.at("port").get<std::string>() + " to " +
+                     path.at("address").get<std::string>();
+        }
+    }
+    const std::string detail = std::to_string(up) + " of " + std::to_string(all) + " paths to peers are up";
+    if (up == all) return check("paths", "ok", detail, "");
+    return check("paths", "warn", "only " + detail + "; not" + names,
+                 "look at that network; the peer needs a [[port]] with listen = true there");
+}
+
 }  // namespace
 
 Json doctor_json(const Config& config, const Identity& identity) {
@@ -119,6 +141,7 @@ Json doctor_checks(const Json& doctor) {
     Json rows = Json::array();
     rows.push_back(check_ports(doctor.at("ports")));
     rows.push_back(check_peers(doctor.at("peers")));
+    rows.push_back(check_paths(doctor.at("peers")));
     const std::size_t exports = doctor.at("exports").get<std::size_t>();
     rows.push_back(check("exports", "ok",
                          exports == 0 ? "nothing is exported: this daemon is no target"

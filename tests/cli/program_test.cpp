@@ -193,6 +193,24 @@ TEST(Attach, saysThatNoDriverBinds) {
     EXPECT_THAT(attached("trap", "/dev/farlane/accel0"), Not(HasSubstr("trap"))) << "applications have the node";
 }
 
+TEST(Upgrade, refusalHasItsExitCode) {
+    FakeDaemon daemon(always({{"error", {{"status", "busy"}, {"code", 17}, {"message", "in use: accel0"}}}}));
+    const Outcome o = run_at(daemon, {"upgrade"});
+    EXPECT_EQ(o.code, 4);
+    EXPECT_THAT(o.err, HasSubstr("accel0"));
+    EXPECT_EQ(daemon.requests().back().at("args"), (Json{{"force", false}, {"timeout_ms", 8000}}));
+    (void)run_at(daemon, {"upgrade", "--force"});
+    EXPECT_EQ(daemon.requests().back().at("args").at("force"), true);
+}
+
+// It answers, and is still the one that said it would go: the new one did not come.
+TEST(Upgrade, successorThatDoesNotComeIsUnreachable) {
+    FakeDaemon daemon(always({{"result", {{"version", "0.1.0"}, {"pid", 7}, {"started_ms", 0}}}}));
+    const Outcome o = run_at(daemon, {"upgrade", "--timeout", "0.3"});
+    EXPECT_EQ(o.code, 7);
+    EXPECT_THAT(o.err, HasSubstr("the new one is not there"));
+}
+
 TEST(Detach, busyListsTheHolders) {
     FakeDaemon daemon(always({{"error",
                                {{"status", "busy"},

@@ -117,6 +117,13 @@ TEST_F(PathTest, FirstPathMayBeTheDeadOne) {
     ASSERT_EQ(before.size(), 2U);
     EXPECT_EQ(before.at(0).at("state"), "opening");
     EXPECT_EQ(before.at(1).at("state"), "up");
+    const auto checks = initiator.client().call("doctor").at("checks");
+    const auto row = std::ranges::find_if(checks, [](const auto& c) { return c.at("name") == "paths"; });
+    ASSERT_NE(row, checks.end());
+    EXPECT_EQ(row->at("status"), "warn") << *row;
+    EXPECT_NE(row->at("detail").get<std::string>().find("left to 127.0.0.1:" + std::to_string(link.port())),
+              std::string::npos)
+        << *row;
     cut(false);
     EXPECT_EQ(paths_until(initiator, "up", 2).at(0).at("state"), "up");
     EXPECT_EQ(paths_until(target, "up", 2).size(), 2U);
