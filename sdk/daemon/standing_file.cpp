@@ -20,8 +20,8 @@
 namespace farlane::daemon {
 namespace {
 
-constexpr std::size_t kMaxBytes = 64 * 1024;
-constexpr unsigned kVersion = 1;
+constexpr std::size_t kMaxStandingBytes = 64 * 1024;
+constexpr unsigned kFileVersion = 1;
 constexpr std::array kUses{std::pair{Use::automatic, "auto"}, std::pair{Use::applications, "daemon"},
                            std::pair{Use::bus, "kernel"}};
 
@@ -41,9 +41,9 @@ StandingEntry entry_of(const Json& j) {
     return e;
 }
 
-std::vector<StandingEntry> parse(const std::string& text) {
+std::vector<StandingEntry> parse_entries(const std::string& text) {
     const Json all = Json::parse(text);
-    if (all.at("version").get<unsigned>() != kVersion) throw std::invalid_argument("of another version");
+    if (all.at("version").get<unsigned>() != kFileVersion) throw std::invalid_argument("of another version");
     std::vector<StandingEntry> entries;
     for (const Json& j : all.at("attachments")) {
         if (entries.size() == kMaxAttachments) throw std::invalid_argument("too many entries");
@@ -68,12 +68,12 @@ Result<std::vector<StandingEntry>> read_standing(const std::string& path) {
     if (!fd.valid() && errno == ENOENT) return std::vector<StandingEntry>();
     std::string why = std::strerror(errno);
     if (fd.valid()) {
-        std::string text(kMaxBytes + 1, '\0');
+        std::string text(kMaxStandingBytes + 1, '\0');
         const ssize_t got = ::read(fd.get(), text.data(), text.size());
         text.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
         try {
-            if (text.size() > kMaxBytes) throw std::invalid_argument("longer than 64 KiB");
-            return parse(text);
+            if (text.size() > kMaxStandingBytes) throw std::invalid_argument("longer than 64 KiB");
+            return parse_entries(text);
         } catch (const std::exception& e) {
             why = e.what();
         }
@@ -86,7 +86,7 @@ Result<std::vector<StandingEntry>> read_standing(const std::string& path) {
 
 // Not synced: the lane does not wait for a disk, and a rename replaces the file whole or not at all.
 Result<bool> write_standing(const std::string& path, const std::vector<StandingEntry>& entries) {
-    Json all = {{"version", kVersion}, {"attachments", Json::array()}};
+    Json all = {{"version", kFileVersion}, {"attachments", Json::array()}};
     for (const StandingEntry& e : entries)
         all["attachments"].push_back(
             {{"name", e.name}, {"target", e.target}, {"provider", use_name(e.use)}, {"uid", e.uid}});

@@ -22,7 +22,7 @@ namespace farlane::daemon {
 namespace {
 
 constexpr std::chrono::seconds kCheckTime{10};
-constexpr std::chrono::milliseconds kLook{5};
+constexpr std::chrono::milliseconds kChildLook{5};
 constexpr std::size_t kMaxSaid = 2000;
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -42,7 +42,7 @@ int wait_for(pid_t child) {
             (void)::waitpid(child, &status, 0);
             return -1;
         }
-        std::this_thread::sleep_for(kLook);
+        std::this_thread::sleep_for(kChildLook);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
