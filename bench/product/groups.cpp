@@ -13,9 +13,13 @@ namespace farlane::bench {
 std::span<const Group> groups() {
     static const std::array all = {
         Group{"rtt", {"mmio_read_rtt"}, measure_rtt},
+        Group{"daemon", {"mmio_read_rtt_daemon"}, measure_daemon},
         Group{"dma", {"dma_write_4k", "dma_read_4k", "memory_64mib"}, measure_dma},
         Group{"posted", {"posted_rate"}, measure_posted},
         Group{"cycles", {"cycles"}, measure_cycles},
+        Group{"peers", {"vs_"}, measure_peers},
+        Group{"sizes", {"throughput_"}, measure_sizes},
+        Group{"idle", {"idle"}, measure_idle},
         Group{"simulated", {"loss_", "distance_", "paths_speedup", "fair_", "latency_", "incast_"}, measure_simulated},
     };
     return all;

@@ -31,6 +31,10 @@ struct Group {
 void measure_rtt(const Options& o, Report& report);
 void measure_dma(const Options& o, Report& report);
 void measure_posted(const Options& o, Report& report);
+void measure_daemon(const Options& o, Report& report);
+void measure_idle(const Options& o, Report& report);
+void measure_peers(const Options& o, Report& report);
+void measure_sizes(const Options& o, Report& report);
 void measure_cycles(const Options& o, Report& report);
 void measure_simulated(const Options& o, Report& report);
 

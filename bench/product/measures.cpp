@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "echo_device.hpp"
 #include "lane/scratch_device.hpp"
 #include "report.hpp"
 
@@ -21,6 +22,7 @@ using D = test::ScratchDevice;
 constexpr auto kWarmUp = std::chrono::milliseconds(100);
 constexpr auto kMeasure = std::chrono::milliseconds(500);
 constexpr std::size_t kMostReads = 4'000'000;
+constexpr std::size_t kBytesPerPoll = 32768;
 constexpr unsigned kWritesPerLook = 1024;  // at the clock
 
 double seconds_since(Clock::time_point start) {
@@ -133,10 +135,13 @@ double write_rate(Fabric& fabric, std::size_t bytes) {
     auto d = fabric.attach("scratch0");
     d.enable();
     const auto buffer = d.domain().allocate(D::kBar2Bytes);
+    const std::size_t per_poll = std::clamp<std::size_t>(kBytesPerPoll / bytes, 1, 32);
     std::size_t at = 0, written = 0;
     const auto some = [&] {
-        for (unsigned i = 0; i < 64; ++i, at = (at + bytes) % (D::kBar2Bytes - bytes), written += bytes)
-            d.write(2, at & ~std::size_t{7}, buffer.bytes().subspan(at & ~std::size_t{7}, bytes), true);
+        for (std::size_t i = 0; i < per_poll; ++i, at += bytes, written += bytes) {
+            if (at + bytes > D::kBar2Bytes) at = 0;
+            d.write_from(2, at, buffer, at, bytes);
+        }
         fabric.poll();
     };
     for (const auto end = Clock::now() + kWarmUp; Clock::now() < end;) some();
@@ -146,6 +151,34 @@ double write_rate(Fabric& fabric, std::size_t bytes) {
     for (const auto end = start + kMeasure / 2; Clock::now() < end;) some();
     d.flush();
     return static_cast<double>(written) / seconds_since(start) / 1e9;
+}
+
+double put_latency(Fabric& fabric, bool page) {
+    using E = EchoDevice;
+    auto d = fabric.attach("echo0");
+    d.enable();
+    auto buffer = d.domain().allocate(E::kPageBytes);
+    const auto source = d.domain().allocate(E::kPageBytes);
+    const auto mapping = d.domain().map(buffer, DmaDirection::from_device);
+    d.write64(0, E::kIova, mapping.iova());
+    const auto* seen = reinterpret_cast<volatile std::uint64_t*>(buffer.bytes().data() +
+                                                                 (page ? E::kPageBytes - sizeof(std::uint64_t) : 0));
+    std::vector<double> us;
+    us.reserve(kMostReads);
+    const auto warm = Clock::now() + kWarmUp;
+    const auto end = warm + kMeasure;
+    std::uint64_t value = 0;
+    for (auto start = Clock::now(); start < end && us.size() < kMostReads;) {
+        ++value;
+        if (page) d.write_from(2, 0, source, 0, E::kPageBytes);
+        d.write64(0, page ? E::kEchoPage : E::kEcho, value);
+        while (*seen != value) fabric.poll();
+        const auto now = Clock::now();
+        if (now - start > std::chrono::seconds(10)) throw std::runtime_error("no echo");
+        if (start >= warm) us.push_back(std::chrono::duration<double, std::micro>(now - start).count() / 2);
+        start = now;
+    }
+    return percentiles(us)[kP50];
 }
 
 double extra_memory(Fabric& fabric) {

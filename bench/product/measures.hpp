@@ -24,8 +24,11 @@ inline constexpr unsigned kP50 = 3, kP99 = 7;
 [[nodiscard]] double dma_rate(Fabric& fabric, std::uint64_t go);
 /// Million 8-byte posted writes a second that the device has executed, in order and checked.
 [[nodiscard]] double posted_rate(Fabric& fabric, std::uint64_t writes_per_poll);
-/// GB/s of relaxed writes of `bytes` each into the function's memory, executed.
+/// GB/s of relaxed writes of `bytes` each out of a mapped buffer into the function's memory, executed.
 [[nodiscard]] double write_rate(Fabric& fabric, std::size_t bytes);
+/// Microseconds one way, p50: a write to the device, which writes it back into this host's memory, where it is
+/// seen; halved. `page`: 4 KiB each way instead of 8 bytes.
+[[nodiscard]] double put_latency(Fabric& fabric, bool page);
 /// Kilobytes that moving 64 MiB each way adds to the resident memory of this process, buffer excluded.
 [[nodiscard]] double extra_memory(Fabric& fabric);
 

@@ -16,6 +16,7 @@
 #include <stop_token>
 #include <thread>
 
+#include "echo_device.hpp"
 #include "lane/scratch_device.hpp"
 #include "lane/target.hpp"
 
@@ -29,6 +30,7 @@ namespace {
         auto port = transport::open_port(config.target_port).take();
         lane::LaneConfig lane_config;
         lane_config.never_sleep = config.never_sleep;
+        lane_config.spin = std::chrono::seconds(1);
         lane::Lane lane(lane_config);
         const auto memory = backend::process_memory();
         lane::TargetConfig target_config;
@@ -38,6 +40,7 @@ namespace {
         lane::Target target(lane, target_config, *memory);
         target.listen(lane.add_port(std::move(port)));
         (void)target.add("scratch0", std::make_unique<test::ScratchDevice>());
+        (void)target.add("echo0", std::make_unique<EchoDevice>());
         const std::stop_source never;
         lane.run(never.get_token());
     } catch (const std::exception& e) {
@@ -85,9 +88,18 @@ void pin_to(int cpu) {
     sched_setaffinity(0, sizeof set, &set);
 }
 
+TargetProcess::TargetProcess(const PairConfig& config) : pid_(fork()) {
+    if (pid_ == 0) serve(config);
+    if (pid_ < 0) throw std::runtime_error("fork");
+}
+
+TargetProcess::~TargetProcess() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+}
+
 std::vector<double> measure_pair(const PairConfig& config, const std::function<std::vector<double>(Fabric&)>& measure) {
-    const pid_t target = fork();  // before the pipe, whose end it must not hold
-    if (target == 0) serve(config);
+    const TargetProcess target(config);  // before the pipe, whose end it must not hold
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
     const pid_t initiator = fork();
@@ -96,8 +108,6 @@ std::vector<double> measure_pair(const PairConfig& config, const std::function<s
     const auto raw = read_all(ends[0]);
     int status = 0;
     waitpid(initiator, &status, 0);
-    kill(target, SIGKILL);
-    waitpid(target, nullptr, 0);
     if (status != 0 || raw.size() % sizeof(double) != 0) throw std::runtime_error("the measurement failed, see above");
     std::vector<double> numbers(raw.size() / sizeof(double));
     std::memcpy(numbers.data(), raw.data(), raw.size());

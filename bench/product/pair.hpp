@@ -16,13 +16,26 @@ struct PairConfig {
     std::string initiator_port;
     std::string peer;
     bool integrity = true;
-    bool never_sleep = true;  ///< both ends have a core of their own
+    bool never_sleep = true;  ///< both ends have a core of their own; false: the target yields while it polls
 };
 
 /// Runs `measure` in a process of its own (core 0) against a target process (core 1) that exports
-/// "scratch0" (tests/lane/scratch_device.hpp). Throws std::runtime_error with what went wrong.
+/// "scratch0" (tests/lane/scratch_device.hpp) and "echo0" (echo_device.hpp). Throws std::runtime_error with what went
+/// wrong.
 [[nodiscard]] std::vector<double> measure_pair(const PairConfig& config,
                                                const std::function<std::vector<double>(Fabric&)>& measure);
+
+/// The target process alone, on core 1; gone with the object.
+class TargetProcess {
+public:
+    explicit TargetProcess(const PairConfig& config);
+    ~TargetProcess();
+    TargetProcess(const TargetProcess&) = delete;
+    TargetProcess& operator=(const TargetProcess&) = delete;
+
+private:
+    int pid_;
+};
 
 void pin_to(int cpu);
 
