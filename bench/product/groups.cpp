@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "run.hpp"
@@ -19,10 +20,19 @@ std::span<const Group> groups() {
         Group{"cycles", {"cycles"}, measure_cycles},
         Group{"peers", {"vs_"}, measure_peers},
         Group{"sizes", {"throughput_"}, measure_sizes},
+        Group{"scale", {"scale_"}, measure_scale},
+        Group{"paths", {"paths_stall"}, measure_paths},
         Group{"idle", {"idle"}, measure_idle},
         Group{"simulated", {"loss_", "distance_", "paths_speedup", "fair_", "latency_", "incast_"}, measure_simulated},
     };
     return all;
+}
+
+bool wants(const Options& o, std::string_view key) {
+    const auto part = [&](const std::string& wanted) {
+        return std::ranges::any_of(groups(), [&](const Group& g) { return g.name == wanted; });
+    };
+    return o.only.empty() || std::ranges::any_of(o.only, [&](const auto& w) { return part(w) || key.starts_with(w); });
 }
 
 void progress(const std::string& what, int at, int of) {

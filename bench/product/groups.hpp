@@ -35,9 +35,13 @@ void measure_daemon(const Options& o, Report& report);
 void measure_idle(const Options& o, Report& report);
 void measure_peers(const Options& o, Report& report);
 void measure_sizes(const Options& o, Report& report);
+void measure_scale(const Options& o, Report& report);
+void measure_paths(const Options& o, Report& report);
 void measure_cycles(const Options& o, Report& report);
 void measure_simulated(const Options& o, Report& report);
 
+/// Whether this one row of a part that was chosen is wanted.
+[[nodiscard]] bool wants(const Options& o, std::string_view key);
 /// "port 2 of 3" on stderr, where it does not stand in the table.
 void progress(const std::string& what, int at, int of);
 /// The output of a program of bench/limits.
