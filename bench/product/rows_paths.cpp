@@ -108,7 +108,8 @@ public:
     /// Until all of it has been released; returns how many.
     std::uint64_t drain() {
         attachment_->hurry();
-        turn_until([&] { return attachment_->posted_drained(); }, "writes were lost");
+        for (const auto end = Clock::now() + kPatience; !attachment_->posted_drained(); lane_.turn())
+            if (Clock::now() > end) throw std::runtime_error("writes were lost");
         return written_;
     }
     [[nodiscard]] double smoothed_rtt_us() const {
