@@ -133,9 +133,9 @@ TEST_F(Pages, manShowsThem) {
 }
 
 TEST_F(Pages, completionOffersVerbs) {
-    EXPECT_THAT(
-        complete("_farlane_complete", {"farlane", ""}),
-        ElementsAre("list", "show", "attach", "detach", "events", "stats", "top", "doctor", "upgrade", "version"));
+    EXPECT_THAT(complete("_farlane_complete", {"farlane", ""}),
+                ElementsAre("list", "show", "attach", "detach", "events", "stats", "top", "probe", "doctor", "upgrade",
+                            "version"));
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "-o", "json", "d"}), ElementsAre("detach", "doctor"));
 }
 

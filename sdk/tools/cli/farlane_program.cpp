@@ -128,6 +128,34 @@ Verb top_verb() {
         .examples = {{"farlane top", "watch"}, {"farlane top --once -o json", "rates for a program"}}};
 }
 
+Verb probe_verb() {
+    return {
+        .name = "probe",
+        .summary = "measure the link to a target and say what workloads will get over it",
+        .description =
+            {"Measures the round trip of reads (percentiles), lost frames, the largest frame of each path and, where a "
+             "free function of the target has a prefetchable BAR, the rate of bulk reads. For that it attaches one "
+             "free "
+             "function for the time of the measurement and only reads: configuration space, and that BAR, whose reads "
+             "have no side effects.",
+             "From these follows what a workload will get: register reads one after the other, posted writes, bulk, "
+             "NVMe reads. The last two of them are what the link allows; a device may be slower.",
+             "Frames that were lost are those that this host sent."},
+        .arguments = {{.name = "TARGET", .text = "name or address of a peer of farlaned", .required = true}},
+        .options =
+            {{.name = "--seconds", .value = "SECONDS", .text = "how long to measure, 0.1 to 600", .standard = "2"},
+             {.name = "--function",
+              .value = "FUNCTION",
+              .text = "measure with this one; otherwise with any that is free",
+              .completes = Completes::function},
+             {.name = "--link-rate",
+              .value = "GBIT_PER_S",
+              .text = "rate of the slowest link of the way, when it is known: predictions use it instead of the "
+                      "bulk reads measured"}},
+        .examples = {{"farlane probe box", "what will this link give?"},
+                     {"farlane probe box --link-rate 10 -o json", "over a link of 10 Gb/s, for a program"}}};
+}
+
 Verb doctor_verb() {
     return {
         .name = "doctor",
@@ -193,8 +221,8 @@ Program make() {
                      .value = "SECONDS",
                      .text = "how long to wait for an answer, 0.1 to 3600",
                      .standard = "10"}}};
-    p.verbs = {list_verb(),  show_verb(), attach_verb(), detach_verb(),  events_verb(),
-               stats_verb(), top_verb(),  doctor_verb(), upgrade_verb(), version_verb()};
+    p.verbs = {list_verb(), show_verb(),  attach_verb(), detach_verb(),  events_verb(), stats_verb(),
+               top_verb(),  probe_verb(), doctor_verb(), upgrade_verb(), version_verb()};
     p.exit_codes = true;
     p.sections = {{"FILES", {"/run/farlane/farlaned.sock: control socket of farlaned"}}};
     p.see_also = {"farlaned(8)", "fldump(1)"};

@@ -13,10 +13,10 @@ struct Row {
     std::string_view verb;
     int (*run)(const Context&);
 };
-constexpr std::array kVerbs{Row{"list", run_list},      Row{"show", run_show},     Row{"attach", run_attach},
-                            Row{"detach", run_detach},  Row{"events", run_events}, Row{"stats", run_stats},
-                            Row{"top", run_top},        Row{"doctor", run_doctor}, Row{"upgrade", run_upgrade},
-                            Row{"version", run_version}};
+constexpr std::array kVerbs{Row{"list", run_list},       Row{"show", run_show},      Row{"attach", run_attach},
+                            Row{"detach", run_detach},   Row{"events", run_events},  Row{"stats", run_stats},
+                            Row{"top", run_top},         Row{"probe", run_probe},    Row{"doctor", run_doctor},
+                            Row{"upgrade", run_upgrade}, Row{"version", run_version}};
 
 /// Errors that concern holders carry the list of them.
 const Json& holders_of(const Json& extra) {

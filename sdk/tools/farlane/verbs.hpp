@@ -36,6 +36,7 @@ int run_detach(const Context& c);
 int run_events(const Context& c);
 int run_stats(const Context& c);
 int run_top(const Context& c);
+int run_probe(const Context& c);
 int run_doctor(const Context& c);
 int run_upgrade(const Context& c);
 int run_version(const Context& c);
