@@ -25,9 +25,9 @@ help:
 	@echo '  make test       build, then the tests: style, release, fuzz (asan+ubsan), guests in the testbed; about 25 minutes'
 	@echo '                  STAGES="style release fuzz asan tsan nodpdk testbed" picks some of them, STAGES=all takes all'
 	@echo '  make test-long  all stages, with fuzz 60 s each, the long simulations and all guest tests'
-	@echo '  make bench      benchmarks beside the limits of this machine; JSON in bench/results'
-	@echo '                  BENCH_ARGS="--ports vhost --repeats 3" goes to the program'
-	@echo '  make bench-guest  only those of the driver, in a virtual machine (docs/performance.md)'
+	@echo '  make bench      benchmarks beside the limits of this machine and its peers, and their plots; about six minutes'
+	@echo '                  BENCH_ARGS="--only rtt,posted --ports vhost --compare old.json" goes to farlane-bench'
+	@echo '  make bench-guest  benchmarks of the driver, in a virtual machine (docs/performance.md)'
 	@echo '                  GUEST_ARGS="--parts trap --kernel 6.12"'
 	@echo '  make check      static checks: format, cppcheck, shellcheck, style'
 	@echo '  make format     clang-format over all sources'
@@ -72,7 +72,7 @@ test-long: setup
 bench: build
 	@mkdir -p bench/results
 	@$(RELEASE)/bench/farlane-bench $(BENCH_ARGS)
-	@bench/guest/bench.py $(GUEST_ARGS)
+	@python3 bench/plots/plot.py
 
 bench-guest: build
 	@mkdir -p bench/results

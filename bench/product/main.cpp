@@ -11,6 +11,7 @@
 #include "compare.hpp"
 #include "groups.hpp"
 #include "options.hpp"
+#include "run.hpp"
 
 namespace farlane::bench {
 namespace {
@@ -26,9 +27,10 @@ std::vector<std::string> split(const std::string& list) {
 }
 
 bool matches(const Group& g, const std::string& wanted) {
-    return wanted == g.name || std::ranges::any_of(g.keys, [&](std::string_view key) {
-               return wanted.starts_with(key) || key.starts_with(wanted);
-           });
+    const bool part = std::ranges::any_of(groups(), [&](const Group& other) { return other.name == wanted; });
+    if (part) return wanted == g.name;
+    return std::ranges::any_of(
+        g.keys, [&](std::string_view key) { return wanted.starts_with(key) || key.starts_with(wanted); });
 }
 
 bool chosen(const Group& g, const Options& o) {
@@ -68,8 +70,15 @@ json read_result(const std::string& path) {
 
 json measure(const Options& o, std::FILE* table) {
     Report report(table);
-    for (const Group& g : groups())
-        if (chosen(g, o)) g.run(o, report);
+    for (const Group& g : groups()) {
+        if (!chosen(g, o)) continue;
+        try {
+            report.note_cacheline(json::parse(output_of({bench_folder() + "/cacheline"})).at("round_trip_median_ns"));
+        } catch (const std::exception& e) {
+            std::fprintf(stderr, "farlane-bench: no figure of a cache line: %s\n", e.what());
+        }
+        g.run(o, report);
+    }
     return report.finish();
 }
 

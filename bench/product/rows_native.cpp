@@ -42,7 +42,6 @@ ReadSeries read_series(const Options& o, const std::string& port, Report& report
     for (int i = 0; i < o.repeats; ++i) {
         progress("mmio_read_rtt " + port, i + 1, o.repeats);
         raw = limit_of("raw_pingpong", port, port == "udp" ? "50000" : "200000");
-        report.note_cacheline(raw.at("cacheline_before_ns"));
         s.p50.limit.push_back(raw.at("round_trip_p50_ns").get<double>() / 1e3);
         s.p99.limit.push_back(raw.at("round_trip_p99_ns").get<double>() / 1e3);
         const auto ours = measure_pair(pair_on(port), read_rtt);
