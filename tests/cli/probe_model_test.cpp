@@ -44,6 +44,15 @@ TEST(ProbeModel, WhatWasMeasuredGoesBeforeTheLink) {
     EXPECT_EQ(p.bulk_bytes_per_s, 5e8);
 }
 
+TEST(ProbeModel, ReadsThatTheirWindowHeldBackAreALeast) {
+    LinkFigures link{.round_trip_s = 10e-3, .payload_bytes_per_s = 90e6, .frame_bytes = kJumbo};
+    EXPECT_TRUE(predict(link).bulk_is_least);
+    EXPECT_NEAR(predict(link).posted_writes_per_s, 1'638'400, 1) << "only their own window bounds them";
+    link.payload_bytes_per_s = 1e6;
+    EXPECT_FALSE(predict(link).bulk_is_least);
+    EXPECT_LT(predict(link).posted_writes_per_s, 30'000) << "a slow link";
+}
+
 TEST(ProbeModel, NothingIsInvented) {
     const auto p = predict({});
     EXPECT_EQ(p.reads_per_s, 0);

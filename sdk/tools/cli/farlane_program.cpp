@@ -139,7 +139,9 @@ Verb probe_verb() {
              "function for the time of the measurement and only reads: configuration space, and that BAR, whose reads "
              "have no side effects.",
              "From these follows what a workload will get: register reads one after the other, posted writes, bulk, "
-             "NVMe reads. The last two of them are what the link allows; a device may be slower.",
+             "NVMe reads from a device that takes no time. Over a long way bulk reads are held back by their window, 1 "
+             "MiB "
+             "for a round trip: bulk is then at least what was read; --link-rate says what the link can do.",
              "Frames that were lost are those that this host sent."},
         .arguments = {{.name = "TARGET", .text = "name or address of a peer of farlaned", .required = true}},
         .options =

@@ -8,10 +8,12 @@
 namespace farlane::cli {
 namespace {
 
-constexpr double kFrame = 28;      // header and check of a frame
-constexpr double kRecord = 48;     // of each write or answer in it
-constexpr double kOutside = 66;    // Ethernet with its gap, IPv4, UDP
-constexpr double kWindow = 16384;  // posted writes of a function that may wait for release
+constexpr double kFrame = 28;        // header and check of a frame
+constexpr double kRecord = 48;       // of each write or answer in it
+constexpr double kOutside = 66;      // Ethernet with its gap, IPv4, UDP
+constexpr double kWindow = 16384;    // posted writes of a function that may wait for release
+constexpr double kReadWindow = 256;  // reads of a function that may wait for their answer
+constexpr double kHeldBack = 0.25;   // bulk reads this near to their window say little of the link
 constexpr std::uint32_t kWord = 8, kPage = 4096;
 // What an operation costs the slower end on one core of the machine of docs/performance.md, whatever the link.
 constexpr double kWordNs = 80, kPageNs = 250;
@@ -41,7 +43,9 @@ Prediction predict(const LinkFigures& link) noexcept {
     if (link.round_trip_s <= 0) return p;
     const double by_window = kWindow / link.round_trip_s;
     if (link.payload_bytes_per_s == 0) p.bulk_bytes_per_s = std::min(p.bulk_bytes_per_s, by_window * kPage);
-    const double rate = p.bulk_bytes_per_s / payload_share(link.frame_bytes, kPage);  // of the wire, in bytes
+    p.bulk_is_least = link.payload_bytes_per_s > kHeldBack * kReadWindow * kPage / link.round_trip_s;
+    // Of the wire, in bytes.
+    const double rate = p.bulk_is_least ? 0 : p.bulk_bytes_per_s / payload_share(link.frame_bytes, kPage);
     p.reads_per_s = 1 / link.round_trip_s;
     p.posted_writes_per_s =
         std::min(least(rate * payload_share(link.frame_bytes, kWord) / kWord, by_window), 1e9 / kWordNs);

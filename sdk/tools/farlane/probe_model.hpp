@@ -11,7 +11,7 @@ namespace farlane::cli {
 struct LinkFigures {
     double round_trip_s = 0;
     double link_bits_per_s = 0;        ///< of the slowest link of the way
-    double payload_bytes_per_s = 0;    ///< bulk, as measured; goes before what follows from the link
+    double payload_bytes_per_s = 0;    ///< bulk reads, as measured; go before what follows from the link
     double loss = 0;                   ///< share of frames
     std::uint32_t frame_bytes = 1472;  ///< largest frame of the path
 };
