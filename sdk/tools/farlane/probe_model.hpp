@@ -21,6 +21,7 @@ struct Prediction {
     double reads_per_s = 0;              ///< register reads, one after the other
     double posted_writes_per_s = 0;      ///< of 8 bytes
     double bulk_bytes_per_s = 0;         ///< payload of 4 KiB transactions
+    bool bulk_is_least = false;          ///< it was measured by reads, which their window held back
     double nvme_reads_depth1_per_s = 0;  ///< 4 KiB, random
     double nvme_reads_depth32_per_s = 0;
 };
