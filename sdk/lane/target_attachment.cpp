@@ -48,7 +48,7 @@ fl_function_desc Export::describe() const noexcept {
     fl_function_desc d = device_->describe();
     copy_name(d.name, name_);
     copy_name(d.holder, state_ == State::free ? std::string_view{} : std::string_view{record_.holder_name});
-    d.state.set(failed_ ? FL_FUNCTION_FAILED : static_cast<std::uint16_t>(state_));
+    d.state.set(failed_ ? std::uint16_t{FL_FUNCTION_FAILED} : static_cast<std::uint16_t>(state_));
     return d;
 }
 
