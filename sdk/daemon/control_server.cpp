@@ -59,6 +59,17 @@ Result<gid_t> group_of(const std::string& text) {
     return found->gr_gid;
 }
 
+Result<bool> give_access(const std::string& path, std::uint32_t mode, const std::string& group) {
+    if (!group.empty()) {
+        auto gid = group_of(group);
+        if (!gid.ok()) return gid.failure();
+        if (::chown(path.c_str(), static_cast<uid_t>(-1), *gid) != 0)
+            return {Status::denied, "group of " + path + ": " + std::strerror(errno)};
+    }
+    if (::chmod(path.c_str(), mode) != 0) return {Status::io, path + ": " + std::strerror(errno)};
+    return true;
+}
+
 // Nesting deeper than any request needs is refused before the parser recurses into it.
 bool too_deep(std::string_view text) {
     int depth = 0;
@@ -117,12 +128,22 @@ ControlServer::ControlServer(EventLoop& loop, std::string path, control::UniqueF
 ControlServer::~ControlServer() {
     *alive_ = false;
     for (const auto& [id, c] : clients_) loop_.remove(c->fd.get());
+    if (!fd_.valid()) return;  // handed over
     loop_.remove(fd_.get());
     ::unlink(path_.c_str());
 }
 
+control::UniqueFd ControlServer::hand_over() {
+    loop_.remove(fd_.get());
+    return std::move(fd_);
+}
+
 Result<std::unique_ptr<ControlServer>> ControlServer::open(EventLoop& loop, const std::string& path, std::uint32_t mode,
-                                                           const std::string& group) {
+                                                           const std::string& group, control::UniqueFd listener) {
+    if (listener.valid()) {
+        if (auto done = give_access(path, mode, group); !done.ok()) return done.failure();
+        return std::unique_ptr<ControlServer>(new ControlServer(loop, path, std::move(listener)));
+    }
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path)
@@ -141,14 +162,8 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(EventLoop& loop, cons
     const int why = errno;
     ::umask(before);
     if (bound != 0) return {why == EACCES ? Status::denied : Status::io, "bind " + path + ": " + std::strerror(why)};
-    if (!group.empty()) {
-        auto gid = group_of(group);
-        if (!gid.ok()) return gid.failure();
-        if (::chown(path.c_str(), static_cast<uid_t>(-1), *gid) != 0)
-            return {Status::denied, "group of " + path + ": " + std::strerror(errno)};
-    }
-    if (::chmod(path.c_str(), mode) != 0 || ::listen(fd.get(), kBacklog) != 0)
-        return {Status::io, path + ": " + std::strerror(errno)};
+    if (auto done = give_access(path, mode, group); !done.ok()) return done.failure();
+    if (::listen(fd.get(), kBacklog) != 0) return {Status::io, path + ": " + std::strerror(errno)};
     return std::unique_ptr<ControlServer>(new ControlServer(loop, path, std::move(fd)));
 }
 

@@ -40,8 +40,12 @@ public:
 
     /// Listens on `path`. A socket that is there and that nobody answers is taken over; the
     /// caller holds the lock that makes this safe (lock_file.hpp).
+    /// `listener`: the socket of an earlier life that listens on `path`, or none.
     [[nodiscard]] static Result<std::unique_ptr<ControlServer>> open(EventLoop& loop, const std::string& path,
-                                                                     std::uint32_t mode, const std::string& group);
+                                                                     std::uint32_t mode, const std::string& group,
+                                                                     control::UniqueFd listener = {});
+    /// Goes on listening without accepting: who connects from now on waits for the next life.
+    [[nodiscard]] control::UniqueFd hand_over();
     ~ControlServer();
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;

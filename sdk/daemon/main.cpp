@@ -140,7 +140,8 @@ void upgrade_by_signal(Upgrades& upgrades) {
 }
 
 /// Exit code, or nothing: this life is over, and the successor's begins.
-std::optional<int> run(const Config& config, const Successor& successor) {
+/// `listener`: the control socket of the life before, or none; of the next one, when there is to be one.
+std::optional<int> run(const Config& config, const Successor& successor, control::UniqueFd& listener) {
     const control::UniqueFd signals = signal_descriptor();
     auto locks = take_locks(config);
     if (!locks.ok()) return fail(locks.failure());
@@ -148,8 +149,8 @@ std::optional<int> run(const Config& config, const Successor& successor) {
     if (!identity.ok()) return fail(identity.failure());
 
     EventLoop loop;
-    auto server =
-        ControlServer::open(loop, config.daemon.socket, config.daemon.socket_mode, config.daemon.socket_group);
+    auto server = ControlServer::open(loop, config.daemon.socket, config.daemon.socket_mode, config.daemon.socket_group,
+                                      std::move(listener));
     if (!server.ok()) return fail(server.failure());
     ControlServer& control = **server;
     Engine::Callbacks callbacks;
@@ -207,8 +208,9 @@ std::optional<int> run(const Config& config, const Successor& successor) {
     loop.turn(std::chrono::milliseconds(0));  // answers that the lane gave last
     control.drain(std::chrono::milliseconds(200));
     (void)::unlink((config.daemon.socket + ".lock").c_str());  // still locked: nobody else can have it
-    if (upgrades.left()) return std::nullopt;
-    return 0;
+    if (!upgrades.left()) return 0;
+    listener = control.hand_over();
+    return std::nullopt;
 }
 
 }  // namespace
@@ -238,9 +240,10 @@ int main(int argc, char** argv) {
         spdlog::level::from_str(config->daemon.log_level == "warn" ? "warning" : config->daemon.log_level));
     const Successor successor(argc, argv);
     try {
+        control::UniqueFd listener = inherited_listener(config->daemon.socket);
         for (;;) {
-            if (const auto code = run(*config, successor)) return *code;
-            const Failure failure = successor.take_over();
+            if (const auto code = run(*config, successor, listener)) return *code;
+            const Failure failure = successor.take_over(listener.get());
             spdlog::error("not upgraded: {}; this program goes on", failure.detail);
         }
     } catch (const std::exception& e) {

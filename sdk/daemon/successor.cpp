@@ -7,12 +7,18 @@
 #include <chrono>
 #include <climits>
 #include <csignal>
+#include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +29,7 @@ namespace {
 
 constexpr std::chrono::seconds kCheckTime{10};
 constexpr std::chrono::milliseconds kChildLook{5};
+constexpr int kListener = 3;  // SD_LISTEN_FDS_START
 constexpr std::size_t kMaxSaid = 2000;
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -81,11 +88,44 @@ Result<bool> Successor::check(const std::string& config_file) const {
                                  ": " + read_all(said.get())};
 }
 
-Failure Successor::take_over() const {
+Failure Successor::take_over(int listener) const {
     // Whatever a library has opened: the next life opens what it needs.
-    (void)::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+    (void)::close_range(kListener, ~0U, CLOSE_RANGE_CLOEXEC);
+    const bool there = listener == kListener ? ::fcntl(kListener, F_SETFD, 0) == 0 : ::dup2(listener, kListener) >= 0;
+    if (there) {
+        (void)::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+        (void)::setenv("LISTEN_FDS", "1", 1);
+    }
     ::execv(program_.c_str(), pointers(arguments_).data());
     return {Status::io, program_ + ": " + std::strerror(errno)};
+}
+
+control::UniqueFd inherited_listener(const std::string& path) {
+    const char* pid = std::getenv("LISTEN_PID");
+    const char* count = std::getenv("LISTEN_FDS");
+    const bool ours = pid != nullptr && count != nullptr && std::atol(pid) == ::getpid() && std::atol(count) == 1;
+    (void)::unsetenv("LISTEN_PID");
+    (void)::unsetenv("LISTEN_FDS");
+    if (!ours) return {};
+    control::UniqueFd fd(kListener);
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    sockaddr_un at{};
+    socklen_t at_size = sizeof at;
+    const bool good = ::getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 1 &&
+                      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&at), &at_size) == 0 &&
+                      at.sun_family == AF_UNIX && at_size > offsetof(sockaddr_un, sun_path) && at.sun_path[0] == '/';
+    if (!good) return {};
+    const std::string bound(at.sun_path, ::strnlen(at.sun_path, sizeof at.sun_path));
+    struct stat there {};
+    const bool same = bound == path && ::stat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode);
+    if (!same) {
+        if (bound != path) (void)::unlink(bound.c_str());  // the configuration has another one by now
+        return {};
+    }
+    (void)::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+    (void)::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+    return fd;
 }
 
 }  // namespace farlane::daemon

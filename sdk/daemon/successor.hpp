@@ -7,6 +7,8 @@
 
 #include <farlane/status.hpp>
 
+#include "lib/daemon_wire.hpp"
+
 namespace farlane::daemon {
 
 /// What takes over from this process: the file it was started from, which may be another one by now.
@@ -18,12 +20,17 @@ public:
     [[nodiscard]] const std::string& program() const noexcept { return program_; }
     /// Runs it with --check: it starts on this host, and takes the configuration. May take seconds.
     [[nodiscard]] Result<bool> check(const std::string& config_file) const;
-    /// Becomes it: same process, same arguments, no descriptor but the standard ones. Returns only when that fails.
-    [[nodiscard]] Failure take_over() const;
+    /// Becomes it: same process, same arguments, no descriptor but the standard ones and `listener`. Returns only when
+    /// that fails.
+    [[nodiscard]] Failure take_over(int listener) const;
 
 private:
     std::string program_;
     std::vector<std::string> arguments_;
 };
+
+/// The socket that an earlier life of this process left (sd_listen_fds(3) says how), when it listens on `path`; none
+/// otherwise, and then nothing of it is left. Once, at the start.
+[[nodiscard]] control::UniqueFd inherited_listener(const std::string& path);
 
 }  // namespace farlane::daemon

@@ -2,6 +2,7 @@
 // Receives: two farlaned processes under verified load. Hands on: proof that each of them can be replaced while it
 // works: no error, no request in doubt, the stall measured. Owns: processes.
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <thread>
@@ -89,6 +90,33 @@ TEST_F(UpgradeTest, InitiatorUnderLoadIsAStall) {
 TEST_F(UpgradeTest, TargetUnderLoadIsAStall) {
     upgrade_under_load(pair.target, "target");
     EXPECT_EQ(pair.target.stop(), 0) << pair.target.process().output();
+}
+
+// Who connects while nobody is there to answer waits for the next life.
+TEST_F(UpgradeTest, SocketIsNeverGone) {
+    std::atomic<bool> stop{false};
+    std::atomic<unsigned> answered{0};
+    std::string failure;
+    std::thread caller([&] {
+        while (!stop) {
+            try {
+                (void)pair.initiator.client().call("ping");
+                ++answered;
+            } catch (const Error& e) {  // a connection of the old life may end with it
+                if (e.detail().find("closed the connection") == std::string::npos) failure = e.detail();
+            }
+        }
+    });
+    for (int i = 0; i < kUpgrades; ++i) {
+        const auto before = started_ms(pair.initiator);
+        (void)pair.initiator.client().call("upgrade");
+        EXPECT_TRUE(replaced(pair.initiator, before));
+        const unsigned seen = answered;
+        while (answered < seen + 10 && failure.empty()) std::this_thread::sleep_for(1ms);
+    }
+    stop = true;
+    caller.join();
+    EXPECT_EQ(failure, "");
 }
 
 TEST_F(UpgradeTest, BySignal) {
