@@ -104,7 +104,7 @@ bool plausible_results(const FunctionMemory& m) noexcept {
     for (const ResultSlot& r : m.results) {
         if (r.request_sequence == 0) continue;
         if (r.request_sequence > m.released[FL_CLASS_NON_POSTED] + 1) return false;
-        if (r.length_bytes > r.data.size() || (r.flags & ~kResultKnownFlags) != 0) return false;
+        if (r.length_bytes > FL_TLP_MAX_PAYLOAD_BYTES || (r.flags & ~kResultKnownFlags) != 0) return false;
         if (r.status > FL_STATUS_CA || r.status == 3) return false;  // SC, UR, CRS, CA
         if (r.request_sequence == (m.intent & kMaxSequence)) doubt_has_slot = true;
         const std::uint64_t c = r.completion_sequence;

@@ -155,8 +155,8 @@ void FunctionCore::execute_request(const Tlp& tlp, std::span<const std::byte> op
     memory.intent = intent_of(FL_CLASS_NON_POSTED, tlp.sequence);
     ordered();
     Status status = Status::ok;
-    const Answer a =
-        handler.on_request(self, tlp, operand, RequestId{slot, tlp.sequence}, {r.data.data(), r.length_bytes}, status);
+    const Answer a = handler.on_request(self, tlp, operand, RequestId{slot, tlp.sequence},
+                                        {memory.result_data[slot], r.length_bytes}, status);
     ordered();
     if (a != Answer::later) {
         if (a == Answer::by_fetch) r.flags |= kResultByFetch;

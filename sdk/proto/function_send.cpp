@@ -90,7 +90,7 @@ FunctionCore::Put FunctionCore::put_completion(FrameFill& f, std::uint64_t seque
     if (to == nullptr) return Put::no_room;
     if (bytes != 0) {
         if ((r.flags & kResultByFetch) == 0) {
-            std::memcpy(to, r.data.data() + offset, bytes);
+            std::memcpy(to, memory.result_data[completions_out.slot_of(sequence)] + offset, bytes);
         } else if (handler.fetch(self, r.address, r.pasid, static_cast<std::uint32_t>(offset), {to, bytes}) !=
                    Status::ok) {
             std::memset(to, 0, bytes);

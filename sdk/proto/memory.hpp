@@ -17,7 +17,7 @@ namespace farlane::proto {
 constexpr std::uint32_t kRequestWindow = 256;  // non-posted records a peer may have outstanding
 constexpr std::uint32_t kMapSlots = 4096;      // mappings announced per function
 
-/// ResultSlot::flags: the data comes from FunctionHandler::fetch, not from `data`.
+/// ResultSlot::flags: the data comes from FunctionHandler::fetch, not from `result_data`.
 constexpr std::uint8_t kResultByFetch = 0x1;
 /// ... the request can be executed again, or its answer be late, without anybody noticing
 /// (FunctionLimits::repeat_reads).
@@ -36,7 +36,6 @@ struct ResultSlot {
     std::uint8_t flags;   // kResult*
     std::uint32_t pasid;
     std::uint32_t reserved[3];
-    std::array<std::byte, FL_TLP_MAX_PAYLOAD_BYTES> data;
 };
 
 /// A range the initiator has announced (FL_MSG_MAP).
@@ -49,7 +48,7 @@ struct MapSlot {
 
 /// The memory of one function at one side. Plain data at a fixed place; written by one lane.
 struct FunctionMemory {
-    static constexpr std::uint64_t kMagic = 0x314d454d4e554c46;  // "FLNUMEM1"
+    static constexpr std::uint64_t kMagic = 0x324d454d4e554c46;  // "FLNUMEM2"
 
     std::uint64_t magic;
     std::uint16_t index;
@@ -64,6 +63,8 @@ struct FunctionMemory {
     std::uint64_t reserved[8];
     MapSlot maps[kMapSlots];
     ResultSlot results[kRequestWindow];
+    // Apart from the slots: a page is touched only when an answer needs it. Ten thousand functions are 1 GB, not 12.
+    std::byte result_data[kRequestWindow][FL_TLP_MAX_PAYLOAD_BYTES];
 
     /// Makes it a fresh function. Not for the hot path.
     void create(FunctionHandle handle) noexcept;

@@ -44,7 +44,7 @@ struct SessionConfig {
     Duration keepalive = std::chrono::milliseconds(1000);
     Duration grace = std::chrono::seconds(10);
     std::uint32_t packet_window = 65536;  ///< packets in flight per path at most; grows as used
-    std::uint16_t max_functions = 4096;
+    std::uint16_t max_functions = 16384;
     std::uint16_t max_paths = 8;
     std::uint8_t version_min = FL_WIRE_VERSION;
     std::uint8_t version_max = FL_WIRE_VERSION;
