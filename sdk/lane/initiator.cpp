@@ -199,8 +199,6 @@ void Initiator::close(bool keep) noexcept {
 }
 
 bool Initiator::turn(Time now) noexcept {
-    if (now < next_look_) return false;
-    next_look_ = now + kLookEvery;
     bool busy = false;
     for (auto& p : peers_) {
         if (closing_) break;

@@ -182,7 +182,7 @@ public:
     // Task
     bool turn(Time now) noexcept override;
     [[nodiscard]] Time next_timer() const noexcept override;
-    void woken() noexcept override { next_look_ = {}; }
+    [[nodiscard]] bool polls() const noexcept override { return false; }
     // SessionHandler
     void on_state(proto::Session& s, proto::SessionState state, Status why) noexcept override;
     void on_path(proto::Session& s, proto::PathId path, proto::PathState state) noexcept override;
@@ -227,7 +227,6 @@ private:
     std::vector<std::unique_ptr<Listing>> listings_;
     std::function<void(const Event&)> watcher_;
     std::uint32_t next_request_ = 1;
-    Time next_look_{};
     bool closing_ = false;
 };
 

@@ -11,7 +11,6 @@ namespace {
 
 constexpr Duration kFirstNap = std::chrono::microseconds(20);
 constexpr unsigned kSlotBits = 16;  // session id = random << kSlotBits | slot: dispatch is one index
-constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kPathOffset = offsetof(fl_frame_header, path);
 
 std::uint64_t random64() noexcept {
@@ -48,10 +47,12 @@ void Lane::listen(PortId port, Acceptor& acceptor) {
 
 void Lane::add(Task& task) {
     tasks_.push_back(&task);
+    if (task.polls()) polling_.push_back(&task);
 }
 
 void Lane::remove(Task& task) noexcept {
     std::erase(tasks_, &task);
+    std::erase(polling_, &task);
 }
 
 proto::PathConfig Lane::path_config(PortId port) const noexcept {
@@ -209,14 +210,17 @@ void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
 bool Lane::receive(PortId id) noexcept {
     auto& port = *ports_[id].port;
     port.flush();
-    const auto n = port.rx_burst(rx_);
+    auto n = port.rx_burst(rx_);
     if (n == 0) return false;
     if (turns_since_look_ != 0) tick();
-    for (std::size_t i = 0; i < n; ++i) {
-        if (i + 1 < n) __builtin_prefetch(rx_[i + 1].data);
-        dispatch(id, rx_[i]);
+    for (unsigned bursts = 1;; ++bursts) {
+        for (std::size_t i = 0; i < n; ++i) {
+            if (i + 1 < n) __builtin_prefetch(rx_[i + 1].data);
+            dispatch(id, rx_[i]);
+        }
+        port.rx_release({rx_.data(), n});
+        if (n < kBurst || bursts == kBurstsPerTurn || (n = port.rx_burst(rx_)) == 0) break;
     }
-    port.rx_release({rx_.data(), n});
     return true;
 }
 
@@ -279,6 +283,15 @@ bool Lane::run_timers(SessionSlot& slot) noexcept {
     return true;
 }
 
+bool Lane::turn_tasks() noexcept {
+    const bool all = now_ >= look_at_;
+    if (all) look_at_ = now_ + kLookEvery;
+    auto& tasks = all ? tasks_ : polling_;
+    bool busy = false;
+    for (std::size_t i = 0; i < tasks.size(); ++i) busy |= tasks[i]->turn(now_);
+    return busy;
+}
+
 // Only those that may have something to send or whose time has come: the others cost nothing, however many there are.
 bool Lane::turn_sessions() noexcept {
     while (!timers_.empty() && timers_.top().at <= now_) {
@@ -326,7 +339,7 @@ bool Lane::turn() noexcept {
     if (++turns_since_look_ >= kTurnsPerLook) tick();
     bool busy = run_posted();
     for (PortId id = 0; id < ports_.size(); ++id) busy |= receive(id);
-    for (std::size_t i = 0; i < tasks_.size(); ++i) busy |= tasks_[i]->turn(now_);
+    busy |= turn_tasks();
     busy |= turn_sessions();
     if (some_dropped_) forget_dropped();
     ++counters_.turns;

@@ -29,7 +29,7 @@ using proto::Time;
 using PortId = std::uint32_t;
 
 /// How often roles look at their deadlines, which are coarse, while the lane is awake.
-constexpr Duration kLookEvery = std::chrono::microseconds(100);
+constexpr Duration kLookEvery = std::chrono::milliseconds(1);
 
 /// Something a lane turns besides its sessions: a channel, a target with its devices.
 /// All calls come from the lane.
@@ -38,6 +38,8 @@ public:
     virtual ~Task() = default;
     /// Does what there is to do now. True = something was done (the lane stays awake).
     virtual bool turn(Time now) noexcept = 0;
+    /// False: it has only deadlines. It is turned every kLookEvery and after a sleep, not in every turn of the lane.
+    [[nodiscard]] virtual bool polls() const noexcept { return true; }
     /// When turn() has to be called next even if nothing wakes the lane.
     [[nodiscard]] virtual Time next_timer() const noexcept { return kNever; }
     /// About to sleep: ask whoever feeds this task for a wake-up (Lane::wake or an fd added by
@@ -156,7 +158,8 @@ public:
 
 private:
     static constexpr std::size_t kBurst = 32;
-    static constexpr unsigned kTurnsPerLook = 8;  // the clock costs as much as half an empty turn
+    static constexpr unsigned kBurstsPerTurn = 4;  // of a port that has more
+    static constexpr unsigned kTurnsPerLook = 8;   // the clock costs as much as half an empty turn
     struct PortSlot {
         std::unique_ptr<transport::Port> port;
         Acceptor* acceptor = nullptr;
@@ -193,6 +196,7 @@ private:
     bool build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept;
     bool run_timers(SessionSlot& slot) noexcept;
     bool turn_sessions() noexcept;
+    bool turn_tasks() noexcept;
     bool run_posted() noexcept;
     void forget_dropped() noexcept;
     [[nodiscard]] Time next_timer() const noexcept;
@@ -218,7 +222,8 @@ private:
     std::vector<std::uint32_t> awake_;  // numbers of slots; before slots_, whose sessions write to it
     std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;  // stale entries are passed over
     std::vector<std::unique_ptr<SessionSlot>> slots_;
-    std::vector<Task*> tasks_;
+    std::vector<Task*> tasks_, polling_;  // all, and those of them that poll
+    Time look_at_{};                      // the others
     std::vector<std::function<void()>> posted_, running_;
     std::mutex posted_mutex_;
     std::atomic<bool> has_posted_{false};

@@ -128,6 +128,7 @@ void Lane::after_sleep() noexcept {
             p.armed = false;
         }
     for (auto* task : tasks_) task->woken();
+    look_at_ = {};
 }
 
 void Lane::sleep(Duration at_most) noexcept {

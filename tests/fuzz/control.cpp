@@ -35,7 +35,9 @@ public:
         std::filesystem::create_directory(config.daemon.state_dir);
         identity_ = daemon::read_identity(config.daemon.state_dir, "").take();
         engine_ =
-            daemon::Engine::open(config, identity_, {[](daemon::Json) {}, [](daemon::ClientId, const std::string&) {}})
+            daemon::Engine::open(
+                config, identity_,
+                {.event = [](daemon::Json) {}, .kick = [](daemon::ClientId, const std::string&) {}, .open_kernel = {}})
                 .take();
         server_ = daemon::ControlServer::open(loop_, config.daemon.socket, 0600, "").take();
         verbs_ = std::make_unique<daemon::Verbs>(*engine_, *server_, identity_);
