@@ -145,6 +145,7 @@ void Lane::forget_dropped() noexcept {
             (void)transmit(*slot);  // its goodbye
             ++ended_.count;
             for (unsigned d = 0; d < proto::kDrops; ++d) ended_.drops[d] += slot->session->counters().drops[d];
+            timers_.set(slot->number, kNever);
             slot.reset();
         }
 }
@@ -294,13 +295,10 @@ bool Lane::turn_tasks() noexcept {
 
 // Only those that may have something to send or whose time has come: the others cost nothing, however many there are.
 bool Lane::turn_sessions() noexcept {
-    while (!timers_.empty() && timers_.top().at <= now_) {
-        const Timer due = timers_.top();
-        timers_.pop();
-        auto* slot = slot_of(due.session_id);
-        if (slot == nullptr || slot->timer_at != due.at) continue;
-        slot->timer_at = kNever;
-        slot->session->rouse();
+    while (timers_.first() <= now_) {
+        const std::uint32_t number = timers_.first_number();
+        timers_.set(number, kNever);
+        if (slots_[number]) slots_[number]->session->rouse();
     }
     if (awake_.empty()) return false;
     bool busy = false;
@@ -310,10 +308,7 @@ bool Lane::turn_sessions() noexcept {
         if (slot == nullptr || slot->dropped) continue;
         busy |= run_timers(*slot);
         busy |= transmit(*slot);
-        if (const Time at = slot->session->rest(); at < slot->timer_at) {
-            slot->timer_at = at;
-            timers_.push({at, slot->id});
-        }
+        if (const Time at = slot->session->rest(); at != timers_.at(slot->number)) timers_.set(slot->number, at);
         if (slot->blocked || slot->more) slot->session->rouse();
     }
     if (awake_.size() == n)

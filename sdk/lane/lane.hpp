@@ -12,12 +12,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <queue>
 #include <stop_token>
 #include <vector>
 
 #include "lane/clock.hpp"
 #include "lane/hint_limit.hpp"
+#include "lane/timer_heap.hpp"
 #include "proto/session.hpp"
 #include "transport/port.hpp"
 
@@ -175,7 +175,6 @@ private:
         std::unique_ptr<proto::Session> session;
         std::vector<PathSlot> paths;
         std::uint32_t id = 0, number = 0;
-        Time timer_at = kNever;       ///< its entry of timers_ that counts
         proto::PathId last_path = 0;  ///< guess for the next frame
         bool blocked = false;         ///< its port took no more
         bool more = false;            ///< than fitted its burst
@@ -214,13 +213,8 @@ private:
     std::array<transport::RxFrame, kBurst> rx_;
     std::array<transport::TxFrame, kBurst> tx_;
     std::vector<PortSlot> ports_;
-    struct Timer {
-        Time at;
-        std::uint32_t session_id;
-        bool operator>(const Timer& o) const noexcept { return at > o.at; }
-    };
     std::vector<std::uint32_t> awake_;  // numbers of slots; before slots_, whose sessions write to it
-    std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;  // stale entries are passed over
+    TimerHeap timers_;                  // by the same numbers
     std::vector<std::unique_ptr<SessionSlot>> slots_;
     std::vector<Task*> tasks_, polling_;  // all, and those of them that poll
     Time look_at_{};                      // the others

@@ -62,7 +62,7 @@ void Lane::wake() noexcept {
 Time Lane::next_timer() const noexcept {
     Time next = kNever;
     for (const auto* task : tasks_) next = std::min(next, task->next_timer());
-    if (!timers_.empty()) next = std::min(next, timers_.top().at);
+    next = std::min(next, timers_.first());
     for (const auto& p : ports_)
         if (const auto at = p.port->next_event_ns(); at != INT64_MAX) next = std::min(next, Time{Duration(at)});
     return next;
@@ -72,7 +72,7 @@ Time Lane::next_timer() const noexcept {
 bool Lane::nothing_is_forgotten() const noexcept {
     return std::ranges::all_of(slots_, [&](const auto& slot) {
         if (!slot || slot->dropped || std::ranges::find(awake_, slot->number) != awake_.end()) return true;
-        return !slot->session->wants_to_send(now_) && slot->session->next_timer() >= slot->timer_at;
+        return !slot->session->wants_to_send(now_) && slot->session->next_timer() >= timers_.at(slot->number);
     });
 }
 

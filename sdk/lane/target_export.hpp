@@ -146,7 +146,7 @@ private:
     State state_ = State::free;
     bool adopted_ = false;  ///< device not restored yet
     bool listed_ = false;
-    bool failed_ = false;   ///< its firmware left a read without an answer
+    bool failed_ = false;  ///< its firmware left a read without an answer
     bool failure_told_ = false;
     Time failure_told_at_{}, refusal_told_at_{};
     std::uint64_t refusals_told_ = 0;
