@@ -6,6 +6,7 @@ Owns: build/testbed/initramfs: the part that seldom changes, named by what it wa
 """
 import hashlib
 import lzma
+import contextlib
 import os
 import pathlib
 import re
@@ -168,8 +169,11 @@ def stripped(path):
 
 def forget_old(folder, name):
     """Of each program the youngest few copies stay; others may be about to be read."""
-    copies = [(entry.stat().st_mtime_ns, entry.path) for entry in os.scandir(folder)
-              if entry.name.rsplit("-", 3)[0] == name]
+    copies = []
+    for entry in os.scandir(folder):
+        if entry.name.rsplit("-", 3)[0] == name:
+            with contextlib.suppress(FileNotFoundError):  # the testbed beside this one forgets as well
+                copies.append((entry.stat().st_mtime_ns, entry.path))
     for _, old in sorted(copies)[:-KEPT_COPIES]:
         pathlib.Path(old).unlink(missing_ok=True)
 
