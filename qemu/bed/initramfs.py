@@ -4,9 +4,9 @@
 Receives: a kernel and what shall be in it. Hands on: one archive for each VM.
 Owns: build/testbed/initramfs: the part that seldom changes, named by what it was made of.
 """
+import contextlib
 import hashlib
 import lzma
-import contextlib
 import os
 import pathlib
 import re
