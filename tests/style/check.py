@@ -175,6 +175,22 @@ def check_measured(root, names):
             yield f"{failures}: {key} is {value}, and {found[key]} in {log}"
 
 
+def check_packages(root, names):
+    """Each package that set-up installs stands once, with what it is for."""
+    packages = "sdk/tools/setup/packages.txt"
+    seen = set()
+    for number, line in enumerate(read(root, packages).splitlines() if packages in names else [], 1):
+        if not line or line.startswith("#"):
+            continue
+        found = re.fullmatch(r"([a-z0-9][a-z0-9.+-]+) +# \S.*", line)
+        if not found:
+            yield f"{packages}:{number}: not 'NAME # what for': {line}"
+        elif found[1] in seen:
+            yield f"{packages}:{number}: {found[1]} stands here twice"
+        else:
+            seen.add(found[1])
+
+
 def check_tree(root):
     names = tree_files(root)
     for name in names:
@@ -183,6 +199,7 @@ def check_tree(root):
     yield from check_docs(root, names)
     yield from check_shown_by(root, names)
     yield from check_measured(root, names)
+    yield from check_packages(root, names)
 
 
 def main():

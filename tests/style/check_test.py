@@ -78,6 +78,12 @@ class Tree(unittest.TestCase):
         self.only({**log, "docs/failures.md": "`cut` 80.2 ms\n"}, "and 81 ms in")
         self.only({"docs/failures.md": "`cut` 80.2 ms\n"}, "no row cut")
 
+    def test_packages(self):
+        packages = "sdk/tools/setup/packages.txt"
+        self.assertEqual(self.breaches({packages: "# all\n\ng++  # builds\nlibfmt-dev # text\n"}), [])
+        self.only({packages: "ucx-utils x\n"}, "what for")
+        self.only({packages: "man-db # reading\nman-db # tests\n"}, "twice")
+
 
 if __name__ == "__main__":
     unittest.main()
