@@ -133,7 +133,7 @@ Many::Many(const std::string& name, unsigned sessions, unsigned functions_each)
       functions_each_(functions_each),
       answers_(std::make_unique<Answers>()),
       target_memory_(backend::process_memory()) {
-    const auto url = "loop:" + name;
+    const auto url = "loop:" + name + "?depth=4096";  // a frame of each session has room
     target_ = std::make_unique<lane::Target>(far_lane_, target_config(), *target_memory_);
     target_->listen(far_lane_.add_port(transport::open_port(url).take()));
     const auto port = near_lane_.add_port(transport::open_port(url).take());

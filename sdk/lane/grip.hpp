@@ -16,7 +16,9 @@ namespace farlane::lane {
 
 class Grip final : public Attachment, public proto::FunctionHandler {
 public:
-    Grip(Lane& lane, PeerId peer, std::string name, proto::FunctionMemory& memory, const proto::FunctionLimits& limits);
+    /// `waiting` of all grips of a role: set when this one may have come to wait, see waits().
+    Grip(Lane& lane, bool& waiting, PeerId peer, std::string name, proto::FunctionMemory& memory,
+         const proto::FunctionLimits& limits);
     ~Grip() override;
 
     // --- life, by Initiator
@@ -25,6 +27,8 @@ public:
     [[nodiscard]] Time deadline() const noexcept { return deadline_; }
     /// Completion timeouts while no session looks after them. kNever = none is due ever.
     [[nodiscard]] Time next_timeout() const noexcept;
+    /// It has a deadline or may get a timeout.
+    [[nodiscard]] bool waits() const noexcept { return deadline_ != kNever || session_ == nullptr; }
     void on_timeout(Time now) noexcept;
     /// The target said yes.
     [[nodiscard]] Status start(proto::Session& s, const proto::AttachReply& r, const std::string& target);
@@ -96,6 +100,7 @@ private:
     [[nodiscard]] bool send_announcements() noexcept;
 
     Lane& lane_;
+    bool& waiting_;
     PeerId peer_;
     std::string name_;
     proto::FunctionMemory& memory_;

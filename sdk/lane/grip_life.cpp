@@ -40,9 +40,10 @@ FunctionInfo to_info(const fl_function_desc& d, const std::string& target) {
     return i;
 }
 
-Grip::Grip(Lane& lane, PeerId peer, std::string name, proto::FunctionMemory& memory,
+Grip::Grip(Lane& lane, bool& waiting, PeerId peer, std::string name, proto::FunctionMemory& memory,
            const proto::FunctionLimits& limits)
-    : lane_(lane), peer_(peer), name_(std::move(name)), memory_(memory), limits_(limits) {
+    : lane_(lane), waiting_(waiting), peer_(peer), name_(std::move(name)), memory_(memory), limits_(limits) {
+    waiting_ = true;
     limits_.repeat_reads = true;  // what the device reads is memory
 }
 
@@ -128,6 +129,7 @@ void Grip::down(Time deadline, bool unbind, const std::string& why) noexcept {
         session_ = nullptr;
     }
     deadline_ = std::min(deadline_, deadline);
+    waiting_ = true;
     if (state_ != AttachmentState::ready) return;
     state_ = AttachmentState::down;
     tell(EventKind::link_down, why);

@@ -216,13 +216,7 @@ bool Initiator::turn(Time now) noexcept {
             busy = true;
         }
     }
-    for (std::size_t i = 0; i < grips_.size(); ++i) {
-        if (grips_[i]->next_timeout() <= now) grips_[i]->on_timeout(now);
-        if (grips_[i]->deadline() <= now) {
-            lose(*grips_[i], "the grace is over");
-            busy = true;
-        }
-    }
+    if (grips_wait_) busy |= turn_grips(now);
     for (std::size_t i = 0; i < pending_.size(); ++i)
         if (pending_[i]->deadline <= now) {
             const bool detach = pending_[i]->kind == Pending::Kind::detach;
@@ -237,13 +231,27 @@ bool Initiator::turn(Time now) noexcept {
     return busy;
 }
 
+bool Initiator::turn_grips(Time now) noexcept {
+    bool busy = false;
+    for (std::size_t i = 0; i < grips_.size(); ++i) {
+        if (grips_[i]->next_timeout() <= now) grips_[i]->on_timeout(now);
+        if (grips_[i]->deadline() <= now) {
+            lose(*grips_[i], "the grace is over");
+            busy = true;
+        }
+    }
+    grips_wait_ = std::ranges::any_of(grips_, [](const auto& g) { return g->waits(); });
+    return busy;
+}
+
 Time Initiator::next_timer() const noexcept {
     Time next = kNever;
     for (const auto& p : peers_) {
         if (p->session == nullptr) next = std::min(next, p->retry_at);
         if (p->silent_since != kNever) next = std::min(next, p->silent_since + config_.session.keepalive);
     }
-    for (const auto& g : grips_) next = std::min({next, g->deadline(), g->next_timeout()});
+    if (grips_wait_)
+        for (const auto& g : grips_) next = std::min({next, g->deadline(), g->next_timeout()});
     for (const auto& p : pending_) next = std::min(next, p->deadline);
     for (const auto& l : listings_) next = std::min(next, l->deadline);
     return next;

@@ -209,6 +209,7 @@ private:
     void went_down(Peer& peer) noexcept;
     void came_up(Peer& peer) noexcept;
     void ask(Pending& p, Peer& peer) noexcept;
+    bool turn_grips(Time now) noexcept;
     void attached(Pending& p, proto::Session& s, const proto::AttachReply& r);
     void resumed(Pending& p, proto::Session& s, const proto::AttachReply& r);
     void fail(std::uint32_t request, Status status, const std::string& detail);
@@ -223,6 +224,7 @@ private:
     backend::Memory& memory_;
     std::vector<std::unique_ptr<Peer>> peers_;
     std::vector<std::unique_ptr<Grip>> grips_;
+    bool grips_wait_ = false;  ///< one may have a deadline: there are thousands, and nobody looks at each without need
     std::vector<std::unique_ptr<Pending>> pending_;
     std::vector<std::unique_ptr<Listing>> listings_;
     std::function<void(const Event&)> watcher_;

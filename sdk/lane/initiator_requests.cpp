@@ -159,7 +159,7 @@ Result<Grip*> Initiator::make_grip(Peer& peer, const std::string& name) {
     auto region = memory_.region(region_name(name, peer.address()), sizeof(proto::FunctionMemory), fresh);
     if (!region.ok()) return region.failure();
     auto& memory = *reinterpret_cast<proto::FunctionMemory*>(region.value().data());  // page-aligned plain data
-    grips_.push_back(std::make_unique<Grip>(lane_, peer.id, name, memory, config_.limits));
+    grips_.push_back(std::make_unique<Grip>(lane_, grips_wait_, peer.id, name, memory, config_.limits));
     return grips_.back().get();
 }
 

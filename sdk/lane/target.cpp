@@ -284,6 +284,19 @@ bool Target::turn(Time now) noexcept {
     bool busy = turn_devices();
     if (now < next_look_) return busy;
     next_look_ = now + std::max<Duration>(kLookEvery, std::chrono::microseconds(exports_.size()));
+    if (working_.waiting) busy |= turn_waiting(now);
+    const auto gone = std::ranges::find_if(peers_, [&](const auto& p) { return p->silent_until <= now; });
+    if (gone != peers_.end()) {
+        auto& s = *(*gone)->session;
+        retire(**gone);
+        s.close(Status::timeout, now);
+        busy = true;
+    }
+    return busy;
+}
+
+bool Target::turn_waiting(Time now) noexcept {
+    bool busy = false;
     for (auto& e : exports_) {
         if (!e) continue;
         while (const auto news = e->news(now)) {
@@ -298,19 +311,14 @@ bool Target::turn(Time now) noexcept {
             busy = true;
         }
     }
-    const auto gone = std::ranges::find_if(peers_, [&](const auto& p) { return p->silent_until <= now; });
-    if (gone != peers_.end()) {
-        auto& s = *(*gone)->session;
-        retire(**gone);
-        s.close(Status::timeout, now);
-        busy = true;
-    }
+    working_.waiting = std::ranges::any_of(exports_, [](const auto& e) { return e && e->waits(); });
     return busy;
 }
 
 Time Target::next_timer() const noexcept {
     Time next = kNever;
     for (const auto& p : peers_) next = std::min(next, p->silent_until);
+    if (!working_.waiting) return next;
     for (const auto& e : exports_)
         if (e) next = std::min({next, e->deadline(), e->next_timeout(), e->next_news()});
     return next;

@@ -42,10 +42,11 @@ struct ExportStatus {
 
 class Export;
 
-/// Those whose device may have something to do, and a sign that one not among them was woken by another thread.
+/// Those whose device may have something to do, and signs of the others, so that nobody has to look at each.
 struct WorkingExports {
     std::vector<Export*> list;
-    std::atomic<bool> woken{false};
+    std::atomic<bool> woken{false};  ///< one not in the list was woken by another thread
+    bool waiting = false;            ///< one may have a deadline or news: see Export::waits()
 };
 
 /// The target role of a lane. Everything from the lane's thread.
@@ -99,6 +100,7 @@ private:
     [[nodiscard]] Peer* peer_of(const proto::Session& s) noexcept;
     [[nodiscard]] Export* export_of(std::string_view name) noexcept;
     bool turn_devices() noexcept;
+    bool turn_waiting(Time now) noexcept;
     void bound_half_open() noexcept;
     void retire(Peer& peer) noexcept;
     [[nodiscard]] proto::AttachReply attach(proto::Session& s, const Peer& peer,

@@ -78,6 +78,7 @@ bool Export::adopt(std::uint16_t index, Time now, Duration grace) {
     read_command();
     state_ = State::grace;
     deadline_ = now + grace;
+    working_.waiting = true;
     return true;
 }
 
@@ -110,6 +111,7 @@ bool Export::resume(proto::Session& s, const proto::AttachRequest& r, proto::Att
     touch();
     if (session_ != nullptr) session_->unbind(*function_, Status::ok, now);
     session_ = nullptr;
+    working_.waiting = true;
     // Before bind(): the peer must hear what was released before anything new is.
     std::copy(std::begin(memory_.released), std::end(memory_.released), reply.released.begin());
     const proto::Session::Resume said{r.released, r.origin_lost, true};
@@ -137,10 +139,15 @@ void Export::enter_grace(Time deadline, bool unbind, Time now) noexcept {
     }
     if (state_ != State::grace) deadline_ = deadline;
     state_ = State::grace;
+    working_.waiting = true;
 }
 
 Time Export::next_timeout() const noexcept {
     return function_ && session_ == nullptr ? function_->next_timer() : kNever;
+}
+
+bool Export::waits() const noexcept {
+    return deadline_ != kNever || (function_ && session_ == nullptr) || next_news() != kNever;
 }
 
 void Export::on_timeout(Time now) noexcept {
@@ -162,7 +169,7 @@ void Export::release(Status why, Time now) noexcept {
     touch();
     if (state_ == State::free) return;
     maps_.clear();
-    for (auto& m : memory_.maps) m.length_bytes = 0;
+    memory_.map_slots = 0;
     command_ = 0;
     if (session_ != nullptr) session_->unbind(*function_, why, now);
     session_ = nullptr;
@@ -180,7 +187,10 @@ void Export::release(Status why, Time now) noexcept {
 
 void Export::firmware_answers(bool yes) noexcept {
     failed_ = !yes;
-    if (yes) failure_told_ = false;
+    if (yes)
+        failure_told_ = false;
+    else
+        working_.waiting = true;
 }
 
 Time Export::next_news() const noexcept {

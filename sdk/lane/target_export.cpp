@@ -140,6 +140,7 @@ void Export::refuse_dma(std::uint64_t iova, std::size_t bytes) noexcept {
     ++counters_.dma_refused;
     refused_iova_ = iova;
     refused_bytes_ = bytes;
+    working_.waiting = true;
 }
 
 void Export::on_map(const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept {
@@ -154,12 +155,12 @@ void Export::on_map(const proto::Tlp& tlp, std::span<const std::byte> payload) n
         if (maps_.remove(range.iova, &range) == Status::ok) memory_.maps[range.slot].length_bytes = 0;
         return;
     }
-    const auto free_slot = std::ranges::find(memory_.maps, 0U, &proto::MapSlot::length_bytes);
-    if (tlp.code != FL_MSG_MAP || free_slot == std::end(memory_.maps)) {
+    auto* const free_slot = tlp.code == FL_MSG_MAP ? memory_.free_map() : nullptr;
+    if (free_slot == nullptr) {
         ++counters_.writes_refused;
         return;
     }
-    range.slot = static_cast<std::uint32_t>(free_slot - std::begin(memory_.maps));
+    range.slot = static_cast<std::uint32_t>(free_slot - memory_.maps);
     if (maps_.add(range) != Status::ok) {  // also a repetition after a kill: it is there already
         ++counters_.writes_refused;
         return;
@@ -173,7 +174,7 @@ void Export::on_map(const proto::Tlp& tlp, std::span<const std::byte> payload) n
 
 void Export::rebuild_maps() noexcept {
     maps_.clear();
-    for (std::uint32_t i = 0; i < proto::kMapSlots; ++i) {
+    for (std::uint32_t i = 0; i < memory_.map_slots; ++i) {
         auto& m = memory_.maps[i];
         if (m.length_bytes != 0 && maps_.add({m.iova, m.length_bytes, m.direction, nullptr, i}) != Status::ok)
             m.length_bytes = 0;

@@ -86,6 +86,8 @@ public:
     [[nodiscard]] Time next_news() const noexcept;
     /// Completion timeouts while no session looks after them. kNever = none is due ever.
     [[nodiscard]] Time next_timeout() const noexcept;
+    /// It has a deadline, or news, or may get a timeout: WorkingExports::waiting has to say so.
+    [[nodiscard]] bool waits() const noexcept;
     void on_timeout(Time now) noexcept;
     [[nodiscard]] bool busy() const noexcept;
 

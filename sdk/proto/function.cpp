@@ -46,8 +46,8 @@ FunctionCore::FunctionCore(Function& self_, FunctionMemory& memory_, FunctionHan
                                       memory_.released[FL_CLASS_NON_POSTED] != 0)),
       posted_out(memory_.next[FL_CLASS_POSTED], limits.posted_window),
       requests_out(memory_.next[FL_CLASS_NON_POSTED], limits.request_window),
-      completions_out(memory_),
       posted_in(memory_.released[FL_CLASS_POSTED], limits.posted_window, limits.reorder_bytes),
+      completions_out(memory_),
       completions_in(memory_.released[FL_CLASS_COMPLETION]) {}
 
 void FunctionCore::mark_ready() noexcept {

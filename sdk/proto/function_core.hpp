@@ -103,10 +103,8 @@ public:
 
     PostedOut posted_out;
     RequestsOut requests_out;
-    CompletionsOut completions_out;
     PostedIn posted_in;
     RequestsIn requests_in;
-    CompletionsIn completions_in;
     FunctionCounters counters{};
 
     // --- what the peer has been told, function_credit.cpp
@@ -116,6 +114,10 @@ public:
     CreditRecord told;               ///< last credit record
     std::uint64_t placed_units = 0;  ///< data units of strict posted records placed in this binding
     std::uint64_t untold_bytes = 0;  ///< posted payload placed since the last credit record
+
+    // Last: they are large, and what stands above is close together so.
+    CompletionsOut completions_out;
+    CompletionsIn completions_in;
 
 private:
     // function_send.cpp

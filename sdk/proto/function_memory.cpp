@@ -74,11 +74,23 @@ void FunctionMemory::create(FunctionHandle handle) noexcept {
     }
     intent = 0;
     std::fill(std::begin(reserved), std::end(reserved), 0);
-    for (MapSlot& m : maps) m = MapSlot{};
+    map_slots = 0;
     for (ResultSlot& r : results) r.request_sequence = r.completion_sequence = 0;
     in_use = 1;
     std::atomic_signal_fence(std::memory_order_release);
     magic = kMagic;
+}
+
+// A kill in between leaves a slot more that is free.
+MapSlot* FunctionMemory::free_map() noexcept {
+    for (std::uint64_t i = 0; i < map_slots; ++i)
+        if (maps[i].length_bytes == 0) return &maps[i];
+    if (map_slots == kMapSlots) return nullptr;
+    MapSlot& m = maps[map_slots];
+    m = MapSlot{};
+    std::atomic_signal_fence(std::memory_order_release);
+    ++map_slots;
+    return &m;
 }
 
 namespace {
@@ -123,7 +135,8 @@ bool plausible_results(const FunctionMemory& m) noexcept {
 }
 
 bool plausible_maps(const FunctionMemory& m) noexcept {
-    return std::all_of(std::begin(m.maps), std::end(m.maps), [](const MapSlot& s) {
+    if (m.map_slots > kMapSlots) return false;
+    return std::all_of(m.maps, m.maps + m.map_slots, [](const MapSlot& s) {
         if (s.length_bytes == 0) return true;
         const bool direction = s.direction != 0 && (s.direction & ~(FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES)) == 0;
         return direction && s.pasid <= FL_PASID_MAX && s.iova + (s.length_bytes - 1) >= s.iova;

@@ -69,9 +69,9 @@ public:
     }
 
 private:
-    std::array<Slot, kWindow> slots_{};
     std::uint64_t released_;
     std::uint32_t pending_ = 0;
+    std::array<Slot, kWindow> slots_{};
 };
 
 }  // namespace farlane::proto

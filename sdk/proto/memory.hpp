@@ -60,14 +60,17 @@ struct FunctionMemory {
     std::uint64_t intent;  // class << 62 | sequence
     // Outgoing: next sequence to give, per class.
     std::uint64_t next[kClasses];
-    std::uint64_t reserved[8];
+    std::uint64_t map_slots;  // of `maps`: those from here on are whatever they are, and in memory that nobody touched
+    std::uint64_t reserved[7];
     MapSlot maps[kMapSlots];
     ResultSlot results[kRequestWindow];
-    // Apart from the slots: a page is touched only when an answer needs it. Ten thousand functions are 1 GB, not 12.
+    // Apart from the slots: a page is touched only when an answer needs it.
     std::byte result_data[kRequestWindow][FL_TLP_MAX_PAYLOAD_BYTES];
 
     /// Makes it a fresh function. Not for the hot path.
     void create(FunctionHandle handle) noexcept;
+    /// The first free slot of `maps`, with length 0; null when all are in use.
+    [[nodiscard]] MapSlot* free_map() noexcept;
     /// True when the content can be one that create() and Function left behind.
     [[nodiscard]] bool plausible() const noexcept;
 };

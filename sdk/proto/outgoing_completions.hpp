@@ -62,13 +62,13 @@ private:
     void adopt() noexcept;
 
     FunctionMemory& memory_;
-    std::array<Part, kSlots> parts_{};  // by completion sequence
-    std::array<std::uint16_t, kSlots> slot_of_{};
-    std::array<std::uint16_t, kSlots> free_{};
     std::uint32_t free_count_ = 0;
     ResendQueue resend_;
     std::uint64_t released_ = 0, cursor_ = 1;
     std::uint64_t header_limit_ = 0;
+    std::array<Part, kSlots> parts_{};  // by completion sequence
+    std::array<std::uint16_t, kSlots> slot_of_{};
+    std::array<std::uint16_t, kSlots> free_{};
 };
 
 }  // namespace farlane::proto

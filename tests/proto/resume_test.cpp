@@ -525,8 +525,27 @@ TEST(Memory, PlausibleRefusesWhatCanNotBe) {
     EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 2, answered(m, 0, 1), m.results[0].status = 3; }));
     EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 2, answered(m, 0, 1), m.results[0].length_bytes = 4097; }));
     EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 2, answered(m, 0, 1), m.results[0].follows_posted = 1; }));
-    EXPECT_TRUE(broken([](FunctionMemory& m) { m.maps[9] = {~0ull, 16, 1, 0}; }));
-    EXPECT_TRUE(broken([](FunctionMemory& m) { m.maps[9] = {4096, 16, 8, 0}; }));
+    EXPECT_TRUE(broken([](FunctionMemory& m) { m.map_slots = 10, m.maps[9] = {~0ull, 16, 1, 0}; }));
+    EXPECT_TRUE(broken([](FunctionMemory& m) { m.map_slots = 10, m.maps[9] = {4096, 16, 8, 0}; }));
+    EXPECT_FALSE(broken([](FunctionMemory& m) { m.map_slots = 10, m.maps[10] = {~0ull, 16, 1, 0}; })) << "not in use";
+    EXPECT_TRUE(broken([](FunctionMemory& m) { m.map_slots = kMapSlots + 1; }));
+}
+
+TEST(Memory, GivesMapsOutWithoutTouchingTheOthers) {
+    auto m = std::make_unique<FunctionMemory>();
+    std::memset(m->maps, 0xa5, sizeof m->maps);  // of an earlier life
+    m->create({0, 1});
+    EXPECT_TRUE(m->plausible());
+    for (std::uint32_t i = 0; i < kMapSlots; ++i) {
+        MapSlot* slot = m->free_map();
+        ASSERT_EQ(slot, &m->maps[i]);
+        ASSERT_EQ(slot->length_bytes, 0U);
+        *slot = {0, 4096, FL_MAP_DEVICE_READS, 0};
+    }
+    EXPECT_EQ(m->free_map(), nullptr);
+    m->maps[7].length_bytes = 0;
+    EXPECT_EQ(m->free_map(), &m->maps[7]);
+    EXPECT_TRUE(m->plausible());
 }
 
 // Random bytes instead of memory: either refused or harmless.
