@@ -39,6 +39,10 @@ public:
     [[nodiscard]] std::unique_lock<std::mutex> lock_untimed() {
         return threaded_ ? std::unique_lock(mutex_) : std::unique_lock<std::mutex>();
     }
+    /// Work was handed to the lane and nobody turns it: the thread of the library may sleep. Under the lock.
+    void hand_over() noexcept {
+        if (threaded_) lane_.wake();
+    }
     /// Turns the lane until `done()` (called with the lock held) or the deadline. True = done.
     template <class Done>
     bool turn_until(std::unique_lock<std::mutex>& held, lane::Time deadline, Done done);

@@ -102,6 +102,7 @@ void EmbeddedDevice::submit(Lock& held, const proto::Tlp& tlp, std::span<const s
             return status != Status::would_block;
         });
     if (status != Status::ok) refuse(status, "write");
+    fabric_->hand_over();
 }
 
 void EmbeddedDevice::config_read(std::uint32_t offset, std::span<std::byte> into) {
@@ -273,6 +274,7 @@ std::uint64_t EmbeddedDevice::add_mapping(std::span<std::byte> memory, std::uint
         throw Error(status,
                     "map: a device has at most " + std::to_string(Domain::kMaxMappings) + " mappings; unmap some");
     if (status != Status::ok) throw Error(status, "map: " + std::string(status_text(status)));
+    fabric_->hand_over();
     // IOVAs are never used twice, and a page is left free behind each: a late or stray DMA of the
     // device meets no other mapping.
     next_iova_ = (iova + memory.size() + 2 * kPage - 1) / kPage * kPage;
@@ -283,11 +285,13 @@ void EmbeddedDevice::unmap(std::uint64_t iova) {
     auto held = fabric_->lock();
     if (attachment_ != nullptr) (void)attachment_->unmap(iova);
     std::erase_if(mapped_, [iova](const auto& m) { return m.iova == iova; });
+    fabric_->hand_over();
 }
 
 void EmbeddedDevice::acknowledge_reset() {
     auto held = fabric_->lock();
     live().acknowledge_reset();
+    fabric_->hand_over();
 }
 
 void EmbeddedDevice::check() {

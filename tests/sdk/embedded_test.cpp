@@ -260,6 +260,44 @@ INSTANTIATE_TEST_SUITE_P(
                          "127.0.0.1:@", Progress::thread}),
     [](const auto& i) { return std::string(i.param.name); });
 
+// A doorbell after a pause: nobody turns the lane, its thread sleeps, and nothing else is due that would wake it.
+TEST(EmbeddedThread, PostedWriteDoesNotWaitForTheSleeper) {
+    for (const bool udp : {false, true}) {
+        const auto id = std::to_string(20000 + getpid() % 20000);
+        auto session = test::session_config("target", 0x7a);
+        session.keepalive = 60s;
+        test::TargetThread target(udp ? "udp:127.0.0.1:" + id : "loop:sleeper" + id, {session, {}, 64});
+        auto made = std::make_unique<D>();
+        D& device = *made;
+        target.add("scratch0", std::move(made));
+        target.start();
+        FabricOptions options;
+        options.provider = ProviderKind::embedded;
+        options.port = udp ? "udp:127.0.0.1:0" : "loop:sleeper" + id;
+        options.peer = udp ? "127.0.0.1:" + id : "";
+        options.progress = Progress::thread;
+        options.keepalive = 60s;
+        auto fabric = Fabric::open(options);
+        auto d = fabric.attach("scratch0");
+        d.enable();
+        const auto seen = [&] {
+            std::uint64_t value = 0;
+            target.in_lane(
+                [&] { (void)device.bar_read(0, D::kScratch, std::as_writable_bytes(std::span(&value, 1))); });
+            return value;
+        };
+        auto fastest = std::chrono::steady_clock::duration::max();
+        for (std::uint64_t i = 1; i <= 5; ++i) {
+            std::this_thread::sleep_for(50ms);  // what is tested: the pause after which the thread sleeps
+            const auto written = std::chrono::steady_clock::now();
+            d.write64(0, D::kScratch, i);
+            while (seen() != i) std::this_thread::yield();
+            fastest = std::min(fastest, std::chrono::steady_clock::now() - written);
+        }
+        EXPECT_LT(fastest, 500ms) << "the thread sleeps for a second: all five came when it woke up by itself";
+    }
+}
+
 TEST(EmbeddedOpen, SaysWhatIsWrong) {
     FabricOptions o;
     o.provider = ProviderKind::embedded;
