@@ -245,7 +245,10 @@ void set_point(Point p, const FunctionMemory& before, const FunctionMemory& with
                FunctionMemory& out) {
     std::memcpy(&out, p == Point::before ? &before : &within, sizeof(out));
     if (p <= Point::slot_filled) out.intent = 0;
-    if (p >= Point::answered) std::memcpy(out.results, after.results, sizeof(out.results));
+    if (p >= Point::answered) {
+        std::memcpy(out.results, after.results, sizeof(out.results));
+        std::memcpy(out.result_data, after.result_data, sizeof(out.result_data));
+    }
     if (p >= Point::next_written) out.next[FL_CLASS_COMPLETION] = after.next[FL_CLASS_COMPLETION];
     if (p >= Point::released) out.released[FL_CLASS_NON_POSTED] = after.released[FL_CLASS_NON_POSTED];
     if (p == Point::done) out.intent = 0;
