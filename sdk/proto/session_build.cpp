@@ -158,14 +158,16 @@ void SessionCore::write_due(Path& p) noexcept {
 }
 
 void SessionCore::write_functions() noexcept {
+    const std::size_t room = fill_.writer.room();
     while (FunctionCore* f = ready.front()) {
         const bool more = f->fill(fill_);
         if (more) {
             ready.rotate();
-            return;
+            break;
         }
         ready.remove(*f);
     }
+    data_bytes_ = static_cast<std::uint16_t>(room - fill_.writer.room());
 }
 
 bool SessionCore::write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept {
@@ -175,18 +177,19 @@ bool SessionCore::write_alone(std::uint8_t type, RefKind kind, std::uint64_t seq
 }
 
 Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> out, Time now) noexcept {
-    std::size_t size = p.mtu.frame_bytes();
     const bool probe = p.probe_frames != 0;
-    if (probe && p.probes > kSmallProbes) size = FL_FRAME_BASE_BYTES;
-    begin(p, out.first(std::min(out.size(), size)), now);
+    const std::size_t size = probe && p.probes > kSmallProbes ? FL_FRAME_BASE_BYTES : p.mtu.frame_bytes();
+    const std::span<std::byte> place = out.first(std::min(out.size(), size));
+    begin(p, place, now);
     const bool ack_was_due = p.ack_now;
     if (p.ack_along(now)) write_ack(p, now);
     if ((due & (kDueRecords | kDuePath)) != 0) [[unlikely]]
         write_due(p);
-    if (data) {
-        const std::size_t room = fill_.writer.room();
+    if (data) write_functions();
+    // What fits an empty frame is not cut, to go beside an acknowledgement: that can wait, or both would.
+    if (data && fill_.ref_count == 0 && ack_written_ && !ack_was_due && !ready.empty()) [[unlikely]] {
+        begin(p, place, now);
         write_functions();
-        data_bytes_ = static_cast<std::uint16_t>(room - fill_.writer.room());
     }
     if (probe) {
         --p.probe_frames;

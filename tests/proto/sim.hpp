@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "proto/codec.hpp"
 #include "proto/session.hpp"
 
@@ -103,10 +105,14 @@ struct Side {
     std::unique_ptr<Session> session;
     std::uint64_t largest_frame = 0;
     std::uint64_t frames = 0;
+    Time look_at = kNever;  ///< what the last look said
 };
 
 class World {
 public:
+    ~World() { EXPECT_EQ(forgotten, 0U) << "a session had work and had not said so"; }
+    World(const World&) = delete;
+    World& operator=(const World&) = delete;
     explicit World(std::uint64_t seed, unsigned paths = 1) : random(seed), wires(paths) {
         for (unsigned i = 0; i < 2; ++i) {
             Side& s = sides[i];
@@ -122,6 +128,7 @@ public:
     void open() {
         Side& a = sides[0];
         a.session = std::make_unique<Session>(a.config, a.owner, nullptr);
+        a.session->attend(awake_, 0);
         for (std::size_t i = 0; i < wires.size(); ++i) (void)a.session->add_path(a.path, now);
     }
     /// open() and wait until both sides are open on all paths.
@@ -175,6 +182,10 @@ public:
         return t;
     }
 
+private:
+    std::vector<std::uint32_t> awake_;  // outlives the sessions
+
+public:
     Random random;
     Time now{1s};
     std::array<Side, 2> sides;
@@ -182,6 +193,7 @@ public:
     /// Sees every frame before the link does; false = the frame vanishes.
     std::function<bool(unsigned from, PathId path, std::span<std::byte> frame)> tap;
     unsigned frames_per_turn = 64;
+    std::uint64_t forgotten = 0;  ///< looks at a session that had work and had not said so
 
 private:
     struct Flying {
@@ -198,8 +210,9 @@ private:
     bool turn(unsigned i) {
         Side& s = sides[i];
         if (!s.session) return false;
+        if (!is_due(i)) return false;
         if (s.session->next_timer() <= now) s.session->on_timer(now);
-        bool any = false;
+        bool any = false, more = false;
         for (unsigned n = 0; n < frames_per_turn && s.session && s.session->wants_to_send(now); ++n) {
             std::array<std::byte, FL_FRAME_MAX_BYTES> out;
             const Session::Built b = s.session->build(out, now);
@@ -208,8 +221,21 @@ private:
             ++s.frames;
             s.largest_frame = std::max<std::uint64_t>(s.largest_frame, b.bytes);
             send(i, b.path, std::span(out).first(b.bytes));
+            more = s.session && s.session->wants_to_send(now);
         }
+        if (!s.session) return any;
+        s.look_at = s.session->rest();
+        if (more) s.session->rouse();
         return any;
+    }
+
+    // What a lane with many sessions knows: who said so, or whose time has come. Another one has nothing to do.
+    bool is_due(unsigned i) {
+        Side& s = sides[i];
+        const bool roused = std::erase(awake_, i) != 0;
+        if (roused || s.look_at <= now) return true;
+        if (s.session->wants_to_send(now) || s.session->next_timer() < s.look_at) ++forgotten;
+        return false;
     }
 
     void send(unsigned from, PathId path, std::span<std::byte> frame) {
@@ -267,6 +293,7 @@ private:
                 if (on_hello) on_hello(*hello);
                 accepted_nonce_ = hello->nonce;
                 s.session = std::make_unique<Session>(s.config, s.owner, nullptr, *hello, s.path, now);
+                s.session->attend(awake_, to);
             } else {
                 s.session->on_hello(*hello, s.path, now);
             }
