@@ -225,15 +225,32 @@ bool Lane::receive(PortId id) noexcept {
     return true;
 }
 
+bool Lane::alloc(SessionSlot& slot, transport::TxFrame& frame, PortId port) noexcept {
+    if (ports_[port].port->tx_alloc({&frame, 1}) == 1) [[likely]]
+        return true;
+    for (std::size_t i = 0; i < slot.paths.size() && i < 64; ++i)
+        if (slot.paths[i].port == port) slot.not_on |= std::uint64_t{1} << i;
+    return false;
+}
+
+// A port that takes no more, for a moment or for good, holds up the paths over it and no others.
+bool Lane::alloc_any(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept {
+    const auto takes = [&](std::size_t path) { return path >= 64 || (slot.not_on >> path & 1) == 0; };
+    port = slot.paths[slot.last_path].port;
+    if (takes(slot.last_path) && alloc(slot, frame, port)) [[likely]]
+        return true;
+    for (std::size_t i = 0; i < slot.paths.size(); ++i) {
+        port = slot.paths[i].port;
+        if (slot.paths[i].used && takes(i) && alloc(slot, frame, port)) return true;
+    }
+    return false;
+}
+
 // One frame of the session into a buffer of the port its path uses. The path is known only
 // after building; a wrong guess (two ports, taking turns) costs one copy.
 bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept {
-    port = slot.paths[slot.last_path].port;
-    if (ports_[port].port->tx_alloc({&frame, 1}) != 1) {
-        slot.blocked = true;
-        return false;
-    }
-    const auto built = slot.session->build({frame.data, frame.capacity_bytes}, now_);
+    if (!alloc_any(slot, frame, port)) return false;
+    const auto built = slot.session->build({frame.data, frame.capacity_bytes}, now_, slot.not_on);
     if (built.bytes == 0) {
         ports_[port].port->tx_free({&frame, 1});
         return false;
@@ -243,13 +260,13 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
     const PortId right = slot.paths[built.path].port;
     if (right != port) {
         transport::TxFrame other;
-        if (ports_[right].port->tx_alloc({&other, 1}) == 1) {
+        if (alloc(slot, other, right)) {
             std::copy_n(frame.data, built.bytes, other.data);
             other.size_bytes = frame.size_bytes;
             ports_[port].port->tx_free({&frame, 1});
             frame = other;
             port = right;
-        }  // else: sent on the wrong port and lost there; recovered as any loss
+        }  // else: sent on the wrong port; it arrives all the same, or is recovered as any loss
     }
     frame.to = &slot.paths[built.path].to;
     return true;
@@ -257,6 +274,7 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
 
 bool Lane::transmit(SessionSlot& slot) noexcept {
     slot.blocked = slot.more = false;
+    slot.not_on = 0;
     if (!slot.session->wants_to_send(now_)) return false;
     std::size_t n = 0;
     PortId batch_port = 0;
@@ -275,6 +293,7 @@ bool Lane::transmit(SessionSlot& slot) noexcept {
         slot.more = slot.session->wants_to_send(now_);
     } while (n < kBurst && slot.more);
     if (n > 0) ports_[batch_port].port->tx_send({tx_.data(), n});
+    slot.blocked = slot.not_on != 0 && slot.session->wants_to_send(now_);
     return sent;
 }
 

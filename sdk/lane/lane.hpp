@@ -176,7 +176,8 @@ private:
         std::vector<PathSlot> paths;
         std::uint32_t id = 0, number = 0;
         proto::PathId last_path = 0;  ///< guess for the next frame
-        bool blocked = false;         ///< its port took no more
+        std::uint64_t not_on = 0;     ///< of the batch at hand: bit i = the port of path i took no more
+        bool blocked = false;         ///< some port took no more
         bool more = false;            ///< than fitted its burst
         bool dropped = false;
     };
@@ -192,6 +193,8 @@ private:
     void send_hint(PortId id, const transport::RxFrame& frame) noexcept;
     void count(PortId id, proto::Drop d) noexcept { ++ports_[id].drops[static_cast<unsigned>(d)]; }
     bool transmit(SessionSlot& slot) noexcept;
+    bool alloc(SessionSlot& slot, transport::TxFrame& frame, PortId port) noexcept;
+    bool alloc_any(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept;
     bool build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept;
     bool run_timers(SessionSlot& slot) noexcept;
     bool turn_sessions() noexcept;

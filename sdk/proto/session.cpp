@@ -153,8 +153,8 @@ bool Session::on_hint(const Hint& hint, Time now) noexcept {
     return state_->on_hint(hint, now);
 }
 
-Session::Built Session::build(std::span<std::byte> out, Time now) noexcept {
-    return state_->build(out, now);
+Session::Built Session::build(std::span<std::byte> out, Time now, std::uint64_t not_on) noexcept {
+    return state_->build(out, now, not_on);
 }
 
 bool Session::wants_to_send(Time now) const noexcept {

@@ -162,12 +162,13 @@ public:
     /// False: it fits nothing.
     [[nodiscard]] bool on_hint(const Hint& hint, Time now) noexcept;
     /// Builds the next frame into `out` (at least the path's max_frame_bytes) and says on which
-    /// path it goes. 0 bytes = nothing to send now. The frame counts as sent.
+    /// path it goes. 0 bytes = nothing to send now. The frame counts as sent. `not_on`: bit i = path i takes no
+    /// records now, because its port does not (an opening path's hello is built all the same).
     struct Built {
         std::size_t bytes = 0;
         PathId path = 0;
     };
-    [[nodiscard]] Built build(std::span<std::byte> out, Time now) noexcept;
+    [[nodiscard]] Built build(std::span<std::byte> out, Time now, std::uint64_t not_on = 0) noexcept;
     /// True when build() would have something; cheap, for every turn of the lane.
     [[nodiscard]] bool wants_to_send(Time now) const noexcept;
     /// When on_timer must be called next, kNever = not at all.

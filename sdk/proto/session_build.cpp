@@ -29,7 +29,7 @@ Path* SessionCore::best_path(Time now, bool with_room) noexcept {
     for (std::size_t i = 1; i <= paths.size(); ++i) {
         const std::size_t index = (last_path + i) % paths.size();
         Path& p = *paths[index];
-        if (!p.usable() || (with_room && !p.has_room(now))) continue;
+        if (!p.usable() || !takes(p) || (with_room && !p.has_room(now))) continue;
         if (best == nullptr || p.sent.in_flight_bytes() * best->congestion.window_bytes() <
                                    best->sent.in_flight_bytes() * p.congestion.window_bytes()) {
             best = &p;
@@ -42,11 +42,18 @@ Path* SessionCore::best_path(Time now, bool with_room) noexcept {
 
 SessionCore::Choice SessionCore::choose(Time now) noexcept {
     if ((due & kDuePath) != 0) {
-        for (const auto& p : paths)
-            if (p->probe_frames != 0) return {p.get(), p->usable()};
-        for (const auto& p : paths)
-            if (p->ack_now || p->keepalive_due) return {p.get(), p->usable() && p->has_room(now)};
-        due &= ~kDuePath;
+        bool put_off = false;
+        for (const auto& p : paths) {
+            if (p->probe_frames == 0) continue;
+            if (takes(*p)) return {p.get(), p->usable()};
+            put_off = true;
+        }
+        for (const auto& p : paths) {
+            if (!p->ack_now && !p->keepalive_due) continue;
+            if (takes(*p)) return {p.get(), p->usable() && p->has_room(now)};
+            put_off = put_off || p->usable();  // a dead one has its next probe in any case
+        }
+        if (!put_off) due &= ~kDuePath;
     }
     if (!ready.empty())
         if (Path* p = best_path(now, true)) return {p, true};
@@ -54,7 +61,8 @@ SessionCore::Choice SessionCore::choose(Time now) noexcept {
     return {};
 }
 
-Session::Built SessionCore::build(std::span<std::byte> out, Time now) noexcept {
+Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint64_t not_on) noexcept {
+    not_on_ = not_on;
     if ((due & kDueCold) != 0) [[unlikely]] {
         const Session::Built built = build_cold(out, now);
         if (built.bytes != 0) return built;

@@ -122,7 +122,7 @@ public:
     void on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
 
     // --- session_build.cpp
-    Session::Built build(std::span<std::byte> out, Time now) noexcept;
+    Session::Built build(std::span<std::byte> out, Time now, std::uint64_t not_on) noexcept;
     [[nodiscard]] bool wants_to_send(Time now) const noexcept;
 
     // --- session_ack.cpp
@@ -217,6 +217,7 @@ private:
         Path* path = nullptr;
         bool data = false;
     };
+    [[nodiscard]] bool takes(const Path& p) const noexcept { return p.id >= 64 || (not_on_ >> p.id & 1) == 0; }
     [[nodiscard]] Choice choose(Time now) noexcept;
     [[nodiscard]] Path* best_path(Time now, bool with_room) noexcept;
     Session::Built build_cold(std::span<std::byte> out, Time now) noexcept;
@@ -252,6 +253,7 @@ private:
 
     Record record_;  // filled again and again
     FunctionCore* touched_ = nullptr;
+    std::uint64_t not_on_ = 0;  // of the frame: paths whose ports take no more
     FrameFill fill_;
     std::array<AckRange, FL_ACK_MAX_RANGES> ack_ranges_;
     bool ack_written_ = false;
