@@ -99,17 +99,20 @@ public:
         : loop_(loop), engine_(engine), successor_(successor), file_(std::move(file)) {}
 
     void begin(std::chrono::milliseconds at_most, bool force, const Answer& answer) {
-        if (checking_) return answer(refusal(Status::busy, "an upgrade is under way"));
-        checking_ = true;
+        if (busy_) return answer(refusal(Status::busy, "an upgrade is under way"));
+        busy_ = true;
         // The old one goes on meanwhile: what would not start does not replace it.
         check_ = std::jthread([this, at_most, force, answer] {
             auto good = successor_.check(file_);
             loop_.post([this, at_most, force, answer, good = std::move(good)] {
-                checking_ = false;
-                if (!good.ok()) return answer(refusal(good.failure()));
+                if (!good.ok()) {
+                    busy_ = false;
+                    return answer(refusal(good.failure()));
+                }
                 engine_.post([this, at_most, force, answer] {
                     engine_.leave_settled(at_most, force, [this, answer](Reply reply) {
                         const bool left = reply.status == Status::ok;
+                        if (!left) loop_.post([this] { busy_ = false; });  // before anybody hears of it
                         answer(std::move(reply));
                         if (left) loop_.post([this] { leave(); });
                     });
@@ -117,10 +120,16 @@ public:
             });
         });
     }
+    /// This daemon is to stop. That ends what an upgrade waits for, too: it is none by that.
+    void give_up() noexcept {
+        given_up_ = true;
+        left_ = false;
+    }
     [[nodiscard]] bool left() const noexcept { return left_; }
 
 private:
     void leave() {
+        if (given_up_) return;
         left_ = true;
         loop_.stop();
     }
@@ -129,7 +138,7 @@ private:
     Engine& engine_;
     const Successor& successor_;
     std::string file_;
-    bool checking_ = false, left_ = false;
+    bool busy_ = false, left_ = false, given_up_ = false;
     std::jthread check_;
 };
 
@@ -177,12 +186,14 @@ std::optional<int> run(const Config& config, const Successor& successor, control
     loop.add(signals.get(), EPOLLIN, [&](std::uint32_t) {
         signalfd_siginfo info{};
         while (::read(signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-            if (info.ssi_signo == SIGHUP)
+            if (info.ssi_signo == SIGHUP) {
                 reload_exports(running, config.file);
-            else if (info.ssi_signo == SIGUSR2)
+            } else if (info.ssi_signo == SIGUSR2) {
                 upgrade_by_signal(upgrades);
-            else
+            } else {
+                upgrades.give_up();
                 loop.stop();
+            }
         }
     });
     loop.every(kBellCheck, [&] { running.check_bells(); });

@@ -161,6 +161,40 @@ TEST_F(UpgradeTest, DeviceThatWouldLoseItsStateIsAskedFor) {
 }
 
 // The firmware hangs over a read: neither end replaces itself with that in doubt.
+void stop_while_an_upgrade_waits(std::chrono::milliseconds after) {
+    Pair pair("[[export]]\nname = \"nvme0\"\ndevice = \"nvme\"\nsize = \"1M\"\nfaults = \"hang_after_reads=1\"\n");
+    pair.wait_for_functions(1);
+    Fabric fabric = open(pair.initiator);
+    Device nvme = fabric.attach("nvme0");
+    nvme.enable();
+    try {
+        (void)nvme.read32(0, 8);  // never answered: the target can not be upgraded
+    } catch (const Error& e) {
+        EXPECT_EQ(e.status(), Status::timeout);
+    }
+    std::thread upgrade([&] {
+        try {
+            (void)pair.target.client().call("upgrade", {{"timeout_ms", 30000}});
+        } catch (const Error&) {  // it has gone
+        }
+    });
+    std::this_thread::sleep_for(after);  // what is tested: a stop while an upgrade waits
+    pair.target.process().signal(SIGTERM);
+    int code = -1;
+    EXPECT_NO_THROW(code = pair.target.process().wait(20s)) << "it goes on as its own successor";
+    EXPECT_EQ(code, 0) << pair.target.process().output();
+    if (code < 0) pair.target.process().kill();
+    upgrade.join();
+}
+
+// What stops the daemon settles what the upgrade waits for: it must not be taken for an upgrade that may go on. Work is
+// stopped for 150 of every 500 ms while an upgrade waits; one of these moments is in such a time.
+TEST(UpgradeOf, StopEndsIt) {
+    std::vector<std::jthread> all;
+    for (const auto after : {200ms, 320ms, 440ms, 560ms})
+        all.emplace_back([after] { stop_while_an_upgrade_waits(after); });
+}
+
 TEST(UpgradeOf, RequestThatDoesNotEndRefusesIt) {
     Pair pair("[[export]]\nname = \"nvme0\"\ndevice = \"nvme\"\nsize = \"1M\"\nfaults = \"hang_after_reads=1\"\n");
     pair.wait_for_functions(1);
