@@ -213,8 +213,8 @@ bool Lane::receive(PortId id) noexcept {
     port.flush();
     auto n = port.rx_burst(rx_);
     if (n == 0) return false;
-    if (turns_since_look_ != 0) tick();
     for (unsigned bursts = 1;; ++bursts) {
+        tick();  // with each burst: stamped before it came, a frame would make the round trip shorter than the path
         for (std::size_t i = 0; i < n; ++i) {
             if (i + 1 < n) __builtin_prefetch(rx_[i + 1].data);
             dispatch(id, rx_[i]);
