@@ -89,6 +89,7 @@ Json check_paths(const Json& peers) {
                      path.at("address").get<std::string>();
         }
     }
+    if (all == 0) return check("paths", "ok", peers.empty() ? "none" : "none: no peer answers", "");
     const std::string detail = std::to_string(up) + " of " + std::to_string(all) + " paths to peers are up";
     if (up == all) return check("paths", "ok", detail, "");
     return check("paths", "warn", "only " + detail + "; not" + names,

@@ -136,6 +136,7 @@ Json Engine::session_stats() {
     lane_.each_session([&](proto::Session& s, lane::PortId port) {
         if (half_open(s)) return;  // anybody can make many of them: they are only counted
         const auto peer = std::ranges::find(peers, &s, &lane::PeerStatus::session);
+        if (peer != peers.end()) port = lane_.place_of(s, 0).port;  // as its address: of the first path
         const proto::SessionCounters& c = s.counters();
         all.push_back({{"session", s.session_id()},
                        {"role", peer != peers.end() ? "initiator" : "target"},

@@ -131,6 +131,7 @@ void Verbs::list(Request& r, const Answer& answer) {
             reply = {Status::ok, "", {{"functions", Json::array()}}, {}};
         if (reply.status == Status::ok) reply.body["peers"] = engine_.peers();
         if (reply.status == Status::ok) reply.body["waiting"] = std::move(waiting);
+        if (reply.status == Status::ok) note_standing(reply.body.at("functions"));
         answer(std::move(reply));
     };
     engine_.post([this, with_peers, timeout] { engine_.holdings().list(timeout.value_or(kLookTime), with_peers); });
@@ -168,6 +169,12 @@ void Verbs::attach(Request& r, const Answer& answer) {
     });
 }
 
+void Verbs::note_standing(Json& functions) const {
+    for (Json& f : functions)
+        if (Json& attachment = f.at("attachment"); attachment.is_object())
+            attachment["stands"] = engine_.standing().stands(f.at("name"), f.at("target"));
+}
+
 // Attached is attached: that it can not be noted is told beside it.
 void Verbs::note_standing(Reply& reply, bool stands, Use use, uid_t uid) {
     const Json& f = reply.body.at("function");
@@ -184,8 +191,8 @@ void Verbs::note_standing(Reply& reply, bool stands, Use use, uid_t uid) {
 }
 
 // What stands and waits is attached nowhere: it is only forgotten.
-void Verbs::detach_named(const Client& client, const std::string& name, bool force,
-                         std::optional<lane::Duration> drain, const Answer& answer) {
+void Verbs::detach_named(const Client& client, const std::string& name, bool force, std::optional<lane::Duration> drain,
+                         const Answer& answer) {
     const auto owner = engine_.standing().owner_of(name);
     if (!owner) return engine_.holdings().detach(client, name, force, answer, drain);
     const bool may = client.role == Role::admin || client.uid == *owner;

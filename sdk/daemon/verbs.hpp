@@ -54,6 +54,7 @@ private:
     void with(const Client& client, std::uint32_t id, const Answer& answer,
               std::function<void(Holding&, const Answer&)> work);
     void note_standing(Reply& reply, bool stands, Use use, uid_t uid);
+    void note_standing(Json& functions) const;
     void detach_named(const Client& client, const std::string& name, bool force, std::optional<lane::Duration> drain,
                       const Answer& answer);
     [[nodiscard]] Json daemon_json() const;

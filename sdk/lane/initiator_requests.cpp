@@ -20,6 +20,15 @@ std::string region_name(const std::string& name, const std::string& address) {
     return out;
 }
 
+/// Every way to a peer: its address, and the port here.
+std::string where_of(Lane& lane, const std::vector<PeerPath>& paths) {
+    std::string out;
+    for (const PeerPath& p : paths)
+        out += (out.empty() ? "" : " and ") + (p.address.empty() ? "" : p.address + " ") + "on " +
+               lane.port(p.port).info().url;
+    return out;
+}
+
 std::string names_of(const std::vector<FunctionInfo>& functions) {
     std::string out;
     for (const auto& f : functions) out += (out.empty() ? "" : ", ") + f.name;
@@ -67,8 +76,7 @@ void Initiator::finish_listing(Listing& l) {
     const bool any = std::ranges::any_of(owned->parts, [](const auto& x) { return x.wanted != kUnknownCount; });
     if (any || owned->parts.empty()) return owned->done(std::move(owned->functions));
     std::string where;
-    for (const auto& p : peers_)
-        where += (where.empty() ? "" : ", ") + lane_.port(p->port()).info().url + " " + p->address();
+    for (const auto& p : peers_) where += (where.empty() ? "" : ", ") + where_of(lane_, p->paths);
     owned->done(Failure{Status::unreachable, "no target answers (asked: " + where + "); is farlaned running there?"});
 }
 
@@ -267,12 +275,12 @@ void Initiator::fail(std::uint32_t request, Status status, const std::string& de
     const auto p = std::move(*at);
     pending_.erase(at);
     const auto& peer = *peers_[p->peer];
-    const std::string where = lane_.port(peer.port()).info().url + " " + peer.address();
+    const std::string where = where_of(lane_, peer.paths);
     std::string text = detail;
     if (text.empty())
-        text = peer.up ? "the target " + peer.name + " at " + where +
-                             " is connected, but did not answer in time: it is overloaded, or hangs"
-                       : "the target at " + where + " does not answer; is farlaned running there?";
+        text = peer.up ? "the target " + peer.name + " (" + where +
+                             ") is connected, but did not answer in time: it is overloaded, or hangs"
+                       : "the target does not answer (" + where + "); is farlaned running there?";
     if (p->kind == Pending::Kind::detach) {
         std::erase_if(grips_, [&](const auto& g) { return g.get() == p->grip; });
         return p->done(status);

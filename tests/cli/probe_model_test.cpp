@@ -53,6 +53,12 @@ TEST(ProbeModel, ReadsThatTheirWindowHeldBackAreALeast) {
     EXPECT_LT(predict(link).posted_writes_per_s, 30'000) << "a slow link";
 }
 
+TEST(ProbeModel, MoreAtOnceNeverGetLess) {
+    const auto p = predict({.round_trip_s = 33e-6, .payload_bytes_per_s = 57e6, .frame_bytes = 9600});
+    EXPECT_NEAR(p.nvme_reads_depth1_per_s, 13'916, 1);
+    EXPECT_GE(p.nvme_reads_depth32_per_s, p.nvme_reads_depth1_per_s);
+}
+
 TEST(ProbeModel, NothingIsInvented) {
     const auto p = predict({});
     EXPECT_EQ(p.reads_per_s, 0);

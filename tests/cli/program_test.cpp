@@ -83,9 +83,14 @@ TEST(List, tableAndJson) {
     EXPECT_THAT(table.out, HasSubstr("processing accelerator"));
     EXPECT_THAT(table.out, HasSubstr("0:64 KiB"));
     EXPECT_THAT(table.out, HasSubstr("filter (pid 812, root)"));
+    EXPECT_THAT(table.out, Not(HasSubstr("--persist")));
     const Outcome json = run_at(daemon, {"-o", "json", "list"});
     EXPECT_EQ(json.code, 0);
     EXPECT_EQ(json.json().at("functions").at(0), accelerator());
+    Json standing = accelerator();
+    standing["attachment"]["stands"] = true;
+    FakeDaemon other(always({{"result", {{"functions", {standing}}}}}));
+    EXPECT_THAT(run_at(other, {"list"}).out, HasSubstr("attached here, ready, --persist"));
 }
 
 TEST(List, whatWaitsAndDeadPaths) {

@@ -37,12 +37,19 @@ struct StandingTest : testing::Test {
     Json attach(bool stands) {
         return pair.initiator.client().call("attach", {{"name", "nvme0"}, {"persistent", true}, {"stands", stands}});
     }
+    Json listed(const std::string& name) {
+        const Json list = pair.initiator.client().call("list");
+        for (const Json& f : list.at("functions"))
+            if (f.at("name") == name) return f;
+        throw std::runtime_error(name + " is not listed");
+    }
     Json waiting() { return pair.initiator.client().call("list", {{"timeout_ms", 100}}).at("waiting"); }
 };
 
 TEST_F(StandingTest, ComesBackAfterAnOutageLongerThanTheGrace) {
     EXPECT_EQ(attach(true).at("stands"), true);
     EXPECT_TRUE(waiting().empty()) << "it is attached";
+    EXPECT_EQ(listed("nvme0").at("attachment").at("stands"), true);
     for (int i = 0; i < 2; ++i) {
         pair.target.process().kill();
         const auto cut = std::chrono::steady_clock::now();
@@ -71,6 +78,7 @@ TEST_F(StandingTest, ComesBackAfterAnOutageLongerThanTheGrace) {
 
 TEST_F(StandingTest, OnceDoesNot) {
     EXPECT_EQ(attach(false).at("stands"), false);
+    EXPECT_EQ(listed("nvme0").at("attachment").at("stands"), false);
     pair.target.process().kill();
     ASSERT_TRUE(comes_to("none"));
     pair.target.start();

@@ -43,6 +43,7 @@ std::string state_text(const Json& f) {
     const Json& attachment = part_of(f, "attachment");
     if (attachment.empty()) return text_of(f, "state");
     std::string out = text_of(f, "state") + " here, " + text_of(attachment, "state");
+    if (flag_of(attachment, "stands")) out += ", --persist";
     const std::string bus = bus_text(part_of(attachment, "bus"));
     return bus.empty() ? out : out + ", " + bus;
 }

@@ -24,6 +24,7 @@ constexpr std::uint64_t kSmallestBar = 4096;
 struct Path {
     std::uint64_t id = 0, least_rtt_ns = 0, smoothed_rtt_ns = 0, frame_bytes = 0, sent = 0, lost = 0;
     bool usable = false;
+    std::string port, address;
 };
 
 struct Measured {
@@ -53,7 +54,8 @@ Link link_of(const Json& stats, const std::string& target) {
             if (p.is_object())
                 link.paths.push_back({number_of(p, "id"), number_of(p, "min_rtt_ns"), number_of(p, "smoothed_rtt_ns"),
                                       number_of(p, "frame_bytes"), number_of(p, "packets_sent"),
-                                      number_of(p, "packets_lost"), flag_of(p, "usable")});
+                                      number_of(p, "packets_lost"), flag_of(p, "usable"), text_of(p, "port"),
+                                      text_of(p, "address")});
         return link;
     }
     throw Error(Status::not_found, "no target '" + target + "'; there are: " + (others.empty() ? "none" : others));
@@ -152,6 +154,8 @@ Json json_of(const Outcome& o) {
     Json paths = Json::array();
     for (const Path& p : o.link.paths)
         paths.push_back({{"id", p.id},
+                         {"port", p.port},
+                         {"address", p.address},
                          {"usable", p.usable},
                          {"frame_bytes", p.frame_bytes},
                          {"least_rtt_ns", p.least_rtt_ns},
@@ -191,7 +195,8 @@ void print(std::ostream& out, const Outcome& o) {
     Table link;
     for (const Path& p : o.link.paths)
         link.row({fmt::format("path {}", p.id),
-                  fmt::format("{}, frames of {} B, round trip at least {}", p.usable ? "usable" : "not usable",
+                  fmt::format("on {}{}: {}, frames of {} B, round trip at least {}", clean(p.port),
+                              p.address.empty() ? "" : " to " + clean(p.address), p.usable ? "usable" : "not usable",
                               p.frame_bytes, duration_text(p.least_rtt_ns))});
     const auto& ns = o.measured.read_ns;
     if (ns.empty())

@@ -49,8 +49,9 @@ Prediction predict(const LinkFigures& link) noexcept {
     p.reads_per_s = 1 / link.round_trip_s;
     p.posted_writes_per_s =
         std::min(least(rate * payload_share(link.frame_bytes, kWord) / kWord, by_window), 1e9 / kWordNs);
-    p.nvme_reads_depth1_per_s = 1 / (kNvmeRoundTrips * link.round_trip_s);
-    p.nvme_reads_depth32_per_s = least(kDepth * p.nvme_reads_depth1_per_s, p.bulk_bytes_per_s / kPage);
+    const double one = 1 / (kNvmeRoundTrips * link.round_trip_s), most = p.bulk_bytes_per_s / kPage;
+    p.nvme_reads_depth1_per_s = least(one, most);  // both: more of them at once never get less
+    p.nvme_reads_depth32_per_s = least(kDepth * one, most);
     return p;
 }
 

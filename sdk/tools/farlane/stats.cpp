@@ -67,8 +67,10 @@ std::string to_text(const Json& path) {
 
 void print_sessions(std::ostream& out, Printer& p, const Json& sessions) {
     for (const Json& s : sessions) {
-        p.title(fmt::format("session {} ({}) with {} at {} on {}: {}", number_of(s, "session"), text_of(s, "role"),
-                            text_of(s, "peer"), text_of(s, "address"), text_of(s, "port"), text_of(s, "state")));
+        const std::string peer = text_of(s, "peer"), address = text_of(s, "address");
+        p.title(fmt::format("session {} ({}) with {}{} on {}: {}", number_of(s, "session"), text_of(s, "role"),
+                            peer.empty() ? "an unnamed peer" : peer, address.empty() ? "" : " at " + address,
+                            text_of(s, "port"), text_of(s, "state")));
         p.numbers(s);
         p.drops(part_of(s, "drops"));
         for (const Json& path : part_of(s, "paths"))
