@@ -169,7 +169,10 @@ def main():
     p.add_argument("result", nargs="?", type=pathlib.Path, default=pathlib.Path("bench/results/latest.json"))
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/pictures"), help="folder of the pictures")
     o = p.parse_args()
-    result = json.loads(o.result.read_text())
+    try:
+        result = json.loads(o.result.read_text())
+    except (OSError, ValueError) as e:
+        sys.exit(f"plot: {o.result}: {e}; `make bench` writes one")
     o.out.mkdir(parents=True, exist_ok=True)
     for name, plot in PLOTS.items():
         picture = plot(result)

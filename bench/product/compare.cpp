@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include <farlane/status.hpp>
+
 namespace farlane::bench {
 namespace {
 
@@ -35,9 +37,13 @@ std::optional<Figure> figure(const json& row, bool by_ratio) {
     return Figure{*ours, number(row, "min").value_or(*ours), number(row, "max").value_or(*ours), false};
 }
 
+std::string unit_of(const json& row) {
+    return row.contains("unit") && row["unit"].is_string() ? row["unit"].get<std::string>() : "";
+}
+
 bool lower_is_better(const json& row) {
     if (row.contains("more") && row["more"].contains("better")) return row["more"]["better"] == "lower";
-    const auto unit = row.value("unit", json()).is_string() ? row["unit"].get<std::string>() : "";
+    const auto unit = unit_of(row);
     return unit == "us" || unit == "ms" || unit == "instr" || unit == "KiB" || unit == "%";
 }
 
@@ -54,7 +60,7 @@ bool outside(const Figure& before, const Figure& now, bool lower) {
 }  // namespace
 
 int compare(const json& before, const json& now, double tolerance, std::FILE* out) {
-    int regressions = 0;
+    int regressions = 0, compared = 0;
     for (const auto& [key, old] : before.at("rows").items()) {
         if (!now.at("rows").contains(key)) {
             std::fprintf(out, "%-28s not in the new run\n", key.c_str());
@@ -64,6 +70,7 @@ int compare(const json& before, const json& now, double tolerance, std::FILE* ou
         const bool by_ratio = number(old, "ratio") && number(fresh, "ratio");
         const auto was = figure(old, by_ratio);
         if (!was) continue;
+        ++compared;
         const auto is = figure(fresh, by_ratio);
         if (!is) {
             ++regressions;
@@ -76,7 +83,7 @@ int compare(const json& before, const json& now, double tolerance, std::FILE* ou
         regressions += regressed ? 1 : 0;
         const char* verdict = regressed ? "REGRESSION" : worse < -tolerance ? "better" : "";
         std::fprintf(out, "%-28s %9.3f -> %9.3f %-6s %+6.1f %%  %s\n", key.c_str(), was->value, is->value,
-                     by_ratio ? "ratio" : fresh["unit"].get<std::string>().c_str(),
+                     by_ratio ? "ratio" : unit_of(fresh).c_str(),
                      (is->value / (was->value == 0 ? 1 : was->value) - 1) * 100, verdict);
     }
     const auto line = [](const json& r) { return r.value("cacheline_ns", 0.0); };
@@ -84,6 +91,7 @@ int compare(const json& before, const json& now, double tolerance, std::FILE* ou
         std::max(line(before), line(now)) > 1.5 * std::min(line(before), line(now)))
         std::fprintf(out, "beware: a cache line took %.0f ns from core to core then and %.0f ns now\n", line(before),
                      line(now));
+    if (compared == 0) throw Error(Status::invalid, "nothing was compared: the runs have no row in common");
     std::fprintf(out, "%d regression%s of more than %.0f %%\n", regressions, regressions == 1 ? "" : "s",
                  tolerance * 100);
     return regressions;

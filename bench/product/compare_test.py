@@ -63,6 +63,31 @@ class Compare(unittest.TestCase):
         gone = dict(row(1, 2), ours=None, ratio=None)
         self.assertEqual(self.compare({"a": row(1, 2)}, {"a": gone})[0], 3)
 
+    def test_nothing_in_common_is_no_verdict(self):
+        code, text = self.compare({"a": row(1, 2)}, {"b": row(1, 2)})
+        self.assertEqual(code, 2)
+        self.assertIn("no row in common", text)
+
+    def test_what_is_no_result(self):
+        good = self.file("good", {"a": row(1, 2)})
+        for bad in ("", "{", "[]", '{"rows": []}', '{"rows": {"a": 5}}', '{"rows": {"a": {"unit": 1}}}',
+                    '{"rows": {"a": {"more": []}}}', '{"rows": {}, "cacheline_ns": "x"}', self.folder.name):
+            path = pathlib.Path(self.folder.name) / "bad"
+            path.write_text(bad)
+            for old, new in ((good, path), (path, good), (good, self.folder.name)):
+                done = subprocess.run([PROGRAM, "--compare", str(old), "--with", str(new)], capture_output=True,
+                                      text=True, timeout=60)
+                self.assertEqual(done.returncode, 2, (bad, done.stderr))
+                self.assertRegex(done.stderr, r"\Afarlane-bench: .*\n\Z")
+
+    # Minutes would be lost otherwise: part `cycles` would take seconds here.
+    def test_where_it_can_not_be_written_is_said_before(self):
+        for out in (f"{self.folder.name}/nowhere/x.json", self.folder.name):
+            done = subprocess.run([PROGRAM, "--only", "cycles", "--out", out], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(done.stdout, "", "nothing was measured")
+            self.assertIn("--out", done.stderr)
+
     def test_usage(self):
         for arguments in (["--with", "x"], ["--only", "nothing"], ["--ports", "carrier-pigeon"], ["--repeats", "0"],
                           ["--compare", "/nowhere.json"], ["--no-such-option"]):

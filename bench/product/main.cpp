@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: argv. Hands on: a table or JSON on stdout, a result file, an exit code. Owns: one run.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -15,6 +18,8 @@
 
 namespace farlane::bench {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr int kFailed = 1, kUsage = 2, kRegression = 3;
 
@@ -59,13 +64,34 @@ Options options_of(const cli::Arguments& a) {
     return o;
 }
 
+// As bench/README.md describes it, as far as compare() looks.
+bool is_row(const json& row) {
+    const auto is = [&](const char* key, auto type) { return !row.contains(key) || type(row[key]); };
+    return row.is_object() && is("unit", [](const json& v) { return v.is_null() || v.is_string(); }) &&
+           is("more", [](const json& v) { return v.is_object(); });
+}
+
 json read_result(const std::string& path) {
     std::ifstream in(path);
-    if (!in) throw Error(Status::not_found, path + " can not be read");
+    if (!in || fs::is_directory(path)) throw Error(Status::not_found, path + " can not be read");
     auto result = json::parse(in, nullptr, false);
-    if (!result.is_object() || !result.contains("rows"))
-        throw Error(Status::invalid, path + " is no result of farlane-bench");
+    const bool good = result.is_object() && result.contains("rows") && result["rows"].is_object() &&
+                      std::ranges::all_of(result["rows"], is_row) &&
+                      (!result.contains("cacheline_ns") || result["cacheline_ns"].is_number());
+    if (!good) throw Error(Status::invalid, path + " is no result of farlane-bench");
     return result;
+}
+
+// Minutes pass before it is written: what is in the way is said before.
+void check_out(const std::string& path) {
+    if (path.empty()) return;
+    const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
+    if (!fs::is_directory(folder))
+        throw Error(Status::invalid, "--out " + path + ": there is no folder " + folder.string() +
+                                         "; run it in the repository, or name another file (--out '' writes none)");
+    if (fs::is_directory(path)) throw Error(Status::invalid, "--out " + path + " is a folder, not a file");
+    if (access((fs::exists(path) ? fs::path(path) : folder).c_str(), W_OK) != 0)
+        throw Error(Status::invalid, "--out " + path + " can not be written");
 }
 
 json measure(const Options& o, std::FILE* table) {
@@ -82,15 +108,24 @@ json measure(const Options& o, std::FILE* table) {
     return report.finish();
 }
 
-// A run of some parts leaves the others as they were in the file.
+// A run of some parts leaves the others as they were in the file, each with the commit that it was measured with.
 void keep_others(json& result, const std::string& path) {
-    std::ifstream in(path);
-    const auto old = json::parse(in, nullptr, false);
-    if (!old.is_object()) return;
-    for (const char* part : {"rows", "plots"})
-        if (old.contains(part))
-            for (const auto& [key, value] : old[part].items())
-                if (!result[part].contains(key)) result[part][key] = value;
+    if (!fs::exists(path)) return;
+    json old;
+    try {
+        old = read_result(path);
+    } catch (const Error&) {
+        return;
+    }
+    const json commit = old.value("commit", json("unknown"));
+    for (const auto& [key, value] : old["rows"].items()) {
+        if (result["rows"].contains(key)) continue;
+        json& row = result["rows"][key] = value;
+        if (commit != result["commit"] && !row["more"].contains("commit")) row["more"]["commit"] = commit;
+    }
+    if (old.contains("plots") && old["plots"].is_object())
+        for (const auto& [key, value] : old["plots"].items())
+            if (!result["plots"].contains(key)) result["plots"][key] = value;
 }
 
 int run(const cli::Arguments& a) {
@@ -101,6 +136,7 @@ int run(const cli::Arguments& a) {
     const double tolerance = a.number("--tolerance", 0, 1000) / 100;
     if (!new_path.empty() && old_path.empty()) throw Error(Status::invalid, "--with needs --compare");
     const json old = old_path.empty() ? json() : read_result(old_path);  // before minutes are spent
+    if (new_path.empty()) check_out(out);
     json result = new_path.empty() ? measure(o, as_json ? nullptr : stdout) : read_result(new_path);
     const bool failed = new_path.empty() && result.contains("failed");
     const json fresh = result;
@@ -121,13 +157,14 @@ int main(int argc, char** argv) {
     using namespace farlane;
     const auto parsed = cli::parse(bench::bench_program(), argc, argv);
     if (!parsed.arguments) {
-        std::fputs(parsed.text.c_str(), parsed.exit_code == 0 ? stdout : stderr);
-        return parsed.exit_code;
+        if (parsed.exit_code == 0) return std::fputs(parsed.text.c_str(), stdout), 0;
+        std::fprintf(stderr, "farlane-bench: %s\n", parsed.text.c_str());
+        return bench::kUsage;
     }
     try {
         return bench::run(*parsed.arguments);
     } catch (const Error& e) {
-        std::fprintf(stderr, "farlane-bench: %s\n", e.what());
+        std::fprintf(stderr, "farlane-bench: %s\n", e.detail().c_str());
         return bench::kUsage;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "farlane-bench: %s\n", e.what());

@@ -12,9 +12,7 @@ cli::Program make() {
         .summary = "measure Farlane beside the limits of this machine and beside its peers",
         .description =
             {"Prints a table, each figure beside what it is to be compared with, measured by turns in the same "
-             "run, and writes the same as JSON. bench/README.md says what each row is.",
-             "Exit codes: 0 measured (a missed goal is no failure), 1 a part could not be measured, 2 usage, "
-             "3 --compare found a regression."},
+             "run, and writes the same as JSON."},
         .options =
             {{.name = "--only",
               .value = "PART[,PART...]",
@@ -46,6 +44,13 @@ cli::Program make() {
                      {"farlane-bench --only rtt,posted_rate --ports vhost", "some of it"},
                      {"farlane-bench --compare old.json --with new.json", "two runs"}},
     };
+    p.help_end =
+        "Exit codes:\n"
+        "  0  measured; a missed goal is no failure\n"
+        "  1  a part could not be measured\n"
+        "  2  usage, or a file that can not be read or written\n"
+        "  3  --compare found a regression\n"
+        "What each row is: bench/README.md";
     return p;
 }
 

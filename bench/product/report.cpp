@@ -42,22 +42,22 @@ std::string number(const json& v) {
 
 }  // namespace
 
-double percentile(std::vector<double> v, double p) {
-    const auto at = static_cast<std::size_t>(p * static_cast<double>(v.size() - 1));
-    std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(at), v.end());
-    return v[at];
+// Of an even number the mean of the two in the middle: neither the better nor the worse one.
+double median(std::vector<double> v) {
+    std::ranges::sort(v);
+    return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
 }
 
 json Series::row() const {
     if (ours.empty()) throw std::runtime_error(key + ": nothing was measured");
     std::vector<double> ratio;
     for (std::size_t i = 0; i < ours.size() && i < limit.size(); ++i) ratio.push_back(ours[i] / limit[i]);
-    json r = {{"ours", percentile(ours, 0.5)},
+    json r = {{"ours", median(ours)},
               {"limit", nullptr},
               {"ratio", nullptr},
               {"unit", unit},
               {"min", *std::min_element(ours.begin(), ours.end())},
-              {"median", percentile(ours, 0.5)},
+              {"median", median(ours)},
               {"max", *std::max_element(ours.begin(), ours.end())},
               {"repeats", ours.size()},
               {"reach", nullptr},
@@ -65,8 +65,8 @@ json Series::row() const {
               {"more", more}};
     r["more"]["better"] = lower_is_better ? "lower" : "higher";
     if (ratio.empty()) return r;
-    r["limit"] = percentile(limit, 0.5);
-    r["ratio"] = percentile(ratio, 0.5);
+    r["limit"] = median(limit);
+    r["ratio"] = median(ratio);
     r["more"]["ratio_min"] = *std::min_element(ratio.begin(), ratio.end());
     r["more"]["ratio_max"] = *std::max_element(ratio.begin(), ratio.end());
     if (!reach) return r;
@@ -113,11 +113,11 @@ json Report::finish() {
     result_["cores"] = std::thread::hardware_concurrency();
     result_["commit"] = commit();
     if (!cacheline_ns_.empty()) {
-        result_["cacheline_ns"] = percentile(cacheline_ns_, 0.5);
+        result_["cacheline_ns"] = median(cacheline_ns_);
         if (table_ != nullptr)
             std::fprintf(table_,
                          "cache line, core to core and back: %.0f ns (compare only runs where it is the same)\n",
-                         percentile(cacheline_ns_, 0.5));
+                         median(cacheline_ns_));
     }
     return result_;
 }

@@ -14,7 +14,7 @@ namespace farlane::bench {
 
 using json = nlohmann::json;
 
-[[nodiscard]] double percentile(std::vector<double> v, double p);
+[[nodiscard]] double median(std::vector<double> v);
 
 /// What was measured of one key, ours and the limit by turns.
 struct Series {

@@ -41,7 +41,7 @@ struct Row {
 
 double median(std::vector<double> v) {
     std::sort(v.begin(), v.end());
-    return v[(v.size() - 1) / 2];
+    return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
 }
 
 json measure(const Row& row, const Options& o) {

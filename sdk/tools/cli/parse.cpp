@@ -90,6 +90,7 @@ std::string footer(const Program& program) {
         for (const ExitCode& e : exit_codes())
             text += "  " + std::to_string(e.code) + "  " + std::string(e.text) + "\n";
     }
+    if (!program.help_end.empty()) return text + std::string(program.help_end);
     text += "Manual: man " + std::to_string(program.section) + " " + std::string(program.self.name);
     return text;
 }

@@ -54,7 +54,8 @@ struct Program {
     Verb self;        ///< name, summary, description and global options
     int section = 1;  ///< of the manual
     std::vector<Verb> verbs = {};
-    bool exit_codes = false;  ///< the status table's exit codes apply
+    bool exit_codes = false;         ///< the status table's exit codes apply
+    std::string_view help_end = {};  ///< end of --help of a program that has no manual page
     std::vector<Paragraphs> sections = {};
     std::vector<std::string_view> see_also = {};  ///< "farlaned(8)"
 };
