@@ -26,7 +26,7 @@ std::string machine() {
 
 std::string commit() {
     try {
-        return output_of({"git", "rev-parse", "--short", "HEAD"}).substr(0, 7);
+        return output_of({"git", "-C", FARLANE_SOURCE_DIR, "rev-parse", "--short", "HEAD"}).substr(0, 7);
     } catch (const std::exception&) {
         return "unknown";
     }

@@ -67,6 +67,11 @@ int main(int argc, char** argv) {
         std::fputs(kUsageText, stdout);
         return kHeld;
     }
+    // Hours later it would be too late.
+    if (!arguments.json.empty() && !std::ofstream(arguments.json, std::ios::app)) {
+        std::fprintf(stderr, "chaos_runner: --json %s can not be written\n", arguments.json.c_str());
+        return kUsage;
+    }
     if (!arguments.seed_given) arguments.seed = random_seed();
     std::printf("chaos_runner: seed %llu\n", static_cast<unsigned long long>(arguments.seed));
     std::fflush(stdout);
