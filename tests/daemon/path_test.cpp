@@ -9,6 +9,7 @@
 #include "chaos/relay.hpp"
 #include "daemon/process.hpp"
 #include "daemon/tally_work.hpp"
+#include "failures/row.hpp"
 
 namespace farlane::test {
 namespace {
@@ -100,6 +101,7 @@ TEST_F(PathTest, CutUnderLoadIsAStallAndThePathComesBack) {
         "one path of two cut, %d times: stall median %.1f ms, longest %.1f ms; contract: %.1f ms (RTT %.3f ms) "
         "and what the scheduler adds\n",
         kCuts, stalls_ms[kCuts / 2], stalls_ms.back(), std::max(10.0, 2 * rtt_ms), rtt_ms);
+    row("one_path_cut_median_stall", Milliseconds(stalls_ms[kCuts / 2]), Milliseconds(std::max(10.0, 2 * rtt_ms)));
     const auto listed = initiator.client().call("list").at("peers");
     ASSERT_EQ(listed.size(), 1U);
     EXPECT_EQ(listed[0].at("paths").size(), 2U);

@@ -11,6 +11,7 @@
 #include <farlane/fabric.hpp>
 
 #include "daemon/process.hpp"
+#include "failures/row.hpp"
 
 namespace farlane::test {
 namespace {
@@ -65,7 +66,9 @@ TEST_F(StandingTest, ComesBackAfterAnOutageLongerThanTheGrace) {
         EXPECT_EQ(w[0].at("target"), "box");
         EXPECT_EQ(w[0].at("why"), "its target does not answer");
         pair.target.start();
+        const Stopwatch answers;
         EXPECT_TRUE(comes_to("ready"));
+        row("attached_again_after_an_outage", answers.took(), 600ms);
         EXPECT_TRUE(waiting().empty());
     }
     FabricOptions o;
