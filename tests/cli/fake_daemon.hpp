@@ -29,7 +29,7 @@ using Json = nlohmann::json;
 class FakeDaemon {
 public:
     /// Answers a request object with {"result": ...} or {"error": ...}; "events" (an array) are
-    /// sent behind the answer.
+    /// sent behind the answer, and with "hang_up" the connection ends then.
     using Answer = std::function<Json(const std::string& verb, const Json& args)>;
 
     explicit FakeDaemon(Answer answer) : answer_(std::move(answer)) {
@@ -105,11 +105,13 @@ private:
         }
         Json answer = answer_(verb, args);
         const Json events = answer.value("events", Json::array());
+        const bool hang_up = answer.value("hang_up", false);
         answer.erase("events");
         answer["id"] = request.at("id");
         answer["ok"] = answer.contains("result");
         send_line(fd, answer);
         for (const Json& e : events) send_line(fd, {{"event", e}});
+        if (hang_up) shutdown(fd, SHUT_RDWR);
     }
 
     static void send_line(int fd, const Json& message) {

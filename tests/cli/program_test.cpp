@@ -250,6 +250,22 @@ TEST(Detach, drainHasATime) {
     EXPECT_EQ(daemon.requests().size(), asked);
 }
 
+// As after `farlane upgrade`.
+TEST(Events, goOnWithTheNextDaemon) {
+    int connections = 0;
+    FakeDaemon daemon([&](const std::string&, const Json&) -> Json {
+        const bool first = connections++ == 0;
+        const Json event{{"role", "initiator"}, {"kind", first ? "added" : "resumed"}, {"function", "accel0"}};
+        return {{"result", {{"subscribed", true}}}, {"events", {event}}, {"hang_up", first}};
+    });
+    const Outcome o = run_at(daemon, {"events", "-n", "2"});
+    EXPECT_EQ(o.code, 0) << o.err;
+    const auto at = [&](const char* kind) { return o.out.find(kind); };
+    EXPECT_LT(at("added"), at("reconnected"));
+    EXPECT_LT(at("reconnected"), at("resumed"));
+    EXPECT_NE(at("resumed"), std::string::npos);
+}
+
 TEST(Events, oneObjectALineAndThenTheEnd) {
     const Json first{{"role", "initiator"}, {"kind", "added"}, {"function", "accel0"}, {"when", "now"}};
     const Json second{{"role", "daemon"}, {"kind", "overflow"}, {"lost", 12}};

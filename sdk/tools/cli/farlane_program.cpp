@@ -54,7 +54,9 @@ Verb attach_verb() {
                      .letter = 'p',
                      .value = "WHO",
                      .text = "who is to use it: kernel = this host's PCI bus, daemon = applications",
-                     .standard = "auto"},
+                     .standard = "auto",
+                     .completes = Completes::choice,
+                     .choices = {"auto", "kernel", "daemon"}},
                     {.name = "--persist", .text = "attach it again whenever it is gone and its target is there"},
                     {.name = "--once", .text = "do not; what was asked with --persist before is forgotten"}},
         .examples = {{"farlane attach accel0", "take it"},
@@ -94,7 +96,9 @@ Verb events_verb() {
             {"Prints events until interrupted: added, removed, attached, detached, link_up, link_down, "
              "timeout, resumed, device_reset, device_lost, error, path_up, path_down. With -o json one object a line.",
              "Events are not dropped silently: when this program reads too slowly, farlaned says how "
-             "many it left out."},
+             "many it left out. When farlaned is replaced or restarted the next one is waited for, --timeout at most, "
+             "and "
+             "`reconnected` says that events may be missing there."},
         .options = {{.name = "--count",
                      .letter = 'n',
                      .value = "N",

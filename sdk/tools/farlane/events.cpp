@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: events of farlaned. Hands on: one line for each. Owns: the connection.
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cmath>
+#include <optional>
+#include <thread>
 
 #include "farlane/verbs.hpp"
 
@@ -23,6 +27,43 @@ void print_event(const Context& c, const Json& e) {
           << std::flush;
 }
 
+/// As farlaned writes it.
+std::string now_text() {
+    const auto now = std::chrono::system_clock::now();
+    const auto second = std::chrono::floor<std::chrono::seconds>(now);
+    return fmt::format("{:%FT%T}.{:03}Z", fmt::gmtime(second), (now - second) / std::chrono::milliseconds(1));
+}
+
+// farlaned was replaced (`farlane upgrade`) or restarted: the next one is waited for as long as for an answer.
+control::ControlClient subscribe_again(const Context& c, const Error& lost) {
+    constexpr std::chrono::milliseconds kPause{100};
+    const auto until = std::chrono::steady_clock::now() + c.timeout;
+    for (;;) {
+        try {
+            control::ControlClient client = c.connect();
+            client.subscribe();
+            print_event(c, {{"when", now_text()},
+                            {"role", "daemon"},
+                            {"kind", "reconnected"},
+                            {"detail", "farlaned was away: events of that time are not here"}});
+            return client;
+        } catch (const Error&) {
+            if (std::chrono::steady_clock::now() >= until) throw lost;
+        }
+        std::this_thread::sleep_for(kPause);
+    }
+}
+
+std::optional<Json> next_event(const Context& c, control::ControlClient& client) {
+    try {
+        return client.next_event(std::chrono::hours(1));
+    } catch (const Error& e) {
+        if (e.status() != Status::unreachable) throw;
+        client = subscribe_again(c, e);
+        return std::nullopt;
+    }
+}
+
 }  // namespace
 
 int run_events(const Context& c) {
@@ -33,7 +74,7 @@ int run_events(const Context& c) {
     client.subscribe();
     double seen = 0;
     while (c.out && (!limited || seen < wanted)) {
-        const auto event = client.next_event(std::chrono::hours(1));
+        const auto event = next_event(c, client);
         if (!event) continue;
         print_event(c, *event);
         ++seen;
