@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -31,7 +32,9 @@ inline void pin(int cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof set, &set) != 0) std::fprintf(stderr, "cannot pin to CPU %d\n", cpu);
+    if (sched_setaffinity(0, sizeof set, &set) == 0) return;
+    std::fprintf(stderr, "cannot pin to CPU %d: %s; a figure without that says nothing\n", cpu, std::strerror(errno));
+    std::_Exit(1);
 }
 
 /// "--key value" pairs with defaults; anything else prints the defaults and ends with 2.

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include <farlane/status.hpp>
 
@@ -94,7 +96,20 @@ void check_out(const std::string& path) {
         throw Error(Status::invalid, "--out " + path + " can not be written");
 }
 
+// Both ends spin on a core each: who else runs shows in every figure.
+double load_before() {
+    double load = 0;
+    if (getloadavg(&load, 1) != 1) return 0;
+    if (load > 0.5)
+        std::fprintf(stderr, "farlane-bench: beware: the load of this machine is %.1f; figures will be worse for it\n",
+                     load);
+    return load;
+}
+
 json measure(const Options& o, std::FILE* table) {
+    if (std::thread::hardware_concurrency() < 2)
+        throw Error(Status::invalid, "needs two processors: one for each end, which both spin");
+    const double load = load_before();
     Report report(table);
     for (const Group& g : groups()) {
         if (!chosen(g, o)) continue;
@@ -105,7 +120,9 @@ json measure(const Options& o, std::FILE* table) {
         }
         g.run(o, report);
     }
-    return report.finish();
+    json result = report.finish();
+    result["load_before"] = load;
+    return result;
 }
 
 // A run of some parts leaves the others as they were in the file, each with the commit that it was measured with.

@@ -34,11 +34,14 @@ void measure_cycles(const Options&, Report& report) {
 }
 
 // The rows that are judged in simulated time: the same program, the same shape.
-void measure_simulated(const Options&, Report& report) {
+void measure_simulated(const Options& o, Report& report) {
     progress("simulated", 1, 1);
     try {
-        const auto rows = json::parse(output_of({bench_folder() + "/farlane_sim_bench", "--quiet", "--out", "-"}, 600));
-        for (const auto& [key, row] : rows.items()) report.add(key, row);
+        std::vector<std::string> command = {bench_folder() + "/farlane_sim_bench", "--quiet", "--out", "-"};
+        if (o.only.size() == 1 && o.only[0] != "simulated") command.insert(command.end(), {"--only", o.only[0]});
+        const auto rows = json::parse(output_of(command, 600));
+        for (const auto& [key, row] : rows.items())
+            if (wants(o, key)) report.add(key, row);
     } catch (const std::exception& e) {
         report.fail("simulated", e.what());
     }

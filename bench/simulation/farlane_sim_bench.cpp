@@ -231,6 +231,12 @@ std::vector<Row> rows() {
     return all;
 }
 
+}  // namespace
+
+constexpr int kUsage = 2;
+
+namespace {
+
 int run(const Options& o) {
     json result = json::object();
     for (const Row& row : rows()) {
@@ -239,10 +245,16 @@ int run(const Options& o) {
         if (!o.quiet) print(row.key, r);
         result[row.key] = r;
     }
+    if (result.empty()) {
+        std::fprintf(stderr, "farlane_sim_bench: --only: no row's key contains '%s'\n", o.only.c_str());
+        return kUsage;
+    }
     if (o.out == "-")
         std::printf("%s\n", result.dump(2).c_str());
-    else if (!o.out.empty())
-        std::ofstream(o.out) << result.dump(2) << '\n';
+    else if (!o.out.empty() && !(std::ofstream(o.out) << result.dump(2) << '\n')) {
+        std::fprintf(stderr, "farlane_sim_bench: %s can not be written\n", o.out.c_str());
+        return 1;
+    }
     return 0;
 }
 
@@ -257,6 +269,10 @@ int main(int argc, char** argv) {
     app.add_option("--only", o.only, "rows whose key contains this");
     app.add_option("--out", o.out, "JSON file of the rows; '-' = standard output");
     app.add_flag("--quiet", o.quiet, "no table");
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? 0 : farlane::bench::kUsage;
+    }
     return farlane::bench::run(o);
 }
