@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: two CPUs. Hands on: the round trip of a cache line between them. Owns: one line.
+#include <sys/prctl.h>
+
 #include <atomic>
+#include <csignal>
 
 #include "common.hpp"
 
@@ -25,16 +28,24 @@ void echo(Line& line) {
 }  // namespace
 
 std::int64_t cacheline_round_trip_ns(int cpu_a, int cpu_b) {
+    cpu_set_t before;
+    sched_getaffinity(0, sizeof before, &before);
+    pin(cpu_b);  // the child inherits it; what fails here fails before anybody spins
     Line* const line = shared<Line>();
     const pid_t child = ::fork();
+    if (child < 0) throw std::runtime_error("fork");
     if (child == 0) {
-        pin(cpu_b);
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // the parent may be killed for taking too long
         echo(*line);
         ::_exit(0);
     }
-    cpu_set_t before;
-    sched_getaffinity(0, sizeof before, &before);
-    pin(cpu_a);
+    try {
+        pin(cpu_a);
+    } catch (...) {
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        throw;
+    }
     std::vector<std::int64_t> batches;
     std::int64_t start = now_ns();
     for (std::uint64_t n = 1; n <= kWarmUp + kTrips; ++n) {

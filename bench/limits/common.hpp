@@ -33,8 +33,8 @@ inline void pin(int cpu) {
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
     if (sched_setaffinity(0, sizeof set, &set) == 0) return;
-    std::fprintf(stderr, "cannot pin to CPU %d: %s; a figure without that says nothing\n", cpu, std::strerror(errno));
-    std::_Exit(1);
+    throw std::runtime_error("cannot pin to CPU " + std::to_string(cpu) + ": " + std::strerror(errno) +
+                             "; a figure without that says nothing");
 }
 
 /// "--key value" pairs with defaults; anything else prints the defaults and ends with 2.

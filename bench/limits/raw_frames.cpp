@@ -71,7 +71,7 @@ void consume(limits::Wire& wire, limits::Shared& shared, const Work& work, std::
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     const limits::Options options(argc, argv,
                                   {{"medium", "vhost"},
                                    {"bytes", "4096"},
@@ -120,4 +120,6 @@ int main(int argc, char** argv) {
         .add("cacheline_before_ns", static_cast<double>(line))
         .print();
     return bad == 0 ? 0 : 1;
+} catch (const std::exception& e) {
+    return std::fprintf(stderr, "%s\n", e.what()), 1;
 }

@@ -30,7 +30,7 @@ bool trip(limits::Wire& wire, std::uint32_t bytes, std::byte mark) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     const limits::Options options(argc, argv,
                                   {{"medium", "vhost"},
                                    {"bytes", "64"},
@@ -65,4 +65,6 @@ int main(int argc, char** argv) {
         .percentiles("round_trip", samples)
         .add("cacheline_before_ns", static_cast<double>(line_before))
         .print();
+} catch (const std::exception& e) {
+    return std::fprintf(stderr, "%s\n", e.what()), 1;
 }
