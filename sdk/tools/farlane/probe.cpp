@@ -46,11 +46,14 @@ Link link_of(const Json& stats, const std::string& target) {
         if (!s.is_object() || text_of(s, "role") != "initiator") continue;
         const auto peer = text_of(s, "peer"), address = text_of(s, "address");
         others += (others.empty() ? "" : ", ") + (peer.empty() ? address : peer);
-        if (target != peer && target != address) continue;
+        const Json& ways = part_of(s, "paths");
+        const bool on_path =
+            std::ranges::any_of(ways, [&](const Json& p) { return p.is_object() && text_of(p, "address") == target; });
+        if (target != peer && target != address && !on_path) continue;
         if (text_of(s, "state") != "open")
             throw Error(Status::unreachable, "target '" + target + "' does not answer (" + text_of(s, "state") + ")");
         Link link{peer, address, text_of(s, "port"), {}};
-        for (const Json& p : part_of(s, "paths"))
+        for (const Json& p : ways)
             if (p.is_object())
                 link.paths.push_back({number_of(p, "id"), number_of(p, "min_rtt_ns"), number_of(p, "smoothed_rtt_ns"),
                                       number_of(p, "frame_bytes"), number_of(p, "packets_sent"),
