@@ -208,19 +208,21 @@ void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
     slot->session->on_frame({frame.data, frame.size_bytes}, path_of(frame), now_);
 }
 
-bool Lane::receive(PortId id) noexcept {
+bool Lane::receive_from(PortId id) noexcept {
     auto& port = *ports_[id].port;
     port.flush();
     auto n = port.rx_burst(rx_);
     if (n == 0) return false;
+    std::size_t bytes = 0;
     for (unsigned bursts = 1;; ++bursts) {
         tick();  // with each burst: stamped before it came, a frame would make the round trip shorter than the path
         for (std::size_t i = 0; i < n; ++i) {
             if (i + 1 < n) __builtin_prefetch(rx_[i + 1].data);
+            bytes += rx_[i].size_bytes;
             dispatch(id, rx_[i]);
         }
         port.rx_release({rx_.data(), n});
-        if (n < kBurst || bursts == kBurstsPerTurn || (n = port.rx_burst(rx_)) == 0) break;
+        if (n < kBurst || bursts == kBurstsPerTurn || bytes > kBytesPerTurn || (n = port.rx_burst(rx_)) == 0) break;
     }
     return true;
 }
@@ -325,6 +327,8 @@ bool Lane::turn_sessions() noexcept {
     for (std::size_t i = 0; i < n; ++i) {
         auto* slot = slots_[awake_[i]].get();
         if (slot == nullptr || slot->dropped) continue;
+        busy |= transmit(*slot);  // answers first
+        slot->session->settle();
         busy |= run_timers(*slot);
         busy |= transmit(*slot);
         if (const Time at = slot->session->rest(); at != timers_.at(slot->number)) timers_.set(slot->number, at);
@@ -350,9 +354,20 @@ bool Lane::run_posted() noexcept {
 }
 
 bool Lane::turn() noexcept {
+    const bool received = receive();
+    return work() || received;
+}
+
+bool Lane::receive() noexcept {
     if (++turns_since_look_ >= kTurnsPerLook) tick();
-    bool busy = run_posted();
-    for (PortId id = 0; id < ports_.size(); ++id) busy |= receive(id);
+    bool busy = false;
+    for (PortId id = 0; id < ports_.size(); ++id) busy |= receive_from(id);
+    received_ = busy;
+    return busy;
+}
+
+bool Lane::work() noexcept {
+    bool busy = run_posted() || std::exchange(received_, false);
     busy |= turn_tasks();
     busy |= turn_sessions();
     if (some_dropped_) forget_dropped();

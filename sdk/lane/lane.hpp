@@ -61,7 +61,7 @@ struct LaneConfig {
     /// Empty turns go on for this long before the lane sleeps; the core is yielded in between.
     std::chrono::microseconds spin{50};
     /// Longest sleep while a port without interrupt is there.
-    std::chrono::microseconds max_nap{1000};
+    std::chrono::microseconds max_nap{1500};
     bool never_sleep = false;  ///< a core of its own: spin for ever
 };
 
@@ -124,8 +124,12 @@ public:
         turns_since_look_ = 0;
     }
     [[nodiscard]] static Time clock() noexcept { return LaneClock::exact(); }
-    /// One turn. True = something was done.
+    /// One turn: receive(), then work(). True = something was done.
     bool turn() noexcept;
+    /// Half a turn: frames go to their sessions. What follows from them is left to work().
+    bool receive() noexcept;
+    /// The other half: tasks, and frames of sessions.
+    bool work() noexcept;
     /// Sleeps until a port, a watched fd, wake() or a timer, at most `at_most`.
     void sleep(Duration at_most) noexcept;
     /// The same in three steps, for a lane that several threads turn under a lock of theirs: only
@@ -158,8 +162,9 @@ public:
 
 private:
     static constexpr std::size_t kBurst = 32;
-    static constexpr unsigned kBurstsPerTurn = 4;  // of a port that has more
-    static constexpr unsigned kTurnsPerLook = 8;   // the clock costs as much as half an empty turn
+    static constexpr unsigned kBurstsPerTurn = 4;            // of a port that has more,
+    static constexpr std::size_t kBytesPerTurn = 64 * 1024;  // and no more bulk than a first-level cache keeps
+    static constexpr unsigned kTurnsPerLook = 8;             // the clock costs as much as half an empty turn
     struct PortSlot {
         std::unique_ptr<transport::Port> port;
         Acceptor* acceptor = nullptr;
@@ -186,7 +191,7 @@ private:
     SessionSlot& new_slot(proto::SessionConfig& config);
     [[nodiscard]] SessionSlot* slot_of(std::uint32_t session_id) noexcept;
     static void set_path(SessionSlot& slot, proto::PathId path, PortId port, const transport::Address* to);
-    bool receive(PortId id) noexcept;
+    bool receive_from(PortId id) noexcept;
     void dispatch(PortId id, transport::RxFrame& frame) noexcept;
     void hello(PortId id, transport::RxFrame& frame) noexcept;
     void take_hint(PortId id, const transport::Address* from, const proto::Hint& hint) noexcept;
@@ -227,7 +232,8 @@ private:
     std::atomic<bool> sleeping_{false};
     std::atomic<bool> woken_{false};
     bool some_dropped_ = false;
-    Duration nap_{};  ///< next sleep of a lane that has a port without interrupt
+    bool received_ = false;  ///< and what follows from it has not been done
+    Duration nap_{};         ///< next sleep of a lane that has a port without interrupt
     int epoll_fd_ = -1;
     int wake_fd_ = -1;
 };

@@ -74,7 +74,9 @@ bool EmbeddedFabric::turn_until(std::unique_lock<std::mutex>& held, lane::Time d
     // `done` may consume what it finds: it is asked again only after it said no.
     for (unsigned idle_turns = 0; !done();) {
         if (lane_.now() >= deadline) return false;
-        idle_turns = lane_.turn() ? 0 : idle_turns + 1;
+        // What the caller has just asked for leaves first; what came with an answer is done when the caller has it.
+        const bool worked = lane_.work();
+        idle_turns = lane_.receive() || worked ? 0 : idle_turns + 1;
         if (idle_turns >= kTurnsBeforeRest) [[unlikely]]
             rest(held, idle_turns, deadline);
     }

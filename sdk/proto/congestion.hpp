@@ -29,7 +29,7 @@ public:
     void acknowledged(std::uint64_t bytes, std::uint64_t in_flight) noexcept {
         delivered_ += bytes;
         if (in_flight * 2 < window_) return;  // the window is not what holds the sender back
-        if (in_flight >= window_ - window_ / 8) limited_ = true;
+        if (in_flight >= window_ - window_ / 8 || held_) limited_ = true;
         if (growing_) window_ = std::max(window_, std::min(window_ + bytes, ceiling_));
     }
     /// `arrived`: when the newest packet reached the peer, by this side's clock and half a round trip late.
@@ -54,6 +54,7 @@ public:
         }
         const auto base = next_send_ > now - kBurst ? next_send_ : now - kBurst;
         next_send_ = base + Duration(static_cast<Duration::rep>((bytes * ns_per_kib_) >> 10));
+        held_ = next_send_ > now;
     }
 
 private:
@@ -87,6 +88,7 @@ private:
     std::uint32_t frame_bytes_ = 0;
     bool growing_ = true;   // by what is acknowledged
     bool limited_ = false;  // in this epoch the window was what held the sender back
+    bool held_ = false;     // the last packet made the next one wait: the window is not full, but would be
     bool fresh_ = true;     // still the first window
     Time next_send_{};
 

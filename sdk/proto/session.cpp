@@ -3,6 +3,8 @@
 // machine and the table of functions. docs/wire.md, "Session".
 #include "proto/session.hpp"
 
+#include <cassert>
+
 #include "proto/session_core.hpp"
 
 namespace farlane::proto {
@@ -180,7 +182,12 @@ void Session::rouse() noexcept {
     state_->rouse();
 }
 
+void Session::settle() noexcept {
+    state_->settle();
+}
+
 Time Session::rest() noexcept {
+    assert(state_->put_off_at == kNever);
     state_->awake = false;
     return state_->timer;
 }

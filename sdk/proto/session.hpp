@@ -178,9 +178,11 @@ public:
     // --- many sessions
     /// From now on `number` is put into `awake`, once, whenever there may be something to send or next_timer() is
     /// earlier than it was. A session that is attended so and rests need not be looked at. `awake` outlives the
-    /// session.
+    /// session. An acknowledgement may be put off then until settle(): whoever attends builds first, so that what came
+    /// with it is answered first, and then settles.
     void attend(std::vector<std::uint32_t>& awake, std::uint32_t number);
-    void rouse() noexcept;  ///< puts it there
+    void rouse() noexcept;   ///< puts it there
+    void settle() noexcept;  ///< takes what on_frame() put off
     /// It was looked at, and `number` is taken out. Returns next_timer().
     Time rest() noexcept;
 

@@ -11,6 +11,7 @@ constexpr unsigned kMaxReorderThreshold = 512;
 constexpr unsigned kLossSample =
     32;  // packets whose fate is known, and no fewer than are in flight, for "repeated loss"
 constexpr unsigned kGoodProbesAfterLoss = 3;
+constexpr unsigned kFewPackets = 16;  // in flight: of a flow that waits for answers, not for the link
 
 }  // namespace
 
@@ -75,7 +76,20 @@ void SessionCore::on_ack(const AckRecord& a, Time now) noexcept {
         close(Status::protocol, true);
         return;
     }
-    if (a.largest >= p->sent.oldest()) on_ranges(a, *p, now);
+    settle();
+    if (awake_list == nullptr || a.range_count != 0 || p->sent.in_flight_packets() > kFewPackets) {
+        if (a.largest >= p->sent.oldest()) on_ranges(a, *p, now);
+        return;
+    }
+    put_off = a;
+    put_off_at = now;
+}
+
+void SessionCore::settle() noexcept {
+    if (put_off_at == kNever) return;
+    const Time at = std::exchange(put_off_at, kNever);
+    Path* p = flows() ? path(put_off.path) : nullptr;
+    if (p != nullptr && put_off.largest >= p->sent.oldest()) on_ranges(put_off, *p, at);
 }
 
 void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {

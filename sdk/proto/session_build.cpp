@@ -79,7 +79,10 @@ Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint6
 }
 
 void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
-    while (!p.sent.make_room(FrameFill::kMaxRefs)) give_up_oldest(p, now);
+    if (!p.sent.make_room(FrameFill::kMaxRefs)) [[unlikely]] {
+        settle();
+        while (!p.sent.make_room(FrameFill::kMaxRefs)) give_up_oldest(p, now);
+    }
     fill_.ref_count = 0;
     ack_written_ = false;
     data_bytes_ = 0;

@@ -127,6 +127,8 @@ public:
 
     // --- session_ack.cpp
     void on_ack(const AckRecord& a, Time now) noexcept;
+    /// Takes the acknowledgement that was put off.
+    void settle() noexcept;
     void on_ranges(const AckRecord& a, Path& p, Time now) noexcept;
     void detect_losses(Path& p, Time now) noexcept;
     void lost(Path& p, std::uint64_t number, const SentPacket& packet, Time now) noexcept;
@@ -200,6 +202,10 @@ public:
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     std::uint32_t awake_number = 0;
     bool awake = false;
+    // An acknowledgement of few packets: what came with it is answered first, since taking it costs as much as the rest
+    // of a small frame.
+    AckRecord put_off;
+    Time put_off_at = kNever;  ///< kNever: there is none
 
     // what is due
     std::uint32_t due = 0;  ///< Due bits

@@ -20,6 +20,7 @@ constexpr Duration kDeadProbe = std::chrono::milliseconds(50);
 void SessionCore::on_timer(Time now) noexcept {
     timer = kNever;
     if (state == SessionState::idle) return;
+    settle();
     functions_timers(now);
     if (state == SessionState::closed) return;
     if (state == SessionState::hello) {

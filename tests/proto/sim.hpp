@@ -211,8 +211,22 @@ private:
         Side& s = sides[i];
         if (!s.session) return false;
         if (!is_due(i)) return false;
+        bool more = false;
+        bool any = transmit(i, more);
+        if (!s.session) return any;
+        s.session->settle();
         if (s.session->next_timer() <= now) s.session->on_timer(now);
-        bool any = false, more = false;
+        any = transmit(i, more) || any;
+        if (!s.session) return any;
+        s.look_at = s.session->rest();
+        if (more) s.session->rouse();
+        return any;
+    }
+
+    bool transmit(unsigned i, bool& more) {
+        Side& s = sides[i];
+        bool any = false;
+        more = false;
         for (unsigned n = 0; n < frames_per_turn && s.session && s.session->wants_to_send(now); ++n) {
             std::array<std::byte, FL_FRAME_MAX_BYTES> out;
             const Session::Built b = s.session->build(out, now);
@@ -223,9 +237,6 @@ private:
             send(i, b.path, std::span(out).first(b.bytes));
             more = s.session && s.session->wants_to_send(now);
         }
-        if (!s.session) return any;
-        s.look_at = s.session->rest();
-        if (more) s.session->rouse();
         return any;
     }
 
