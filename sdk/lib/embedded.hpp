@@ -80,6 +80,7 @@ bool EmbeddedFabric::turn_until(std::unique_lock<std::mutex>& held, lane::Time d
         if (idle_turns >= kTurnsBeforeRest) [[unlikely]]
             rest(held, idle_turns, deadline);
     }
+    if (threaded_) (void)lane_.work();  // its own thread may sleep, and the frame that would have woken it is taken
     return true;
 }
 
