@@ -53,19 +53,21 @@ ReadSeries read_series(const Options& o, const std::string& port, Report& report
     return s;
 }
 
-/// The row without a port in its key: the better one of those that live on this machine alone.
-void add_best(Report& report, const std::string& key, const std::vector<std::string>& ports) {
-    std::string best;
+enum class Pick { best, worst };
+
+/// The row without a port in its key: one of those that live on this machine alone.
+void add_one(Report& report, const std::string& key, const std::vector<std::string>& ports, Pick pick) {
+    std::string found;
     for (const auto& port : ports) {
         const auto with = key + "_" + port;
         if (!dpdk(port) || !report.has(with) || !report.row(with)["ratio"].is_number()) continue;
         const auto& row = report.row(with);
-        const bool lower = row["more"]["better"] == "lower";
-        if (best.empty() || (row["ratio"] < report.row(key + "_" + best)["ratio"]) == lower) best = port;
+        const bool lower = (row["more"]["better"] == "lower") == (pick == Pick::best);
+        if (found.empty() || (row["ratio"] < report.row(key + "_" + found)["ratio"]) == lower) found = port;
     }
-    if (best.empty()) return report.missing(key, "", "neither vhost nor memif was measured");
-    json row = report.row(key + "_" + best);
-    row["more"]["port"] = best;
+    if (found.empty()) return report.missing(key, "", "neither vhost nor memif was measured");
+    json row = report.row(key + "_" + found);
+    row["more"]["port"] = found;
     report.add(key, row);
 }
 
@@ -81,8 +83,8 @@ void measure_rtt(const Options& o, Report& report) {
             report.fail("mmio_read_rtt_" + port, e.what());
         }
     }
-    add_best(report, "mmio_read_rtt", o.ports);
-    add_best(report, "mmio_read_rtt_p99", o.ports);
+    add_one(report, "mmio_read_rtt", o.ports, Pick::worst);  // the promise is made for each
+    add_one(report, "mmio_read_rtt_p99", o.ports, Pick::worst);
 }
 
 static void dma_on(const Options& o, const std::string& port, bool integrity, Report& report) {
@@ -116,7 +118,7 @@ void measure_dma(const Options& o, Report& report) {
         }
     }
     for (const char* key : {"dma_write_4k", "dma_read_4k", "dma_write_4k_nocrc", "dma_read_4k_nocrc"})
-        add_best(report, key, o.ports);
+        add_one(report, key, o.ports, Pick::best);
 }
 
 static void posted_on(const Options& o, const std::string& port, Report& report) {
@@ -148,7 +150,7 @@ void measure_posted(const Options& o, Report& report) {
             report.fail("posted_rate_" + port, e.what());
         }
     }
-    add_best(report, "posted_rate", o.ports);
+    add_one(report, "posted_rate", o.ports, Pick::best);
 }
 
 }  // namespace farlane::bench
