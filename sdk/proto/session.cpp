@@ -187,7 +187,7 @@ void Session::settle() noexcept {
 }
 
 Time Session::rest() noexcept {
-    assert(state_->put_off_at == kNever);
+    assert(state_->late_ack_at == kNever);
     state_->awake = false;
     return state_->timer;
 }

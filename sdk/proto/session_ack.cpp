@@ -81,15 +81,15 @@ void SessionCore::on_ack(const AckRecord& a, Time now) noexcept {
         if (a.largest >= p->sent.oldest()) on_ranges(a, *p, now);
         return;
     }
-    put_off = a;
-    put_off_at = now;
+    late_ack = a;
+    late_ack_at = now;
 }
 
 void SessionCore::settle() noexcept {
-    if (put_off_at == kNever) return;
-    const Time at = std::exchange(put_off_at, kNever);
-    Path* p = flows() ? path(put_off.path) : nullptr;
-    if (p != nullptr && put_off.largest >= p->sent.oldest()) on_ranges(put_off, *p, at);
+    if (late_ack_at == kNever) return;
+    const Time at = std::exchange(late_ack_at, kNever);
+    Path* p = flows() ? path(late_ack.path) : nullptr;
+    if (p != nullptr && late_ack.largest >= p->sent.oldest()) on_ranges(late_ack, *p, at);
 }
 
 void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {

@@ -204,8 +204,8 @@ public:
     bool awake = false;
     // An acknowledgement of few packets: what came with it is answered first, since taking it costs as much as the rest
     // of a small frame.
-    AckRecord put_off;
-    Time put_off_at = kNever;  ///< kNever: there is none
+    AckRecord late_ack;
+    Time late_ack_at = kNever;  ///< kNever: there is none
 
     // what is due
     std::uint32_t due = 0;  ///< Due bits
