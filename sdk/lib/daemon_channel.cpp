@@ -166,6 +166,7 @@ void AppChannel::answer(const fl_slot& slot) {
     // An answer that came twice (the daemon was killed in between) finds nobody.
     Pending& p = pending_[slot.cookie & 0xff & (kPending - 1)];
     if (p.cookie != slot.cookie || slot.cookie == 0) return;
+    if (status == Status::device_lost) device_state_ = status;  // the message that says so is behind the answers
     if (!p.into.empty()) {
         const std::byte* from =
             p.reference ? layout_.staging().data() + p.staged : reinterpret_cast<const std::byte*>(slot.u.payload);
