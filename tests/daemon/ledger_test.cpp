@@ -120,7 +120,6 @@ TEST_F(LedgerTest, HostileSequences) {
 }
 
 TEST(MergeSteps, EachClassKeepsItsOrder) {
-    using Class = proto::RecordClass;
     const auto step = [](Class c, std::uint64_t sequence) {
         return ResumeStep{ResumeStep::Kind::slot, static_cast<std::uint32_t>(sequence), c, sequence, 0};
     };
