@@ -22,7 +22,7 @@ help:
 	@echo '                  PICTURE=path (PNG or PPM to filter)  KERNEL=6.1|6.12'
 	@echo '  make demo-native  without a virtual machine: two daemons here, the same devices from user space'
 	@echo '                  PICTURE=path  PORT=udp|dpdk'
-	@echo '  make test       build, then the tests: style, release, fuzz (asan+ubsan), guests in the testbed; about 25 minutes'
+	@echo '  make test       build, then the tests: style, release, fuzz (asan+ubsan), guests in the testbed; about 30 minutes'
 	@echo '                  STAGES="style release fuzz asan tsan nodpdk testbed" picks some of them, STAGES=all takes all'
 	@echo '  make test-long  all stages, with fuzz 60 s each, the long simulations and all guest tests'
 	@echo '  make bench      benchmarks beside the limits of this machine and its peers, and their plots; about six minutes'
