@@ -17,7 +17,7 @@
 #define FL_ACCEL_VENDOR_ID 0xf1a0u    /* for development: not assigned by PCI-SIG */
 #define FL_ACCEL_DEVICE_ID 0x0acau    /* for development */
 #define FL_ACCEL_MAGIC 0x43414c46u    /* "FLAC" */
-#define FL_ACCEL_VERSION 0x00010000u  /* major << 16 | minor */
+#define FL_ACCEL_VERSION 0x00010001u  /* major << 16 | minor */
 
 /* BAR0 */
 #define FL_ACCEL_BAR_REGISTERS 0
@@ -38,8 +38,8 @@
 #define FL_ACCEL_COMPLETION_BYTES 32u
 #define FL_ACCEL_MIN_ENTRIES 64u   /* of either queue; a power of two */
 #define FL_ACCEL_MAX_ENTRIES 4096u /* what a device may offer at most */
-#define FL_ACCEL_MAX_SLOTS 16u	   /* of one command, the command itself included */
-#define FL_ACCEL_MAX_INLINE_BYTES 960u /* (FL_ACCEL_MAX_SLOTS - 1) * 64 */
+#define FL_ACCEL_MAX_SLOTS 64u	   /* of one command, the command itself included */
+#define FL_ACCEL_MAX_INLINE_BYTES 4032u /* (FL_ACCEL_MAX_SLOTS - 1) * 64 */
 #define FL_ACCEL_NO_VECTOR 0xffffffffu
 #define FL_ACCEL_NO_COMMAND 0xffffffffu /* command_id of a completion that reports the queue */
 
@@ -90,8 +90,16 @@ struct fl_accel_registers { /* BAR0 + 0 */
 	fl_le32 error_queue;   /* ro: queue pair that stopped last */
 	fl_le32 error_reason;  /* ro: enum fl_accel_reason, why */
 	fl_le64 life;	       /* ro: another number after every reset and every start of the device */
+	/* version 1.1 */
+	fl_le64 context_stride; /* ro: from one context's range of memory to the next; 0: all share one */
+	fl_le64 local_address; /* ro: first device address of context 0's local memory, or 0 */
+	fl_le64 local_bytes;   /* ro: local memory that ALLOC can give in all; 0: there is none */
+	fl_le64 local_stride;  /* ro: from one context's range of local memory to the next */
+	fl_le32 time_limit_ms; /* ro: that one kernel may run; 0: no limit */
+	fl_le32 reserved;      /* 0 */
 };
-FL_ASSERT_SIZE(fl_accel_registers, 120);
+FL_ASSERT_SIZE(fl_accel_registers, 160);
+FL_ASSERT_OFFSET(fl_accel_registers, context_stride, 120);
 FL_ASSERT_OFFSET(fl_accel_registers, aperture_address, 32);
 FL_ASSERT_OFFSET(fl_accel_registers, page_bytes, 48);
 FL_ASSERT_OFFSET(fl_accel_registers, control, 96);
@@ -208,28 +216,91 @@ struct fl_accel_module { /* MODULE_LOAD, and MODULE_UNLOAD with all but `module`
 	fl_le32 kind;	       /* enum fl_accel_module_kind */
 	fl_le64 image_address; /* device memory */
 	fl_le64 image_bytes;
-	fl_le64 reserved[3];
+	fl_le64 report_address; /* device memory for struct fl_accel_module_report, or 0 */
+	fl_le32 report_bytes;  /* room there; 0: no report */
+	fl_le32 options_bytes; /* build options: the payload */
+	fl_le64 reserved;
 };
 FL_ASSERT_SIZE(fl_accel_module, 48);
+
+/*
+ * What MODULE_LOAD found, written whether it succeeds or not: this header, the names of the
+ * kernels with ';' between them, the build log. Cut where the room ends.
+ */
+struct fl_accel_module_report {
+	fl_le32 names_bytes; /* whole length, also of what was cut */
+	fl_le32 log_bytes;
+};
+FL_ASSERT_SIZE(fl_accel_module_report, 8);
 
 struct fl_accel_bind { /* KERNEL_BIND; the name is the payload */
 	fl_le32 kernel; /* handle, chosen by the initiator */
 	fl_le32 module;
 	fl_le32 name_bytes; /* without terminating zero */
-	fl_le32 reserved0;
-	fl_le64 reserved1[4];
+	fl_le32 report_bytes; /* room at report_address; 0: no report */
+	fl_le64 report_address; /* device memory for struct fl_accel_kernel_report, or 0 */
+	fl_le64 reserved[3];
 };
 FL_ASSERT_SIZE(fl_accel_bind, 48);
+
+/* What KERNEL_BIND found: this header, then `arguments` argument reports. Cut where the room ends. */
+struct fl_accel_kernel_report {
+	fl_le32 arguments;	/* of the kernel */
+	fl_le32 argument_report_bytes; /* of one, from one to the next */
+	fl_le64 max_block;	/* work items of a block at most */
+	fl_le64 preferred_block; /* a multiple of this is fast */
+	fl_le64 shared_bytes;	/* of a block, without what a launch adds */
+	fl_le64 private_bytes;	/* of a work item */
+	fl_le32 required_block[3]; /* block the source asks for; 0: any */
+	fl_le32 reserved;
+};
+FL_ASSERT_SIZE(fl_accel_kernel_report, 56);
+
+#define FL_ACCEL_ARGUMENT_NAME_BYTES 48
+struct fl_accel_argument_report {
+	fl_le32 kind;  /* enum fl_accel_argument_kind; 0: not known */
+	fl_le32 bytes; /* of a value; 0: not known */
+	fl_le32 flags; /* FL_ACCEL_ARGUMENT_* */
+	fl_le32 reserved;
+	__u8 type_name[FL_ACCEL_ARGUMENT_NAME_BYTES]; /* of the source, cut, zero-terminated; "": not known */
+	__u8 name[FL_ACCEL_ARGUMENT_NAME_BYTES];
+};
+FL_ASSERT_SIZE(fl_accel_argument_report, 112);
+
+/* fl_accel_argument_report.flags */
+#define FL_ACCEL_ARGUMENT_CONST 0x1u	/* what it points to is not written */
+#define FL_ACCEL_ARGUMENT_RESTRICT 0x2u
+#define FL_ACCEL_ARGUMENT_VOLATILE 0x4u
+#define FL_ACCEL_ARGUMENT_CONSTANT 0x8u /* ADDRESS of constant memory */
+
+/* fl_accel_header.flags of LAUNCH: dimensions of the grid, 1 to 3; built-in kernels: 0 */
+#define FL_ACCEL_LAUNCH_DIMENSIONS 0x3u
 
 struct fl_accel_launch { /* LAUNCH; the argument block is the payload */
 	fl_le32 kernel;
 	fl_le32 argument_bytes;
-	fl_le32 grid[3];  /* blocks; built-in kernels: 0 */
-	fl_le32 block[3]; /* work items of a block; built-in kernels: 0 */
-	fl_le32 shared_bytes; /* built-in kernels: 0 */
-	fl_le32 reserved[3];
+	fl_le32 grid[3];  /* blocks, or work items when block is 0; built-in kernels: 0 */
+	fl_le32 block[3]; /* work items of a block; all 0: the device chooses; built-in kernels: 0 */
+	fl_le32 shared_bytes; /* dynamic shared memory (CUDA); else 0 */
+	fl_le32 offset[3]; /* of the first work item (OpenCL); else 0 */
 };
 FL_ASSERT_SIZE(fl_accel_launch, 48);
+
+/*
+ * The argument block of a kernel that is not built in: one of these per argument, in order, each
+ * followed by its data, padded with zeros to a multiple of 8.
+ */
+enum fl_accel_argument_kind {
+	FL_ACCEL_ARGUMENT_VALUE = 1,   /* data: the value */
+	FL_ACCEL_ARGUMENT_ADDRESS = 2, /* data: fl_le64, a device address within an allocation, or 0 */
+	FL_ACCEL_ARGUMENT_SHARED = 3,  /* no data: `bytes` of shared memory (OpenCL's __local) */
+};
+
+struct fl_accel_argument {
+	fl_le32 kind;  /* enum fl_accel_argument_kind */
+	fl_le32 bytes; /* of the data, without padding; SHARED: size of the memory */
+};
+FL_ASSERT_SIZE(fl_accel_argument, 8);
 
 struct fl_accel_event { /* EVENT_RECORD, EVENT_WAIT */
 	fl_le32 event; /* handle, chosen by the initiator */
@@ -249,13 +320,31 @@ enum fl_accel_property {
 	FL_ACCEL_PROPERTY_KERNELS_RUN = 6,    /* kernels finished since power-on */
 	FL_ACCEL_PROPERTY_BUSY_NS = 7,	      /* time spent in kernels since power-on */
 	FL_ACCEL_PROPERTY_ENERGY_UJ = 8,      /* energy used since power-on; FL_ACCEL_CAP_ENERGY */
+	FL_ACCEL_PROPERTY_LOCAL_FREE = 9,     /* bytes of local memory not allocated by anybody */
+	FL_ACCEL_PROPERTY_CONTEXT_KERNELS = 10, /* kernels of this context that finished */
+	FL_ACCEL_PROPERTY_CONTEXT_BUSY_NS = 11, /* time in kernels of this context */
+	FL_ACCEL_PROPERTY_WORKER_BYTES = 12,  /* host memory of the context's worker process; 0: it has none */
+	FL_ACCEL_PROPERTY_DEVICE_NAMES = 13,  /* report: "name\0vendor\0driver version\0"; value: its length */
+	FL_ACCEL_PROPERTY_OPENCL_INFO = 14,   /* report: fl_accel_info records; value: its length */
 };
 
 struct fl_accel_query {
 	fl_le32 property; /* enum fl_accel_property */
-	fl_le32 reserved0;
-	fl_le64 reserved1[5];
+	fl_le32 report_bytes; /* room at report_address; 0: no report */
+	fl_le64 report_address; /* device memory of the context, or 0 */
+	fl_le64 reserved[4];
 };
+
+/*
+ * One item of FL_ACCEL_PROPERTY_OPENCL_INFO: what clGetDeviceInfo of the executor's device answers
+ * to `parameter`, little-endian, padded with zeros to a multiple of 8. Records follow each other.
+ */
+struct fl_accel_info {
+	fl_le32 parameter; /* cl_device_info, OpenCL 3.0, 4.2 */
+	fl_le32 bytes;	   /* of the answer, without padding */
+};
+FL_ASSERT_SIZE(fl_accel_info, 8);
+
 FL_ASSERT_SIZE(fl_accel_query, 48);
 
 struct fl_accel_command {
@@ -332,7 +421,13 @@ FL_ASSERT_OFFSET(fl_accel_completion, phase, 30);
 	X(BAD_DOORBELL, bad_doorbell, 32, PROTOCOL, "doorbell names slots or completions that are not there") \
 	X(CQ_ADDRESS, cq_address, 33, OUT_OF_BOUNDS, "completion queue is not mapped for the device to write") \
 	X(NOT_READY, not_ready, 34, BUSY, "device is resetting")                                         \
-	X(BAD_COMMAND_ID, bad_command_id, 35, INVALID, "command id is reserved")
+	X(BAD_COMMAND_ID, bad_command_id, 35, INVALID, "command id is reserved")                          \
+	X(BUILD, build, 36, INVALID, "module does not compile; its report has the build log")             \
+	X(TIME_LIMIT, time_limit, 37, TIMEOUT, "the kernel ran longer than the time limit; the context is lost") \
+	X(CRASHED, crashed, 38, IO, "the worker process died while it ran; the context is lost")          \
+	X(CONTEXT_LOST, context_lost, 39, DEVICE_RESET, "the context was lost; open a new one")           \
+	X(NO_WORKER, no_worker, 40, UNSUPPORTED, "the worker process of the context can not start")       \
+	X(ARGUMENT_COUNT, argument_count, 41, INVALID, "the kernel takes another number of arguments")
 
 enum fl_accel_reason {
 #define FL_ACCEL_REASON_ENUM(NAME, name, code, status, text) FL_ACCEL_REASON_##NAME = code,
