@@ -28,13 +28,18 @@ enum class Kind : std::uint32_t {
 /// own. An object without references is no valid handle any more, one without holds is gone.
 class Object {
 public:
-    explicit Object(Kind kind) noexcept : kind_(kind) {}
+    explicit Object(Kind kind, cl_uint references = 1) noexcept : kind_(kind), references_(references) {}
     Object(const Object&) = delete;
     Object& operator=(const Object&) = delete;
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
     [[nodiscard]] cl_uint references() const noexcept { return references_.load(std::memory_order_relaxed); }
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void hold() noexcept { holds_.fetch_add(1, std::memory_order_relaxed); }
+    /// From now on the application has a reference, of an object that was made without.
+    void publish() noexcept {
+        hold();
+        retain();
+    }
 
 protected:
     ~Object() { kind_ = Kind{}; }
@@ -47,7 +52,7 @@ private:
 
     const cl_icd_dispatch* dispatch_ = &kDispatch;  // the loader reads it
     Kind kind_;
-    std::atomic<cl_uint> references_{1}, holds_{1};
+    std::atomic<cl_uint> references_, holds_{1};
 };
 
 template <class T>
