@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "opencl/api.hpp"
 
@@ -28,8 +29,8 @@ public:
     requires std::is_trivially_copyable_v<T>
     void value(const T& v) const { raw(&v, sizeof v); }
     template <class T>
-    void list(std::span<T> values) const {
-        raw(values.data(), values.size_bytes());
+    void list(const std::vector<T>& values) const {
+        raw(values.data(), values.size() * sizeof(T));
     }
     /// With its terminating zero.
     void text(std::string_view text) const {

@@ -41,7 +41,7 @@ void answer_context(const Context& c, cl_context_info what, const Answer& answer
         case CL_CONTEXT_REFERENCE_COUNT: return answer.value(c.references());
         case CL_CONTEXT_NUM_DEVICES: return answer.value<cl_uint>(1);
         case CL_CONTEXT_DEVICES: return answer.value(handle_of(&c.device()));
-        case CL_CONTEXT_PROPERTIES: return answer.list(std::span(c.properties()));
+        case CL_CONTEXT_PROPERTIES: return answer.list(c.properties());
         default: fail(CL_INVALID_VALUE);
     }
 }

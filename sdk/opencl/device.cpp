@@ -201,8 +201,8 @@ void answer_own(Device& d, cl_device_info what, const Answer& answer) {
             return answer.value(d.is_version_3() ? CL_MAKE_VERSION(3, 0, 0) : CL_MAKE_VERSION(1, 2, 0));
         case CL_DEVICE_PLATFORM: return answer.value(handle_of(&d.platform()));
         case CL_DEVICE_EXTENSIONS: return answer.text(d.extensions());
-        case CL_DEVICE_EXTENSIONS_WITH_VERSION: return answer.list(std::span(extensions_with_version(d)));
-        case CL_DEVICE_OPENCL_C_FEATURES: return answer.list(std::span(features(d)));
+        case CL_DEVICE_EXTENSIONS_WITH_VERSION: return answer.list(extensions_with_version(d));
+        case CL_DEVICE_OPENCL_C_FEATURES: return answer.list(features(d));
         case CL_DEVICE_AVAILABLE: return answer.value<cl_bool>(d.accelerator().available() ? CL_TRUE : CL_FALSE);
         case CL_DEVICE_COMPILER_AVAILABLE:
         case CL_DEVICE_LINKER_AVAILABLE:
@@ -221,9 +221,8 @@ void answer_own(Device& d, cl_device_info what, const Answer& answer) {
         case CL_DEVICE_BUILT_IN_KERNELS: return answer.text("");
         case CL_DEVICE_IL_VERSION: return answer.text(il_version(d));
         case CL_DEVICE_ILS_WITH_VERSION: {
-            auto all = d.takes_il() ? name_versions(d.remote(), CL_DEVICE_ILS_WITH_VERSION)
-                                    : std::vector<cl_name_version>();
-            return answer.list(std::span(all));
+            return answer.list(d.takes_il() ? name_versions(d.remote(), CL_DEVICE_ILS_WITH_VERSION)
+                                            : std::vector<cl_name_version>());
         }
         case CL_DEVICE_BUILT_IN_KERNELS_WITH_VERSION: return answer.nothing();
         case CL_DEVICE_ATOMIC_MEMORY_CAPABILITIES: return answer.value(atomics(d));

@@ -3,6 +3,7 @@
 // Owns: that table. docs/opencl.md lists it for people; tests/opencl compares the two.
 #include <cstring>
 #include <string_view>
+#include <tuple>
 
 #include "opencl/object.hpp"
 
@@ -19,7 +20,7 @@ struct Absent<cl_int(CL_API_CALL*)(Arguments...), Code> {
 template <class Object, class... Arguments, cl_int Code>
 struct Absent<Object*(CL_API_CALL*)(Arguments...), Code> {
     static Object* CL_API_CALL call(Arguments... arguments) noexcept {
-        cl_int* error = (arguments, ...);  // the last one
+        cl_int* error = std::get<sizeof...(arguments) - 1>(std::tuple(arguments...));
         if (error != nullptr) *error = Code;
         return nullptr;
     }

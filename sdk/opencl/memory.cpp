@@ -79,7 +79,7 @@ void answer_memory(const Memory& m, cl_mem_info what, const Answer& answer) {
         case CL_MEM_ASSOCIATED_MEMOBJECT: return answer.value(handle_of(m.parent()));
         case CL_MEM_OFFSET: return answer.value(m.offset());
         case CL_MEM_USES_SVM_POINTER: return answer.value<cl_bool>(CL_FALSE);
-        case CL_MEM_PROPERTIES: return answer.list(std::span(m.property_list()));
+        case CL_MEM_PROPERTIES: return answer.list(m.property_list());
         default: fail(CL_INVALID_VALUE);
     }
 }

@@ -40,7 +40,7 @@ void answer_queue(const CommandQueue& q, cl_command_queue_info what, const Answe
         case CL_QUEUE_DEVICE: return answer.value(handle_of(&q.context().device()));
         case CL_QUEUE_REFERENCE_COUNT: return answer.value(q.references());
         case CL_QUEUE_PROPERTIES: return answer.value(q.properties());
-        case CL_QUEUE_PROPERTIES_ARRAY: return answer.list(std::span(q.property_list()));
+        case CL_QUEUE_PROPERTIES_ARRAY: return answer.list(q.property_list());
         case CL_QUEUE_DEVICE_DEFAULT: return answer.value<cl_command_queue>(nullptr);
         case CL_QUEUE_SIZE: fail(CL_INVALID_COMMAND_QUEUE);  // of queues on the device
         default: fail(CL_INVALID_VALUE);
