@@ -99,7 +99,7 @@ private:
     Setup setup_;
     Sink& sink_;
     std::uint64_t shared_bytes_ = 0;  ///< that a block can have
-    std::uint64_t alignment_ = 1;  ///< of a buffer in another; 1 where the device takes any pointer
+    std::uint64_t alignment_ = 1;     ///< of a buffer in another; 1 where the device takes any pointer
     std::map<std::uint64_t, Allocation> allocations_;
     std::array<Queue, FL_ACCEL_MAX_QUEUES> queues_{};
     std::vector<std::uint32_t> dirty_;
