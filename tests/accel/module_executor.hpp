@@ -387,23 +387,34 @@ private:
     std::map<std::uint64_t, Allocation> allocations_;
 };
 
-/// An accelerator on a ModuleExecutor behind a port. Contexts have ranges of their own.
+/// An accelerator on a ModuleExecutor. Its contexts have ranges of their own.
+struct ProgramDevice {
+    std::unique_ptr<backend::Device> device;
+    ModuleExecutor* executor = nullptr;  ///< lives as long as the device
+};
+inline ProgramDevice make_program_device(bool has_local) {
+    firmware::accel::AccelOptions options;
+    options.memory_bytes = 32 << 20;
+    options.queues = 12;
+    options.contexts = 3;
+    options.executor = FL_ACCEL_EXECUTOR_OPENCL;
+    options.time_limit_ms = 1234;
+    auto waker = std::make_unique<firmware::accel::Waker>();
+    auto executor = std::make_unique<ModuleExecutor>(firmware::accel::plan_of(options), has_local,
+                                                     [to = waker.get()] { to->wake(); });
+    ModuleExecutor* const there = executor.get();
+    return {std::make_unique<firmware::accel::Accel>(options, std::make_unique<firmware::FunctionState>(),
+                                                     std::move(waker), std::move(executor)),
+            there};
+}
+
 class AccelPrograms : public AccelSdk {
 protected:
     [[nodiscard]] virtual bool has_local() const { return false; }
     std::unique_ptr<backend::Device> make_device() override {
-        firmware::accel::AccelOptions options;
-        options.memory_bytes = 32 << 20;
-        options.queues = 12;
-        options.contexts = 3;
-        options.executor = FL_ACCEL_EXECUTOR_OPENCL;
-        options.time_limit_ms = 1234;
-        auto waker = std::make_unique<firmware::accel::Waker>();
-        auto executor = std::make_unique<ModuleExecutor>(firmware::accel::plan_of(options), has_local(),
-                                                         [to = waker.get()] { to->wake(); });
-        executor_ = executor.get();
-        return std::make_unique<firmware::accel::Accel>(options, std::make_unique<firmware::FunctionState>(),
-                                                        std::move(waker), std::move(executor));
+        auto made = make_program_device(has_local());
+        executor_ = made.executor;
+        return std::move(made.device);
     }
     /// Until that many jobs wait for the test's word.
     void turn_until_held(std::size_t count) {

@@ -47,6 +47,26 @@ TEST_P(AccelModules, NothingWaitsForTheBuild) {
     EXPECT_TRUE(module.query());
 }
 
+/// With nobody there who could answer: what returns has not waited. So a cold program costs the round trip of its
+/// synchronize, and the build.
+TEST_P(AccelModules, ColdProgramNeedsNoAnswerBeforeItsEnd) {
+    Context context(device_);
+    target_->stop();
+    Stream& s = context.stream();
+    const auto x = context.allocate<float>(1000), y = context.allocate<float>(1000);
+    const auto in = floats(1000);
+    const auto out = context.allocate_host<float>(1000);
+    auto module = context.load(ModuleKind::opencl_c, "scale\nadd\n");
+    const Kernel scale = module.kernel("scale"), add = module.kernel("add");
+    s.upload(x, in);
+    s.launch(scale, {1000}, x, 2.0F, 1000U);
+    s.launch(add, {1000}, y, x, 1000U);
+    s.download(y, out);
+    target_->start();
+    s.synchronize();
+    for (std::size_t i = 0; i < in.size(); ++i) ASSERT_EQ(out[i], 2.0F * in[i]);
+}
+
 TEST_P(AccelModules, KernelsAreKnown) {
     Context context(device_);
     auto module = context.load(ModuleKind::opencl_c, "add\nindex\n");
@@ -182,8 +202,10 @@ TEST_P(AccelModules, ShapesAreChecked) {
 TEST_P(AccelModules, UnknownKernelsAreNamed) {
     Context context(device_);
     Stream& s = context.stream();
+    executor_->hold_builds(true);
     auto module = context.load(ModuleKind::opencl_c, "scale\nadd\n", {"", "two.cl"});
-    auto missing = module.kernel("sclae");
+    auto missing = module.kernel("sclae");  // nobody knows yet
+    executor_->hold_builds(false);
     const auto [status, text] = thrown([&] { s.synchronize(); });
     EXPECT_EQ(status, Status::not_found);
     EXPECT_NE(text.find("'sclae'"), std::string::npos) << text;
