@@ -59,6 +59,10 @@ private:
     bool all_ = false;
 };
 
+/// Handles a context can have, from 1.
+inline constexpr std::uint32_t kMaxModules = 64;
+inline constexpr std::uint32_t kMaxKernels = 256;
+
 /// Whose job it is: jobs of one stream that the executor chains (below) run in the order they were given in.
 struct JobOwner {
     std::uint32_t context = 0;
@@ -89,6 +93,9 @@ struct LaunchRequest {
     std::uint32_t dimensions = 0;  ///< 0: a built-in kernel's
     std::array<std::uint32_t, 3> grid{}, block{}, offset{};
     std::uint32_t shared_bytes = 0;
+    /// Given while earlier chained jobs of its stream are in flight: when one of them fails, this one does not run and
+    /// ends with reason `poisoned`.
+    bool behind = false;
 };
 
 /// A job that has ended.
@@ -103,13 +110,15 @@ struct LocalMemory {
 };
 
 /// Which device addresses there are. Offset x of the aperture is device address `address + x`; the submission queues
-/// come first, then the ranges of the contexts: context c has [address + first + c * stride, + context_bytes).
+/// come first, then the ranges of the contexts: context c has [address + first + c * stride, + context_bytes), and
+/// behind that `bounce_bytes` more, always committed, that only the device itself uses.
 struct MemoryPlan {
     std::uint64_t address = 0;
     std::uint64_t aperture_bytes = 0;
     std::uint64_t first = 0;          ///< bytes ahead of the first range: the submission queues
     std::uint64_t context_bytes = 0;  ///< of one range
-    std::uint64_t stride = 0;         ///< 0: all contexts share one range
+    std::uint64_t bounce_bytes = 0;
+    std::uint64_t stride = 0;  ///< 0: all contexts share one range
     std::uint32_t contexts = 0;
 };
 
@@ -163,12 +172,14 @@ public:
     /// An allocation ends: makes the range zero, takes it away from kernels, may give the memory back to the system.
     [[nodiscard]] virtual Answer scrub(std::uint64_t job, const JobOwner& owner, std::uint64_t address,
                                        std::uint64_t bytes) noexcept = 0;
-    /// After a reset: everything the aperture shows and all local memory. No context is open.
+    /// After a reset: ends every context, then makes everything the aperture shows, and local memory, zero. No job is
+    /// in flight.
     [[nodiscard]] virtual Answer scrub_all(std::uint64_t job) noexcept = 0;
     [[nodiscard]] virtual Answer copy(std::uint64_t job, const JobOwner& owner, std::uint64_t destination,
-                                      std::uint64_t source, std::uint64_t bytes) noexcept = 0;
+                                      std::uint64_t source, std::uint64_t bytes, bool behind) noexcept = 0;
     [[nodiscard]] virtual Answer fill(std::uint64_t job, const JobOwner& owner, std::uint64_t destination,
-                                      std::uint64_t bytes, std::span<const std::byte> pattern) noexcept = 0;
+                                      std::uint64_t bytes, std::span<const std::byte> pattern,
+                                      bool behind) noexcept = 0;
 
     // --- modules and kernels
     [[nodiscard]] virtual Answer load(std::uint64_t job, const LoadRequest& request) noexcept = 0;
@@ -184,7 +195,8 @@ public:
         (void)request;
         return false;
     }
-    [[nodiscard]] virtual bool chains_copy(std::uint64_t destination, std::uint64_t source) const noexcept {
+    /// Copies; fills with `source` = `destination`.
+    [[nodiscard]] virtual bool chains(std::uint64_t destination, std::uint64_t source) const noexcept {
         (void)destination, (void)source;
         return false;
     }
@@ -224,13 +236,14 @@ struct CpuExecutorOptions {
 /// What runs in one worker process per context (sdk/backend/worker).
 struct WorkerExecutorOptions {
     fl_accel_executor kind = FL_ACCEL_EXECUTOR_OPENCL;
-    MemoryPlan plan;           ///< with a stride: contexts share no memory
-    std::string device;        ///< which one: part of its name, or "N"; "" = the first
-    std::string worker;        ///< path of the worker program; "" = the one that was installed with this library
+    MemoryPlan plan;                  ///< with a stride: contexts share no memory
+    std::string device;               ///< which one: part of its name, or "N"; "" = the first
+    std::string worker;               ///< path of the worker program; "" = the one that was installed with this library
     std::uint32_t time_limit_ms = 0;  ///< of one kernel; 0 = none
     std::uint64_t local_bytes = 0;    ///< local memory at most; 0 = what the device has
     enum class Place : std::uint8_t { automatic, aperture, local } place = Place::automatic;  ///< of kernels' memory
-    CpuExecutorOptions cpu;    ///< for the built-in kernels, copies and fills in the aperture; its plan and memory are not used
+    CpuExecutorOptions
+        cpu;  ///< for the built-in kernels, copies and fills in the aperture; its plan and memory are not used
     std::uint32_t max_jobs = 1;
     std::function<void()> wake;
 };

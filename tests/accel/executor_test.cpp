@@ -305,12 +305,13 @@ TEST_P(AccelExecutor, CancelEndsAJobAndTheNextOneRuns) {
     args.message_stride_bytes.set(40 << 20);
     args.count.set(1);
     backend::LaunchRequest request;
-    request.kernel = static_cast<std::uint32_t>(x.executor->bind(1, FL_ACCEL_KERNEL_SHA256).value);
+    ASSERT_TRUE(x.bind(FL_ACCEL_KERNEL_SHA256).ok());
+    request.kernel = TestExecutor::kHandle;
     request.arguments = std::as_bytes(std::span(&args, 1));
     // The job may win the race on a busy machine, but not fifty times.
     bool cancelled = false;
     for (int i = 0; i < 50 && !cancelled; ++i) {
-        x.executor->launch(5, request);
+        ASSERT_FALSE(x.executor->launch(5, request).has_value());
         x.executor->cancel(5);
         cancelled = x.wait().reason == FL_ACCEL_REASON_EXECUTION;
     }

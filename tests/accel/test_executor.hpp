@@ -20,7 +20,8 @@ inline std::vector<std::string> usable_isas() {
     std::vector<std::string> usable;
     for (const char* isa : {"portable", "avx2", "avx512"}) {
         backend::CpuExecutorOptions o;
-        o.memory_bytes = 1 << 20;
+        o.plan.aperture_bytes = 1 << 20;
+        o.plan.contexts = 1;
         o.threads = 1;
         o.isa = isa;
         o.wake = [] {};
@@ -41,8 +42,9 @@ public:
 
     explicit TestExecutor(const std::string& isa, unsigned threads = 3) {
         backend::CpuExecutorOptions o;
-        o.memory_address = kAddress;
-        o.memory_bytes = kBytes;
+        o.plan.address = kAddress;
+        o.plan.aperture_bytes = kBytes;
+        o.plan.contexts = 1;
         o.threads = threads;
         o.max_jobs = 4;
         o.isa = isa;
@@ -51,7 +53,7 @@ public:
             changed_.notify_all();
         };
         executor = make_cpu_executor(o).take();
-        module_ = static_cast<std::uint32_t>(executor->load(FL_ACCEL_MODULE_BUILTIN, {}).value);
+        EXPECT_TRUE(executor->load(1, {}).value().ok());
     }
     /// Place for `count` elements in device memory, at an address that only their size aligns.
     template <class T>
@@ -82,18 +84,20 @@ public:
 
     template <class Args>
     backend::Outcome launch(const char* kernel, const Args& args) {
-        const auto bound = executor->bind(module_, kernel);
+        const auto bound = bind(kernel);
         EXPECT_TRUE(bound.ok()) << kernel;
-        EXPECT_EQ(bound.detail, sizeof args);
+        EXPECT_EQ(bound.value, sizeof args);
         backend::LaunchRequest request;
-        request.kernel = static_cast<std::uint32_t>(bound.value);
+        request.kernel = kHandle;
         request.arguments = std::as_bytes(std::span(&args, 1));
         backend::AccessList touches;
         const auto checked = executor->prepare(request, touches);
         if (!checked.ok()) return checked;
-        executor->launch(1, request);
+        if (const auto answer = executor->launch(1, request)) return *answer;
         return wait();
     }
+    /// As kernel kHandle of context 0.
+    backend::Outcome bind(const char* kernel) { return executor->bind(1, {{}, 1, kHandle, kernel, 0, 0}).value(); }
     backend::Outcome wait() {
         backend::JobDone done;
         std::unique_lock lock(mutex_);
@@ -102,12 +106,12 @@ public:
         EXPECT_TRUE(executor->next_done(done));
         return done.outcome;
     }
+    static constexpr std::uint32_t kHandle = 1;
     std::unique_ptr<backend::Executor> executor;
 
 private:
     static constexpr std::uint64_t kGuard = 256;
     std::uint64_t next_ = 0;
-    std::uint32_t module_ = 0;
     std::mutex mutex_;
     std::condition_variable changed_;
 };

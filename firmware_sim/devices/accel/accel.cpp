@@ -4,14 +4,28 @@
 #include "devices/accel/accel.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace farlane::firmware::accel {
 namespace {
 
-FunctionIdentity identity_of(const AccelOptions& options) {
+/// At most 63 characters, as the list of functions has room for.
+std::string model_of(const backend::Executor& executor) {
+    static constexpr std::string_view kNames[] = {"", "cpu", "opencl", "cuda"};
+    const auto names = executor.names();
+    std::string model = "Farlane accelerator, " + std::string(kNames[executor.kind()]) + ": ";
+    for (const std::byte b : names) {
+        if (b == std::byte{0} || model.size() == 63) break;
+        const char c = static_cast<char>(b);
+        model.push_back(c >= ' ' && c <= '~' ? c : '?');
+    }
+    return model;
+}
+
+FunctionIdentity identity_of(const AccelOptions& options, const backend::Executor& executor) {
     FunctionIdentity id;
-    id.model = "Farlane accelerator, cpu executor";
+    id.model = model_of(executor);
     id.vendor_id = options.vendor_id;
     id.device_id = options.device_id;
     id.subsystem_vendor_id = options.vendor_id;
@@ -19,7 +33,7 @@ FunctionIdentity identity_of(const AccelOptions& options) {
     id.class_code = FL_ACCEL_CLASS_CODE;
     id.serial = options.serial;
     id.bars[FL_ACCEL_BAR_REGISTERS] = {FL_ACCEL_BAR0_BYTES, 0};
-    id.bars[FL_ACCEL_BAR_APERTURE] = {options.memory_bytes, FL_BAR_64BIT | FL_BAR_PREFETCHABLE};
+    id.bars[FL_ACCEL_BAR_APERTURE] = {executor.memory().size(), FL_BAR_64BIT | FL_BAR_PREFETCHABLE};
     id.msix = {options.queues + 1, FL_ACCEL_BAR_REGISTERS, FL_ACCEL_MSIX_TABLE_OFFSET, FL_ACCEL_MSIX_PBA_OFFSET};
     return id;
 }
@@ -41,14 +55,34 @@ constexpr bool all_enabled(std::uint8_t enables, std::size_t bytes) noexcept {
 
 }  // namespace
 
+/// The cpu executor has one range behind the submission queues, for all contexts. Others give each context one of its
+/// own; bounce memory stands at its end, the submission queues take the place of one.
+backend::MemoryPlan plan_of(const AccelOptions& options) noexcept {
+    constexpr std::uint64_t kBounceBytes = std::uint64_t{2} << 20;
+    backend::MemoryPlan plan;
+    plan.address = kBaseAddress;
+    plan.contexts = options.contexts;
+    plan.first = options.queues * kSqBytes;
+    plan.aperture_bytes = options.memory_bytes;
+    plan.context_bytes = options.memory_bytes - plan.first;
+    if (options.executor == FL_ACCEL_EXECUTOR_CPU) return plan;
+    plan.first = plan.stride = options.memory_bytes;
+    plan.aperture_bytes = std::bit_ceil(options.contexts + 1) * options.memory_bytes;
+    plan.bounce_bytes = kBounceBytes;
+    plan.context_bytes = options.memory_bytes - kBounceBytes;
+    return plan;
+}
+
 Accel::Accel(const AccelOptions& options, std::unique_ptr<FunctionState> state, std::unique_ptr<Waker> waker,
              std::unique_ptr<backend::Executor> executor)
-    : Function(identity_of(options), *state),
+    : Function(identity_of(options, *executor), *state),
       state_(std::move(state)),
       waker_(std::move(waker)),
       executor_(std::move(executor)),
-      processor_(*executor_, dma(), interrupts(), {kBaseAddress, options.queues, options.queues + 1}),
+      processor_(*executor_, dma(), interrupts(), {plan_of(options), options.queues, options.queues + 1}),
       queues_(options.queues),
+      contexts_(options.contexts),
+      time_limit_ms_(options.executor == FL_ACCEL_EXECUTOR_CPU ? 0 : options.time_limit_ms),
       life_(options.first_life) {}
 
 // --- life
@@ -72,15 +106,15 @@ fl_accel_registers Accel::registers() const noexcept {
     r.magic.set(FL_ACCEL_MAGIC);
     r.version.set(FL_ACCEL_VERSION);
     r.capabilities.set(FL_ACCEL_CAP_HOST_READS | executor_->capabilities());
-    r.memory_address.set(memory.address());
-    r.memory_bytes.set(memory.bytes());
+    r.memory_address.set(memory.aperture().address);
+    r.memory_bytes.set(memory.aperture().bytes);
     r.aperture_address.set(kBaseAddress);
     r.aperture_bytes.set(executor_->memory().size());
     r.page_bytes.set(FL_ACCEL_PAGE_BYTES);
     r.max_queues.set(queues_);
     r.max_sq_entries.set(kSqEntries);
     r.max_cq_entries.set(kSqEntries);
-    r.max_contexts.set(kMaxContexts);
+    r.max_contexts.set(contexts_);
     r.max_streams.set(kMaxStreams);
     r.max_allocations.set(kMaxAllocations);
     r.max_modules.set(kMaxModules);
@@ -92,6 +126,11 @@ fl_accel_registers Accel::registers() const noexcept {
     r.error_queue.set(error.queue);
     r.error_reason.set(error.reason);
     r.life.set(life_);
+    r.context_stride.set(memory.aperture().stride);
+    r.local_address.set(memory.local().address);
+    r.local_bytes.set(memory.local().bytes);
+    r.local_stride.set(memory.local().stride);
+    r.time_limit_ms.set(time_limit_ms_);
     return r;
 }
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 
 #include "core/function.hpp"
 #include "devices/accel/processor.hpp"
@@ -33,8 +35,14 @@ private:
 struct AccelOptions {
     std::uint64_t memory_bytes = std::uint64_t{256} << 20;  ///< with the submission queues; a power of two
     std::uint32_t queues = 16;
+    fl_accel_executor executor = FL_ACCEL_EXECUTOR_CPU;
+    std::uint32_t contexts = kMaxContexts;
     std::uint32_t threads = 0;  ///< 0 = as many as the machine has
     std::string_view isa = "auto";
+    std::string accelerator, worker;  ///< of executors in worker processes: which device, which program
+    std::uint32_t time_limit_ms = 60'000;
+    std::uint64_t local_bytes = 0;  ///< at most; 0 = what there is
+    backend::WorkerExecutorOptions::Place place = backend::WorkerExecutorOptions::Place::automatic;
     std::uint16_t vendor_id = FL_ACCEL_VENDOR_ID;
     std::uint16_t device_id = FL_ACCEL_DEVICE_ID;
     std::uint64_t serial = 0;
@@ -45,6 +53,9 @@ inline constexpr std::uint64_t kMinMemoryBytes = std::uint64_t{32} << 20;
 inline constexpr std::uint64_t kMaxMemoryBytes = std::uint64_t{1} << 40;
 /// Device addresses do not look like offsets: who mixes them up finds out.
 inline constexpr std::uint64_t kBaseAddress = std::uint64_t{1} << 40;
+
+/// Device addresses of a device with these options.
+[[nodiscard]] backend::MemoryPlan plan_of(const AccelOptions& options) noexcept;
 
 class Accel final : public Function {
 public:
@@ -75,7 +86,8 @@ private:
     std::unique_ptr<Waker> waker_;
     std::unique_ptr<backend::Executor> executor_;
     Processor processor_;
-    std::uint32_t queues_;
+    std::uint32_t queues_, contexts_;
+    std::uint32_t time_limit_ms_;
     std::uint64_t life_;
 };
 

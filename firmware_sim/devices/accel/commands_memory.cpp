@@ -19,7 +19,14 @@ constexpr std::uint64_t kInLaneBytes = 16 * 1024;  // done by the lane itself: a
 constexpr std::uint64_t kOutBytes = 256 * 1024;    // of one transfer to the host
 constexpr std::uint64_t kInBytes = 64 * 1024;      // of one transfer from the host
 constexpr std::uint32_t kReadsInFlight = 8;
-constexpr std::uint64_t kReadTag = std::uint64_t{1} << 31;
+
+bool touches_range(const backend::AccessList& touches, std::uint64_t address, std::uint64_t bytes,
+                   bool same_context) noexcept {
+    if (touches.all() && same_context) return true;
+    const auto items = touches.items();
+    return std::any_of(items.begin(), items.end(),
+                       [&](const auto& t) { return ranges_overlap(t.address, t.bytes, address, bytes); });
+}
 
 bool valid_pattern(std::uint32_t bytes) noexcept {
     return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16;
@@ -31,10 +38,7 @@ bool valid_pattern(std::uint32_t bytes) noexcept {
 std::optional<Step> Processor::admit(QueuePair& q) noexcept {
     if (const auto culprit = poisoned_by(q)) return depends(q, *culprit);
     if (const auto bad = map_.check(q.active.touches, q.context); !bad.ok()) return fail(q, bad.reason, bad.detail);
-    if (pins_.blocks(q.active.touches)) {
-        hurry();
-        return Step::wait;
-    }
+    if (pins_.blocks(q.active.touches, layout_.plan, q.context)) return wait_for_host();
     return std::nullopt;
 }
 
@@ -42,25 +46,25 @@ std::optional<Step> Processor::admit(QueuePair& q) noexcept {
 bool Processor::in_use_elsewhere(const QueuePair& q, std::uint64_t address, std::uint64_t bytes) const noexcept {
     for (const QueuePair& other : queues_) {
         const Active& a = other.active;
+        if (other.number == q.number) continue;
         const bool going_on =
             a.has_job || a.reads != 0 || (a.stage == Stage::running && other.state == FL_ACCEL_QUEUE_ENABLED);
-        if (other.number == q.number || !going_on) continue;
-        for (const auto& t : a.touches.items()) {
-            if (ranges_overlap(t.address, t.bytes, address, bytes)) return true;
+        if (going_on && touches_range(a.touches, address, bytes, other.context == q.context)) return true;
+        if (other.flying == 0) continue;
+        for (std::uint32_t n = other.flight_head; n != other.flight_tail; ++n) {
+            const Flight& f = other.flights[n % kMaxFlights];
+            if (!f.done && touches_range(f.touches, address, bytes, other.context == q.context)) return true;
         }
     }
     return false;
 }
 
-void Processor::start_job(QueuePair& q) noexcept {
-    q.active.has_job = true;
-    ++jobs_;
-}
-
 Step Processor::begin_alloc(QueuePair& q) noexcept {
     const auto& c = q.active.command.u.alloc;
     const auto outcome = map_.allocate(c.address.get(), c.bytes.get(), q.context);
-    return outcome.ok() ? succeed(q, 0) : fail(q, outcome.reason, outcome.detail);
+    if (!outcome.ok()) return fail(q, outcome.reason, outcome.detail);
+    q.active.outcome = {};
+    return given(q, executor_.commit(job_of(q), owner_of(q), c.address.get(), c.bytes.get()));
 }
 
 Step Processor::begin_free(QueuePair& q) noexcept {
@@ -70,22 +74,18 @@ Step Processor::begin_free(QueuePair& q) noexcept {
         if (const auto culprit = poisoned_by(q, Object::memory, address, 1)) return depends(q, *culprit);
         return fail(q, FL_ACCEL_REASON_BAD_FREE, kOperands + offsetof(fl_accel_alloc, address));
     }
-    if (pins_.overlaps(a->address, a->bytes)) {
-        hurry();
-        return Step::wait;
-    }
+    if (pins_.overlaps(a->address, a->bytes)) return wait_for_host();
     if (in_use_elsewhere(q, a->address, a->bytes)) return Step::wait;
     q.active.touches.clear();
     (void)q.active.touches.add({a->address, a->bytes, true, 0});
     q.active.outcome = {FL_ACCEL_REASON_NONE, 0, a->bytes};
-    if (a->bytes <= kInLaneBytes) {
+    const bool plain = layout_.plan.stride == 0;  // with ranges of their own the executor takes it away from kernels
+    if (plain && a->bytes <= kInLaneBytes) {
         std::memset(bytes_at(a->address, a->bytes).data(), 0, a->bytes);
         map_.remove(address);
         return Step::done;
     }
-    start_job(q);
-    executor_.scrub(job_of(q), a->address, a->bytes);
-    return Step::run;  // job_done() removes it from the map
+    return given(q, executor_.scrub(job_of(q), owner_of(q), a->address, a->bytes));  // landed() takes it off the map
 }
 
 Step Processor::begin_fill(QueuePair& q) noexcept {
@@ -106,15 +106,25 @@ Step Processor::begin_fill(QueuePair& q) noexcept {
     if (c.destination.get() % pattern_bytes != 0) return fail(q, FL_ACCEL_REASON_MISALIGNED, kDestination);
     if (const auto stopped = admit(q)) return *stopped;
     q.active.outcome = {FL_ACCEL_REASON_NONE, 0, bytes};
-    const std::span pattern{reinterpret_cast<const std::byte*>(c.pattern), pattern_bytes};
-    if (bytes <= kInLaneBytes) {
-        const auto to = bytes_at(c.destination.get(), bytes);
+    return fill_job(q);
+}
+
+Step Processor::fill_job(QueuePair& q) noexcept {
+    const auto& c = q.active.command.u.fill;
+    const std::uint64_t at = c.destination.get(), bytes = c.bytes.get();
+    const std::span pattern{reinterpret_cast<const std::byte*>(c.pattern), c.pattern_bytes.get()};
+    const bool chains = executor_.chains(at, at);
+    const bool behind = q.in_flight() != 0;
+    if (behind && (!chains || q.in_flight() == kMaxFlights)) return Step::wait;
+    if (chains) {
+        return flown(q, executor_.fill(job_of(q, q.next_flight()), owner_of(q), at, bytes, pattern, behind));
+    }
+    if (bytes <= kInLaneBytes && !map_.is_local(at)) {
+        const auto to = bytes_at(at, bytes);
         for (std::size_t i = 0; i < to.size(); i += pattern.size()) std::copy(pattern.begin(), pattern.end(), &to[i]);
         return Step::done;
     }
-    start_job(q);
-    executor_.fill(job_of(q), c.destination.get(), bytes, pattern);
-    return Step::run;
+    return given(q, executor_.fill(job_of(q), owner_of(q), at, bytes, pattern, false));
 }
 
 Step Processor::begin_copy(QueuePair& q) noexcept {
@@ -132,6 +142,7 @@ Step Processor::begin_copy(QueuePair& q) noexcept {
     if (const auto stopped = admit(q)) return *stopped;
     q.active.outcome = {FL_ACCEL_REASON_NONE, 0, bytes};
     if (to_device && from_device) return copy_within(q);
+    if (q.in_flight() != 0) return Step::wait;
     const std::uint64_t iova = to_device ? c.source.get() : c.destination.get();
     if (iova + (bytes - 1) < iova) return fail(q, FL_ACCEL_REASON_HOST_ADDRESS, to_device ? kSource : kDestination);
     return Step::run;  // host_step() does it
@@ -139,19 +150,23 @@ Step Processor::begin_copy(QueuePair& q) noexcept {
 
 Step Processor::copy_within(QueuePair& q) noexcept {
     const auto& c = q.active.command.u.copy;
-    const std::uint64_t bytes = c.bytes.get();
-    if (bytes <= kInLaneBytes) {
-        std::memmove(bytes_at(c.destination.get(), bytes).data(), bytes_at(c.source.get(), bytes).data(), bytes);
+    const std::uint64_t bytes = c.bytes.get(), to = c.destination.get(), from = c.source.get();
+    const bool chains = executor_.chains(to, from);
+    const bool behind = q.in_flight() != 0;
+    if (behind && (!chains || q.in_flight() == kMaxFlights)) return Step::wait;
+    if (chains) return flown(q, executor_.copy(job_of(q, q.next_flight()), owner_of(q), to, from, bytes, behind));
+    if (bytes <= kInLaneBytes && !map_.is_local(to) && !map_.is_local(from)) {
+        std::memmove(bytes_at(to, bytes).data(), bytes_at(from, bytes).data(), bytes);
         return Step::done;
     }
-    start_job(q);
-    executor_.copy(job_of(q), c.destination.get(), c.source.get(), bytes);
-    return Step::run;
+    return given(q, executor_.copy(job_of(q), owner_of(q), to, from, bytes, false));
 }
 
 /// Gets on with a copy to or from the host; called until it is done.
 Step Processor::host_step(QueuePair& q) noexcept {
-    const bool out = q.active.command.u.copy.kind.get() == FL_ACCEL_COPY_DEVICE_TO_HOST;
+    const auto& c = q.active.command.u.copy;
+    const bool out = c.kind.get() == FL_ACCEL_COPY_DEVICE_TO_HOST;
+    if (map_.is_local(out ? c.source.get() : c.destination.get())) return out ? copy_out_local(q) : copy_in_local(q);
     return out ? copy_out(q) : copy_in(q);
 }
 
@@ -163,10 +178,7 @@ Step Processor::copy_out(QueuePair& q) noexcept {
     const std::uint64_t bytes = c.bytes.get();
     if (a.unordered != 0) return Step::wait;
     if (!a.outcome.ok() || a.given == bytes) return Step::done;
-    if (pins_.full()) {
-        hurry();
-        return Step::wait;
-    }
+    if (pins_.full()) return wait_for_host();
     const std::uint64_t n = std::min(kOutBytes, bytes - a.given);
     const std::uint64_t from = c.source.get() + a.given;
     const std::size_t pin = pins_.add({from, n, q.number, a.serial});
@@ -231,11 +243,18 @@ void Processor::dma_ordered(std::uint64_t tag, Status status) noexcept {
 void Processor::dma_done(std::uint64_t tag, Status status) noexcept {
     if (tag >> 32 != generation_) return;
     if ((tag & kReadTag) == 0) {
-        pins_.remove(static_cast<std::uint32_t>(tag));
+        const auto index = static_cast<std::uint32_t>(tag);
+        const Pins::Pin pin = pins_.at(index);
+        pins_.remove(index);
+        if (const auto chunk = pin.bytes == 0 ? std::nullopt : chunk_at(pin.address)) {
+            free_chunk(queues_[pin.queue], *chunk);
+        }
     } else {
-        QueuePair& q = queues_[static_cast<std::uint32_t>(tag & ~kReadTag)];
+        const std::uint32_t index = static_cast<std::uint32_t>(tag & ~kReadTag);
+        QueuePair& q = queues_[index & 0xff];
         if (q.active.reads != 0) --q.active.reads;
         if (status != Status::ok && q.active.outcome.ok()) host_failed(q, status);
+        if (index >> 8 != 0) chunk_moved(q, (index >> 8) - 1, {});
     }
     unblock_all();
 }

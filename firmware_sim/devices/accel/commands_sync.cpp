@@ -2,6 +2,7 @@
 // Receives: FENCE, EVENT_RECORD, EVENT_WAIT and QUERY. Hands on: outcomes; what failures poison.
 // Owns: nothing of its own (processor.hpp). docs/accelerator.md, "Errors and FENCE", "Events".
 #include <algorithm>
+#include <cstring>
 
 #include "devices/accel/processor.hpp"
 
@@ -55,17 +56,20 @@ void Processor::spread_poison(QueuePair& q) noexcept {
             break;
         case FL_ACCEL_OP_COPY:
         case FL_ACCEL_OP_FILL:
-        case FL_ACCEL_OP_LAUNCH:
-            for (const auto& t : a.touches.items()) {
-                if (t.write) q.poison.add(Object::memory, t.address, t.bytes, culprit);
-            }
-            break;
+        case FL_ACCEL_OP_LAUNCH: poison_written(q, a.touches, culprit); break;
         case FL_ACCEL_OP_MODULE_LOAD: q.poison.add(Object::module, c.u.module.module.get(), 1, culprit); break;
         case FL_ACCEL_OP_KERNEL_BIND: q.poison.add(Object::kernel, c.u.bind.kernel.get(), 1, culprit); break;
         case FL_ACCEL_OP_EVENT_RECORD: fail_event(q, c.u.event, culprit); break;
         // Whatever comes behind a failed wait was meant to come after something that did not happen.
         case FL_ACCEL_OP_EVENT_WAIT: q.poison.add(Object::everything, 0, 1, culprit); break;
         default: break;
+    }
+}
+
+void Processor::poison_written(QueuePair& q, const backend::AccessList& touches, std::uint32_t culprit) noexcept {
+    if (touches.all()) q.poison.add(Object::everything, 0, 1, culprit);
+    for (const auto& t : touches.items()) {
+        if (t.write) q.poison.add(Object::memory, t.address, t.bytes, culprit);
     }
 }
 
@@ -112,16 +116,41 @@ Step Processor::begin_wait(QueuePair& q) noexcept {
 
 // --- properties
 
+/// Where the host has room for it, as much as fits; the value is the whole length.
+Step Processor::report(QueuePair& q, std::span<const std::byte> text) noexcept {
+    const auto& c = q.active.command.u.query;
+    if (text.empty()) return fail(q, FL_ACCEL_REASON_BAD_PROPERTY, c.property.get());
+    const std::size_t n = std::min<std::size_t>(text.size(), c.report_bytes.get());
+    if (n != 0) std::memcpy(bytes_at(c.report_address.get(), n).data(), text.data(), n);
+    return succeed(q, text.size());
+}
+
 Step Processor::begin_query(QueuePair& q) noexcept {
-    const std::uint32_t property = q.active.command.u.query.property.get();
+    constexpr std::uint32_t kReport = offsetof(fl_accel_command, u) + offsetof(fl_accel_query, report_address);
+    const auto& c = q.active.command.u.query;
+    const std::uint32_t property = c.property.get();
+    q.active.touches.clear();
+    if (!add_report(q, c.report_address.get(), c.report_bytes.get(), kReport)) {
+        return fail(q, FL_ACCEL_REASON_BAD_ADDRESS, kReport);
+    }
+    if (const auto stopped = admit(q)) return *stopped;
+    const bool energy = (executor_.capabilities() & FL_ACCEL_CAP_ENERGY) != 0;
     switch (property) {
-        case FL_ACCEL_PROPERTY_MEMORY_TOTAL: return succeed(q, map_.bytes());
-        case FL_ACCEL_PROPERTY_MEMORY_FREE: return succeed(q, map_.bytes() - map_.used_bytes());
+        case FL_ACCEL_PROPERTY_MEMORY_TOTAL: return succeed(q, map_.aperture().bytes);
+        case FL_ACCEL_PROPERTY_MEMORY_FREE: return succeed(q, map_.aperture().bytes - map_.used_bytes());
         case FL_ACCEL_PROPERTY_MEMORY_CONTEXT: return succeed(q, map_.used_bytes(q.context));
         case FL_ACCEL_PROPERTY_EXECUTOR: return succeed(q, executor_.kind());
         case FL_ACCEL_PROPERTY_UNITS: return succeed(q, executor_.units());
-        case FL_ACCEL_PROPERTY_KERNELS_RUN: return succeed(q, executor_.kernels_run());
-        case FL_ACCEL_PROPERTY_BUSY_NS: return succeed(q, executor_.busy_ns());
+        case FL_ACCEL_PROPERTY_KERNELS_RUN: return succeed(q, executor_.usage().kernels);
+        case FL_ACCEL_PROPERTY_BUSY_NS: return succeed(q, executor_.usage().busy_ns);
+        case FL_ACCEL_PROPERTY_ENERGY_UJ:
+            return energy ? succeed(q, executor_.energy_uj()) : fail(q, FL_ACCEL_REASON_BAD_PROPERTY, property);
+        case FL_ACCEL_PROPERTY_LOCAL_FREE: return succeed(q, map_.local().bytes - map_.local_used_bytes());
+        case FL_ACCEL_PROPERTY_CONTEXT_KERNELS: return succeed(q, executor_.usage(q.context).kernels);
+        case FL_ACCEL_PROPERTY_CONTEXT_BUSY_NS: return succeed(q, executor_.usage(q.context).busy_ns);
+        case FL_ACCEL_PROPERTY_WORKER_BYTES: return succeed(q, executor_.usage(q.context).worker_bytes);
+        case FL_ACCEL_PROPERTY_DEVICE_NAMES: return report(q, executor_.names());
+        case FL_ACCEL_PROPERTY_OPENCL_INFO: return report(q, executor_.opencl_info());
         default: return fail(q, FL_ACCEL_REASON_BAD_PROPERTY, property);
     }
 }

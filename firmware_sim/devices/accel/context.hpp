@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "backend/executor.hpp"
+
 namespace farlane::firmware::accel {
 
 inline constexpr std::uint32_t kMaxContexts = 16;
-inline constexpr std::uint32_t kMaxModules = 64;
-inline constexpr std::uint32_t kMaxKernels = 256;
+using backend::kMaxKernels;
+using backend::kMaxModules;
 inline constexpr std::uint32_t kMaxEvents = 1024;
 inline constexpr std::uint32_t kMaxAllocations = 16384;
 inline constexpr std::uint32_t kMaxStreams = 1;  // commands of a queue pair run in order
@@ -20,11 +22,11 @@ inline constexpr std::uint32_t kMaxStreams = 1;  // commands of a queue pair run
 struct Context {
     struct Module {
         bool used = false;
-        std::uint32_t token = 0;  ///< of the executor
+        bool loading = false;  ///< the executor works on it
     };
     struct Kernel {
         bool used = false;
-        std::uint32_t token = 0;
+        bool binding = false;
         std::uint32_t module = 0;  ///< handle
     };
     struct Event {
@@ -33,6 +35,8 @@ struct Context {
         std::uint32_t culprit = 0;
     };
     std::uint32_t queues = 0;  ///< not disabled
+    bool closed = false;       ///< the executor was told that it ends
+    bool ending = false;       ///< its last queue pair is being disabled: nothing new may join
     std::vector<Module> modules = std::vector<Module>(kMaxModules + 1);
     std::vector<Kernel> kernels = std::vector<Kernel>(kMaxKernels + 1);
     std::vector<Event> events = std::vector<Event>(kMaxEvents + 1);

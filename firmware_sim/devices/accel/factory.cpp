@@ -21,9 +21,22 @@ std::uint64_t serial_of(const std::string& name) noexcept {
     return hash == 0 ? 1 : hash;
 }
 
+/// Options that only executors in worker processes have.
+void parse_worker(Options& options, AccelOptions& o) {
+    using Place = backend::WorkerExecutorOptions::Place;
+    static const std::vector<std::string_view> places = {"auto", "aperture", "local"};
+    o.contexts = static_cast<std::uint32_t>(options.number("contexts", 1, kMaxContexts - 1).value_or(kMaxContexts - 1));
+    o.accelerator = options.text("accelerator", 127, "part of its name, or its number").value_or("");
+    o.worker = options.text("worker", 1023, "path of the worker program").value_or("");
+    o.time_limit_ms =
+        static_cast<std::uint32_t>(options.number("time_limit_ms", 0, 86'400'000).value_or(o.time_limit_ms));
+    o.local_bytes = options.size("local_memory", kMinMemoryBytes, kMaxMemoryBytes).value_or(0);
+    if (const auto place = options.choice("place", places)) o.place = static_cast<Place>(*place);
+}
+
 /// `isa` points into `config`.
 Result<AccelOptions> parse(const backend::DeviceConfig& config) {
-    static const std::vector<std::string_view> executors = {"cpu"};
+    static const std::vector<std::string_view> executors = {"cpu", "opencl", "cuda"};
     static const std::vector<std::string_view> isas = {"auto", "portable", "avx2", "avx512"};
     Options options(config);
     AccelOptions o;
@@ -31,7 +44,10 @@ Result<AccelOptions> parse(const backend::DeviceConfig& config) {
     if (!std::has_single_bit(o.memory_bytes)) options.fail("memory", "must be a power of two, as every BAR is: 256M");
     o.queues = static_cast<std::uint32_t>(options.number("queues", 1, kMaxQueues).value_or(o.queues));
     o.threads = static_cast<std::uint32_t>(options.number("threads", 1, 256).value_or(o.threads));
-    (void)options.choice("executor", executors);
+    if (const auto kind = options.choice("executor", executors)) {
+        o.executor = static_cast<fl_accel_executor>(FL_ACCEL_EXECUTOR_CPU + *kind);
+    }
+    if (o.executor != FL_ACCEL_EXECUTOR_CPU) parse_worker(options, o);
     if (const auto isa = options.choice("isa", isas)) o.isa = isas[*isa];
     o.vendor_id = static_cast<std::uint16_t>(options.number("vendor", 1, 0xfffe).value_or(o.vendor_id));
     o.device_id = static_cast<std::uint16_t>(options.number("device", 1, 0xffff).value_or(o.device_id));
@@ -41,6 +57,31 @@ Result<AccelOptions> parse(const backend::DeviceConfig& config) {
     auto checked = options.check();
     if (!checked) return checked.failure();
     return o;
+}
+
+Result<std::unique_ptr<backend::Executor>> make_executor(const AccelOptions& options, Waker& waker) {
+    backend::CpuExecutorOptions cpu;
+    cpu.plan = plan_of(options);
+    cpu.threads = options.threads;
+    cpu.max_jobs = Processor::max_jobs(options.queues);
+    cpu.isa = options.isa;
+    cpu.wake = [to = &waker] { to->wake(); };
+    if (options.executor == FL_ACCEL_EXECUTOR_CPU) {
+        cpu.max_jobs = options.queues + 1;
+        return backend::make_cpu_executor(cpu);
+    }
+    backend::WorkerExecutorOptions wanted;
+    wanted.kind = options.executor;
+    wanted.plan = cpu.plan;
+    wanted.device = options.accelerator;
+    wanted.worker = options.worker;
+    wanted.time_limit_ms = options.time_limit_ms;
+    wanted.local_bytes = options.local_bytes;
+    wanted.place = options.place;
+    wanted.cpu = cpu;
+    wanted.max_jobs = cpu.max_jobs;
+    wanted.wake = cpu.wake;
+    return backend::make_worker_executor(wanted);
 }
 
 }  // namespace
@@ -56,14 +97,7 @@ Result<std::unique_ptr<backend::Device>> make_accel(const backend::DeviceConfig&
     auto options = parse(config);
     if (!options) return options.failure();
     auto waker = std::make_unique<Waker>();
-    backend::CpuExecutorOptions wanted;
-    wanted.memory_address = kBaseAddress;
-    wanted.memory_bytes = options->memory_bytes;
-    wanted.threads = options->threads;
-    wanted.max_jobs = options->queues + 1;
-    wanted.isa = options->isa;
-    wanted.wake = [to = waker.get()] { to->wake(); };
-    auto executor = backend::make_cpu_executor(wanted);
+    auto executor = make_executor(*options, *waker);
     if (!executor) {
         return {executor.status(), "accel '" + config.name + "': " + executor.failure().detail};
     }

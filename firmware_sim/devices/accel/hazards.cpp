@@ -37,8 +37,10 @@ bool Pins::overlaps(std::uint64_t address, std::uint64_t bytes) const noexcept {
     });
 }
 
-bool Pins::blocks(const backend::AccessList& touches) const noexcept {
+bool Pins::blocks(const backend::AccessList& touches, const backend::MemoryPlan& plan,
+                  std::uint32_t context) const noexcept {
     if (count_ == 0) return false;
+    if (touches.all() && overlaps(plan.address + plan.first + context * plan.stride, plan.context_bytes)) return true;
     for (const auto& t : touches.items()) {
         if (t.write && overlaps(t.address, t.bytes)) return true;
     }

@@ -32,8 +32,9 @@ public:
     [[nodiscard]] const Pin& at(std::size_t index) const noexcept { return pins_[index]; }
     void remove(std::size_t index) noexcept;
     [[nodiscard]] bool overlaps(std::uint64_t address, std::uint64_t bytes) const noexcept;
-    /// Something that `touches` writes is pinned.
-    [[nodiscard]] bool blocks(const backend::AccessList& touches) const noexcept;
+    /// Something that `touches` writes is pinned: for a command that touches all its context has, anything of that.
+    [[nodiscard]] bool blocks(const backend::AccessList& touches, const backend::MemoryPlan& plan,
+                              std::uint32_t context) const noexcept;
 
 private:
     std::array<Pin, kCapacity> pins_{};

@@ -9,8 +9,8 @@ namespace farlane::firmware::accel {
 
 using backend::Outcome;
 
-MemoryMap::MemoryMap(std::uint64_t address, std::uint64_t bytes, std::size_t max_allocations)
-    : address_(address), bytes_(bytes), max_(max_allocations) {
+MemoryMap::MemoryMap(const Region& aperture, const Region& local, std::size_t max_allocations)
+    : aperture_(aperture), local_(local), max_(max_allocations) {
     table_.reserve(max_allocations);
 }
 
@@ -19,24 +19,22 @@ std::size_t MemoryMap::lower(std::uint64_t address) const noexcept {
     return static_cast<std::size_t>(std::lower_bound(table_.begin(), table_.end(), address, before) - table_.begin());
 }
 
-bool MemoryMap::inside(std::uint64_t address, std::uint64_t bytes) const noexcept {
-    return address >= address_ && bytes <= bytes_ && address - address_ <= bytes_ - bytes;
-}
-
 Outcome MemoryMap::allocate(std::uint64_t address, std::uint64_t bytes, std::uint32_t context) noexcept {
     constexpr std::uint32_t kAddressField = offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc, address);
     constexpr std::uint32_t kBytesField = offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc, bytes);
     if (address % FL_ACCEL_PAGE_BYTES != 0) return {FL_ACCEL_REASON_MISALIGNED, kAddressField, 0};
     if (bytes % FL_ACCEL_PAGE_BYTES != 0) return {FL_ACCEL_REASON_MISALIGNED, kBytesField, 0};
     if (bytes == 0) return {FL_ACCEL_REASON_BAD_LENGTH, kBytesField, 0};
-    if (bytes > bytes_ - used_ || table_.size() == max_) return {FL_ACCEL_REASON_OUT_OF_MEMORY, kBytesField, 0};
-    if (!inside(address, bytes)) return {FL_ACCEL_REASON_BAD_ADDRESS, kAddressField, 0};
+    const Region& region = region_of(address);
+    std::uint64_t& used = used_of(address);
+    if (bytes > region.bytes - used || table_.size() == max_) return {FL_ACCEL_REASON_OUT_OF_MEMORY, kBytesField, 0};
+    if (!region.contains(address, bytes, context)) return {FL_ACCEL_REASON_BAD_ADDRESS, kAddressField, 0};
     const std::size_t i = lower(address);
     const bool hits_next = i < table_.size() && table_[i].address - address < bytes;
     const bool hits_previous = i > 0 && address - table_[i - 1].address < table_[i - 1].bytes;
     if (hits_next || hits_previous) return {FL_ACCEL_REASON_OVERLAP, kAddressField, 0};
     table_.insert(table_.begin() + static_cast<std::ptrdiff_t>(i), Allocation{address, bytes, context});
-    used_ += bytes;
+    used += bytes;
     return {};
 }
 
@@ -66,18 +64,27 @@ const Allocation* MemoryMap::at(std::uint64_t address, std::uint32_t context) co
 void MemoryMap::remove(std::uint64_t address) noexcept {
     const std::size_t i = lower(address);
     if (i == table_.size() || table_[i].address != address) return;
-    used_ -= table_[i].bytes;
+    used_of(address) -= table_[i].bytes;
     table_.erase(table_.begin() + static_cast<std::ptrdiff_t>(i));
+}
+
+void MemoryMap::remove_all(std::uint32_t context) noexcept {
+    std::erase_if(table_, [&](const Allocation& a) {
+        if (a.context != context) return false;
+        used_of(a.address) -= a.bytes;
+        return true;
+    });
 }
 
 void MemoryMap::clear() noexcept {
     table_.clear();
-    used_ = 0;
+    used_ = local_used_ = 0;
 }
 
 Outcome MemoryMap::check(const backend::AccessList& touches, std::uint32_t context) const noexcept {
     for (const auto& t : touches.items()) {
-        if (!inside(t.address, t.bytes)) return {FL_ACCEL_REASON_BAD_ADDRESS, t.field, 0};
+        if (!region_of(t.address).contains(t.address, t.bytes, context))
+            return {FL_ACCEL_REASON_BAD_ADDRESS, t.field, 0};
         const Allocation* a = at(t.address, context);
         if (a == nullptr || !a->contains(t.address, t.bytes)) return {FL_ACCEL_REASON_NOT_ALLOCATED, t.field, 0};
     }

@@ -26,11 +26,22 @@ struct Allocation {
     return a <= b ? b - a < a_bytes : a - b < b_bytes;
 }
 
-/// Device memory that ALLOC gives out. Addresses come from the initiator; nothing allocates
-/// after construction.
+/// Memory of one kind: context c allocates in [address + c * stride, + bytes), all contexts together at most `bytes`.
+struct Region {
+    std::uint64_t address = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t stride = 0;  ///< 0: all contexts share one range
+    [[nodiscard]] bool contains(std::uint64_t a, std::uint64_t n, std::uint32_t context) const noexcept {
+        const std::uint64_t first = address + context * stride;
+        return a >= first && n <= bytes && a - first <= bytes - n;
+    }
+};
+
+/// Device memory that ALLOC gives out: what the aperture shows, and local memory. Addresses come from the initiator;
+/// nothing allocates after construction.
 class MemoryMap {
 public:
-    MemoryMap(std::uint64_t address, std::uint64_t bytes, std::size_t max_allocations);
+    MemoryMap(const Region& aperture, const Region& local, std::size_t max_allocations);
 
     [[nodiscard]] backend::Outcome allocate(std::uint64_t address, std::uint64_t bytes, std::uint32_t context) noexcept;
     /// The allocation that starts at `address`, or nullptr. Valid until the next change.
@@ -40,21 +51,33 @@ public:
     /// The allocation of `context` that `address` lies in, or nullptr.
     [[nodiscard]] const Allocation* at(std::uint64_t address, std::uint32_t context) const noexcept;
     void remove(std::uint64_t address) noexcept;
+    void remove_all(std::uint32_t context) noexcept;
     void clear() noexcept;
     /// Every range within device memory and within one allocation of `context`.
     [[nodiscard]] backend::Outcome check(const backend::AccessList& touches, std::uint32_t context) const noexcept;
+    /// Not in what the aperture shows.
+    [[nodiscard]] bool is_local(std::uint64_t address) const noexcept {
+        return local_.bytes != 0 && address >= local_.address;
+    }
 
-    [[nodiscard]] std::uint64_t address() const noexcept { return address_; }
-    [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+    [[nodiscard]] const Region& aperture() const noexcept { return aperture_; }
+    [[nodiscard]] const Region& local() const noexcept { return local_; }
     [[nodiscard]] std::uint64_t used_bytes() const noexcept { return used_; }
+    [[nodiscard]] std::uint64_t local_used_bytes() const noexcept { return local_used_; }
     [[nodiscard]] std::uint64_t used_bytes(std::uint32_t context) const noexcept;
     [[nodiscard]] std::size_t count() const noexcept { return table_.size(); }
 
 private:
     [[nodiscard]] std::size_t lower(std::uint64_t address) const noexcept;
-    [[nodiscard]] bool inside(std::uint64_t address, std::uint64_t bytes) const noexcept;
+    [[nodiscard]] const Region& region_of(std::uint64_t address) const noexcept {
+        return is_local(address) ? local_ : aperture_;
+    }
+    [[nodiscard]] std::uint64_t& used_of(std::uint64_t address) noexcept {
+        return is_local(address) ? local_used_ : used_;
+    }
 
-    std::uint64_t address_, bytes_, used_ = 0;
+    Region aperture_, local_;  ///< local memory lies behind the aperture
+    std::uint64_t used_ = 0, local_used_ = 0;
     std::size_t max_;
     std::vector<Allocation> table_;
 };

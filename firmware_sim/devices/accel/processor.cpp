@@ -10,8 +10,21 @@ namespace {
 
 constexpr unsigned kCommandsPerVisit = 64;  // then the other pairs, and the lane, get their turn
 
-std::uint64_t memory_address(const Processor::Layout& layout) noexcept {
-    return layout.base_address + layout.queues * kSqBytes;
+Region aperture_region(const backend::MemoryPlan& plan) noexcept {
+    return {plan.address + plan.first, plan.context_bytes, plan.stride};
+}
+Region local_region(const backend::LocalMemory& local) noexcept {
+    return {local.address, local.bytes, local.stride};
+}
+
+/// May begin while flights of its stream are on their way.
+bool may_chain(std::uint8_t opcode) noexcept {
+    return opcode == FL_ACCEL_OP_LAUNCH || opcode == FL_ACCEL_OP_COPY || opcode == FL_ACCEL_OP_FILL;
+}
+/// Makes sense in a context that has lost its worker.
+bool survives_loss(std::uint8_t opcode) noexcept {
+    return opcode == FL_ACCEL_OP_NOP || opcode == FL_ACCEL_OP_FENCE || opcode == FL_ACCEL_OP_TIMESTAMP ||
+           opcode == FL_ACCEL_OP_QUERY;
 }
 
 }  // namespace
@@ -21,10 +34,15 @@ Processor::Processor(backend::Executor& executor, DmaEngine& dma, Interrupts& in
       dma_(dma),
       interrupts_(interrupts),
       layout_(layout),
-      map_(memory_address(layout), executor.memory().size() - layout.queues * kSqBytes, kMaxAllocations),
+      map_(aperture_region(layout.plan), local_region(executor.local()), kMaxAllocations),
       queues_(layout.queues),
-      contexts_(kMaxContexts) {
-    for (std::uint32_t i = 0; i < layout.queues; ++i) queues_[i].number = i;
+      contexts_(layout.plan.contexts),
+      chunks_(layout.plan.contexts) {
+    const bool chains = executor.kind() != FL_ACCEL_EXECUTOR_CPU;
+    for (std::uint32_t i = 0; i < layout.queues; ++i) {
+        queues_[i].number = i;
+        if (chains) queues_[i].flights.resize(kMaxFlights);
+    }
 }
 
 std::uint64_t Processor::now_ns() noexcept {
@@ -66,6 +84,7 @@ bool Processor::visit(QueuePair& q) noexcept {
 bool Processor::turn(QueuePair& q) noexcept {
     if (q.state == FL_ACCEL_QUEUE_DISABLING) return disabling(q);
     if (q.state == FL_ACCEL_QUEUE_ERROR) return report_stop(q);
+    if (q.in_flight() != 0 && q.flight(q.flight_head).done) return complete_flight(q);
     Active& a = q.active;
     switch (a.stage) {
         case Stage::none:
@@ -79,6 +98,7 @@ bool Processor::turn(QueuePair& q) noexcept {
             switch (begin(q)) {
                 case Step::done: a.stage = Stage::finished; return true;
                 case Step::run: a.stage = Stage::running; return true;
+                case Step::flown: a.stage = Stage::none; return true;
                 case Step::wait: block(q); return false;
             }
             return false;
@@ -89,7 +109,8 @@ bool Processor::turn(QueuePair& q) noexcept {
             }
             switch (host_step(q)) {
                 case Step::done: a.stage = Stage::finished; return true;
-                case Step::run: return true;
+                case Step::run:
+                case Step::flown: return true;
                 case Step::wait: block(q); return false;
             }
             return false;
@@ -117,7 +138,10 @@ void Processor::enables_changed() noexcept {
 }
 
 Step Processor::begin(QueuePair& q) noexcept {
-    switch (static_cast<fl_accel_opcode>(q.active.command.head.opcode)) {
+    const std::uint8_t opcode = q.active.command.head.opcode;
+    if (q.in_flight() != 0 && !may_chain(opcode)) return Step::wait;
+    if (executor_.lost(q.context) && !survives_loss(opcode)) return fail(q, FL_ACCEL_REASON_CONTEXT_LOST, q.context);
+    switch (static_cast<fl_accel_opcode>(opcode)) {
         case FL_ACCEL_OP_NOP: return succeed(q, 0);
         case FL_ACCEL_OP_FENCE: return begin_fence(q);
         case FL_ACCEL_OP_ALLOC: return begin_alloc(q);
@@ -133,13 +157,38 @@ Step Processor::begin(QueuePair& q) noexcept {
         case FL_ACCEL_OP_TIMESTAMP: return succeed(q, now_ns());
         case FL_ACCEL_OP_QUERY: return begin_query(q);
     }
-    return fail(q, FL_ACCEL_REASON_BAD_OPCODE, q.active.command.head.opcode);  // fetch() lets none through
+    return fail(q, FL_ACCEL_REASON_BAD_OPCODE, opcode);  // fetch() lets none through
 }
 
 // --- jobs
 
-std::uint64_t Processor::job_of(const QueuePair& q) const noexcept {
-    return std::uint64_t{generation_} << 32 | q.number;
+std::uint64_t Processor::job_of(const QueuePair& q, std::uint32_t slot) const noexcept {
+    return std::uint64_t{generation_} << 32 | slot << 8 | q.number;
+}
+
+/// A job was given for the active command, or answered at once.
+Step Processor::given(QueuePair& q, const backend::Executor::Answer& answer) noexcept {
+    if (answer) {
+        landed(q, *answer);
+        return Step::done;
+    }
+    q.active.has_job = true;
+    ++jobs_;
+    return Step::run;
+}
+
+/// The same for one that flies: its answer waits its turn behind the flights before.
+Step Processor::flown(QueuePair& q, const backend::Executor::Answer& answer) noexcept {
+    const std::uint32_t count = q.flight_tail++;
+    Flight& f = q.flight(count);
+    f = {q.active.command.head, false, q.active.outcome, q.active.touches, q.active.began_ns};
+    ++q.flying;
+    ++jobs_;
+    if (answer) {
+        --jobs_;
+        flight_done(q, count % kMaxFlights, *answer);
+    }
+    return Step::flown;
 }
 
 bool Processor::collect_jobs() noexcept {
@@ -161,19 +210,55 @@ bool Processor::collect_jobs() noexcept {
 }
 
 void Processor::job_done(const backend::JobDone& done) noexcept {
-    QueuePair& q = queues_[static_cast<std::uint32_t>(done.job)];
-    Active& a = q.active;
-    if (!a.has_job) return;
-    a.has_job = false;
+    QueuePair& q = queues_[static_cast<std::uint32_t>(done.job) & 0xff];
+    const std::uint32_t slot = static_cast<std::uint32_t>(done.job) >> 8;
     q.ready = true;
+    if (slot > kMaxFlights) return chunk_moved(q, slot - kMaxFlights - 1, done.outcome);
+    if (slot > 0) return flight_done(q, slot - 1, done.outcome);
+    if (!q.active.has_job) return;
+    q.active.has_job = false;
     if (q.state == FL_ACCEL_QUEUE_DISABLING) return;  // disabling() goes on
-    const bool launch = a.command.head.opcode == FL_ACCEL_OP_LAUNCH;
-    a.outcome.reason = done.outcome.reason;
-    a.outcome.detail = done.outcome.detail;
-    if (launch) a.outcome.value = now_ns() - a.began_ns;
-    if (!done.outcome.ok()) a.outcome.value = 0;
-    if (a.command.head.opcode == FL_ACCEL_OP_FREE) map_.remove(a.command.u.alloc.address.get());
-    a.stage = Stage::finished;
+    landed(q, done.outcome);
+    q.active.stage = Stage::finished;
+}
+
+void Processor::flight_done(QueuePair& q, std::uint32_t slot, const backend::Outcome& outcome) noexcept {
+    Flight& f = q.flights[slot];
+    if (f.done || q.flying == 0) return;
+    f.done = true;
+    --q.flying;
+    f.outcome.reason = outcome.reason;
+    f.outcome.detail = outcome.detail;
+    if (f.head.opcode == FL_ACCEL_OP_LAUNCH) f.outcome.value = now_ns() - f.began_ns;
+    // Where the executor says only that an earlier one failed, we know which.
+    if (outcome.reason == FL_ACCEL_REASON_POISONED) {
+        f.outcome.detail = q.culprit;
+    } else if (!outcome.ok()) {
+        q.culprit = f.head.command_id.get();
+    }
+}
+
+/// The executor has done what the active command asked for, or could not.
+void Processor::landed(QueuePair& q, const backend::Outcome& outcome) noexcept {
+    Active& a = q.active;
+    const fl_accel_command& c = a.command;
+    Context& context = context_of(q);
+    a.outcome.reason = outcome.reason;
+    a.outcome.detail = outcome.detail;
+    switch (c.head.opcode) {
+        case FL_ACCEL_OP_LAUNCH: a.outcome.value = now_ns() - a.began_ns; break;
+        case FL_ACCEL_OP_ALLOC:
+            if (!outcome.ok()) map_.remove(c.u.alloc.address.get());
+            break;
+        case FL_ACCEL_OP_FREE: map_.remove(c.u.alloc.address.get()); break;
+        case FL_ACCEL_OP_MODULE_LOAD: context.modules[c.u.module.module.get()] = {outcome.ok(), false}; break;
+        case FL_ACCEL_OP_KERNEL_BIND:
+            context.kernels[c.u.bind.kernel.get()] = {outcome.ok(), false, c.u.bind.module.get()};
+            a.outcome.value = outcome.value;
+            a.outcome.detail = outcome.ok() ? 0 : outcome.detail;
+            break;
+        default: break;
+    }
 }
 
 // --- reset
@@ -181,10 +266,11 @@ void Processor::job_done(const backend::JobDone& done) noexcept {
 void Processor::reset() noexcept {
     (void)collect_jobs();
     for (QueuePair& q : queues_) {
-        if (q.active.has_job) executor_.cancel(job_of(q));
+        cancel_jobs(q, true);
         q.clear();
     }
     for (Context& c : contexts_) c = Context{};
+    for (Chunks& c : chunks_) c = {};
     for (std::size_t i = 0; i < Pins::kCapacity; ++i) pins_.remove(i);
     map_.clear();
     error_ = {};
@@ -193,7 +279,7 @@ void Processor::reset() noexcept {
     settle();
 }
 
-/// After a reset: waits for what is in flight, then scrubs memory.
+/// After a reset: waits for what is in flight, ends the contexts, then scrubs memory.
 void Processor::settle() noexcept {
     if (life_ != Life::draining || jobs_ != 0 || dma_.in_use() != 0) return;
     if (clean_) {
@@ -201,19 +287,26 @@ void Processor::settle() noexcept {
         return;
     }
     life_ = Life::scrubbing;
-    ++jobs_;
-    executor_.scrub(std::uint64_t{generation_} << 32, layout_.base_address, executor_.memory().size());
+    if (!executor_.scrub_all(std::uint64_t{generation_} << 32)) {
+        ++jobs_;
+        return;
+    }
+    clean_ = port_ == nullptr;
+    life_ = Life::ready;
 }
 
 void Processor::counters(const std::function<void(std::string_view, std::uint64_t)>& each) const {
     each("accel_commands", completed_);
     each("accel_commands_failed", failed_);
     each("accel_queues_stopped", stopped_);
-    each("accel_kernels_run", executor_.kernels_run());
-    each("accel_kernel_ns", executor_.busy_ns());
+    const auto usage = executor_.usage();
+    each("accel_kernels_run", usage.kernels);
+    each("accel_kernel_ns", usage.busy_ns);
+    each("accel_worker_bytes", usage.worker_bytes);
     each("accel_copied_to_host_bytes", bytes_out_);
     each("accel_copied_from_host_bytes", bytes_in_);
     each("accel_memory_used_bytes", map_.used_bytes());
+    each("accel_local_memory_used_bytes", map_.local_used_bytes());
 }
 
 }  // namespace farlane::firmware::accel

@@ -52,7 +52,8 @@ fl_accel_reason Processor::check_enable(const QueuePair& q) const noexcept {
     const bool address = q.cq_iova != 0 && q.cq_iova % 64 == 0 && q.cq_iova <= ~std::uint64_t{0} - cq_bytes;
     const bool vector = q.vector == FL_ACCEL_NO_VECTOR || q.vector < layout_.vectors;
     if (!entries || !address || !vector) return FL_ACCEL_REASON_BAD_QUEUE;
-    if (q.context >= kMaxContexts || q.pasid != 0) return FL_ACCEL_REASON_BAD_CONTEXT;
+    if (q.context >= layout_.plan.contexts || q.pasid != 0) return FL_ACCEL_REASON_BAD_CONTEXT;
+    if (contexts_[q.context].ending) return FL_ACCEL_REASON_NOT_READY;
     return FL_ACCEL_REASON_NONE;
 }
 
@@ -63,35 +64,46 @@ void Processor::enable(QueuePair& q) noexcept {
     q.armed = q.report_error = false;
     q.commands = 0;
     q.failures = q.first_failure = 0;
+    q.flight_head = q.flight_tail = q.flying = 0;
     q.poison.clear();
     q.active.stage = Stage::none;
     q.state = FL_ACCEL_QUEUE_ENABLED;
-    ++contexts_[q.context].queues;
+    if (contexts_[q.context].queues++ == 0) executor_.open(q.context);
 }
 
 void Processor::disable(QueuePair& q) noexcept {
     if (q.state == FL_ACCEL_QUEUE_DISABLED || q.state == FL_ACCEL_QUEUE_DISABLING) return;
     // A FREE goes on: its memory has to be scrubbed before anybody else can have it.
-    const bool is_free = q.active.command.head.opcode == FL_ACCEL_OP_FREE;
-    if (q.active.has_job && !is_free) executor_.cancel(job_of(q));
+    cancel_jobs(q, false);
     q.state = FL_ACCEL_QUEUE_DISABLING;
     q.report_error = false;
     q.ready = true;
 }
 
+void Processor::cancel_jobs(QueuePair& q, bool free_too) noexcept {
+    const bool is_free = q.active.command.head.opcode == FL_ACCEL_OP_FREE;
+    if (q.active.has_job && (free_too || !is_free)) executor_.cancel(job_of(q));
+    for (std::uint32_t n = q.flight_head; n != q.flight_tail; ++n) {
+        if (!q.flight(n).done) executor_.cancel(job_of(q, n % kMaxFlights + 1));
+    }
+}
+
 /// Lets go of what the pair has in flight; the last pair of a context takes the context along.
 bool Processor::disabling(QueuePair& q) noexcept {
-    const bool free_began = q.active.stage == Stage::running && q.active.command.head.opcode == FL_ACCEL_OP_FREE;
-    if (q.active.has_job || q.active.reads != 0 || pins_.count_of(q.number) != 0) {
+    const Active& a = q.active;
+    drop_full_chunks(q);
+    if (a.has_job || a.reads != 0 || a.chunks != 0 || q.flying != 0 || pins_.count_of(q.number) != 0) {
         hurry();
         block(q);
         return false;
     }
-    if (free_began) map_.remove(q.active.command.u.alloc.address.get());
+    if (a.stage == Stage::running) give_up_active(q);
     q.active.stage = Stage::none;
     q.active.touches.clear();
-    if (contexts_[q.context].queues == 1 && end_context(q)) return true;
-    --contexts_[q.context].queues;
+    q.flight_head = q.flight_tail;
+    Context& context = contexts_[q.context];
+    if (context.queues == 1 && end_context(q)) return true;
+    --context.queues;
     const fl_accel_reason reason = q.reason;
     q.clear();
     q.reason = reason;
@@ -99,25 +111,47 @@ bool Processor::disabling(QueuePair& q) noexcept {
     return true;
 }
 
-/// Frees the next allocation of the context (as a FREE would); false = nothing is left of it.
+/// The active command was begun and ends without a completion: what it holds is given back.
+void Processor::give_up_active(QueuePair& q) noexcept {
+    const fl_accel_command& c = q.active.command;
+    Context& context = context_of(q);
+    switch (c.head.opcode) {
+        case FL_ACCEL_OP_FREE:
+        case FL_ACCEL_OP_ALLOC: map_.remove(c.u.alloc.address.get()); break;
+        case FL_ACCEL_OP_MODULE_LOAD: context.modules[c.u.module.module.get()] = {}; break;
+        case FL_ACCEL_OP_KERNEL_BIND: context.kernels[c.u.bind.kernel.get()] = {}; break;
+        default: break;
+    }
+}
+
+/// Takes the context apart, one job at a time; false = nothing is left of it.
 bool Processor::end_context(QueuePair& q) noexcept {
-    if (const Allocation* a = map_.any_of(q.context)) {
-        q.active.stage = Stage::running;
-        q.active.has_job = true;
+    Context& context = contexts_[q.context];
+    // Ranges of their own are made zero with the context; in a shared one each allocation is, as a FREE would.
+    const bool own_range = layout_.plan.stride != 0;
+    if (const Allocation* a = own_range ? nullptr : map_.any_of(q.context)) {
         q.active.command = {};
         q.active.command.head.opcode = FL_ACCEL_OP_FREE;
-        q.active.command.u.alloc.address.set(a->address);
-        ++jobs_;
-        executor_.scrub(job_of(q), a->address, a->bytes);
+        q.active.command.u.alloc.address = fl_le64(a->address);
+        if (given(q, executor_.scrub(job_of(q), owner_of(q), a->address, a->bytes)) == Step::run) {
+            q.active.stage = Stage::running;
+        }
+        context.ending = true;
         return true;
     }
-    Context& context = contexts_[q.context];
-    for (auto& m : context.modules) {
-        if (m.used) executor_.unload(m.token);
-        m = {};
+    if (!context.closed) {
+        context.ending = context.closed = true;
+        q.active.command = {};
+        if (!executor_.close(job_of(q), q.context)) {
+            q.active.has_job = true;
+            ++jobs_;
+            return true;
+        }
     }
-    std::fill(context.kernels.begin(), context.kernels.end(), Context::Kernel{});
-    std::fill(context.events.begin(), context.events.end(), Context::Event{});
+    map_.remove_all(q.context);
+    const std::uint32_t queues = context.queues;
+    context = Context{};
+    context.queues = queues;
     return false;
 }
 
@@ -180,26 +214,51 @@ Status Processor::post(QueuePair& q, fl_accel_completion completion) noexcept {
 
 /// The active command is finished: tells the host, then lets it take effect on others.
 bool Processor::complete(QueuePair& q) noexcept {
-    switch (post(q, make_completion(q))) {
+    if (q.in_flight() != 0) {
+        q.ready = false;  // flight_done() goes on
+        return false;
+    }
+    const fl_accel_header head = q.active.command.head;
+    switch (post(q, make_completion(q, head, q.active.outcome))) {
         case Status::ok: break;
         case Status::would_block: return false;  // stays ready: the next turn tries again
         case Status::denied: block(q); return false;
         default: stop(q, FL_ACCEL_REASON_CQ_ADDRESS); return true;
     }
-    account(q);
+    account(q, head, q.active.outcome.ok());
+    if (!q.active.outcome.ok()) spread_poison(q);
     q.active.touches.clear();
     q.active.stage = Stage::none;
     unblock_all();
     return true;
 }
 
-void Processor::account(QueuePair& q) noexcept {
+/// The same for the oldest flight.
+bool Processor::complete_flight(QueuePair& q) noexcept {
+    Flight& f = q.flight(q.flight_head);
+    switch (post(q, make_completion(q, f.head, f.outcome))) {
+        case Status::ok: break;
+        case Status::would_block: return false;
+        case Status::denied: block(q); return false;
+        default: stop(q, FL_ACCEL_REASON_CQ_ADDRESS); return true;
+    }
+    account(q, f.head, f.outcome.ok());
+    if (!f.outcome.ok()) {
+        const bool depends = f.outcome.reason == FL_ACCEL_REASON_POISONED;
+        poison_written(q, f.touches, depends ? f.outcome.detail : f.head.command_id.get());
+    }
+    f.done = false;
+    ++q.flight_head;
+    unblock_all();
+    return true;
+}
+
+void Processor::account(QueuePair& q, const fl_accel_header& head, bool ok) noexcept {
     ++q.commands;
     ++completed_;
-    if (q.active.outcome.ok()) return;
+    if (ok) return;
     ++failed_;
-    if (q.failures++ == 0) q.first_failure = q.active.command.head.command_id.get();
-    spread_poison(q);
+    if (q.failures++ == 0) q.first_failure = head.command_id.get();
 }
 
 bool Processor::report_stop(QueuePair& q) noexcept {

@@ -32,11 +32,11 @@ constexpr Shape shape_of(std::uint8_t opcode) noexcept {
         case FL_ACCEL_OP_FILL: return {true, offsetof(fl_accel_fill, reserved0)};
         case FL_ACCEL_OP_MODULE_LOAD: return {true, offsetof(fl_accel_module, reserved)};
         case FL_ACCEL_OP_MODULE_UNLOAD: return {true, offsetof(fl_accel_module, kind)};
-        case FL_ACCEL_OP_KERNEL_BIND: return {true, offsetof(fl_accel_bind, reserved0)};
-        case FL_ACCEL_OP_LAUNCH: return {true, offsetof(fl_accel_launch, reserved)};
+        case FL_ACCEL_OP_KERNEL_BIND: return {true, offsetof(fl_accel_bind, reserved)};
+        case FL_ACCEL_OP_LAUNCH: return {true, sizeof(fl_accel_launch)};
         case FL_ACCEL_OP_EVENT_RECORD:
         case FL_ACCEL_OP_EVENT_WAIT: return {true, offsetof(fl_accel_event, reserved1)};
-        case FL_ACCEL_OP_QUERY: return {true, offsetof(fl_accel_query, reserved0)};
+        case FL_ACCEL_OP_QUERY: return {true, offsetof(fl_accel_query, reserved)};
         default: return {};
     }
 }
@@ -45,7 +45,12 @@ constexpr Shape shape_of(std::uint8_t opcode) noexcept {
 std::uint32_t payload_bytes(const fl_accel_command& c) noexcept {
     if (c.head.opcode == FL_ACCEL_OP_KERNEL_BIND) return c.u.bind.name_bytes.get();
     if (c.head.opcode == FL_ACCEL_OP_LAUNCH) return c.u.launch.argument_bytes.get();
+    if (c.head.opcode == FL_ACCEL_OP_MODULE_LOAD) return c.u.module.options_bytes.get();
     return 0;
+}
+
+std::uint16_t flags_of(std::uint8_t opcode) noexcept {
+    return opcode == FL_ACCEL_OP_LAUNCH ? FL_ACCEL_LAUNCH_DIMENSIONS : 0;
 }
 
 Outcome check_reserved(const fl_accel_command& c, const Shape& shape) noexcept {
@@ -73,7 +78,7 @@ Outcome check_common(const fl_accel_command& c, std::uint32_t slots_there) noexc
     const Shape shape = shape_of(c.head.opcode);
     if (!shape.known) return {FL_ACCEL_REASON_BAD_OPCODE, c.head.opcode, 0};
     if (c.head.command_id.get() == FL_ACCEL_NO_COMMAND) return {FL_ACCEL_REASON_BAD_COMMAND_ID, 0, 0};
-    if (c.head.flags.get() != 0) return {FL_ACCEL_REASON_BAD_FLAGS, c.head.flags.get(), 0};
+    if ((c.head.flags.get() & ~flags_of(c.head.opcode)) != 0) return {FL_ACCEL_REASON_BAD_FLAGS, c.head.flags.get(), 0};
     if (c.head.stream.get() >= kMaxStreams) return {FL_ACCEL_REASON_BAD_STREAM, c.head.stream.get(), 0};
     if (const Outcome bad = check_reserved(c, shape); !bad.ok()) return bad;
     const std::uint64_t payload = payload_bytes(c);
@@ -87,9 +92,11 @@ Outcome check_common(const fl_accel_command& c, std::uint32_t slots_there) noexc
 void QueuePair::clear() noexcept {
     const std::uint32_t n = number;
     const std::uint32_t serial = active.serial;
+    auto memory = std::move(flights);
     *this = QueuePair{};
     number = n;
     active.serial = serial;
+    flights = std::move(memory);
 }
 
 bool ring_sq_tail(QueuePair& q, std::uint32_t value) noexcept {
@@ -118,6 +125,8 @@ void fetch(QueuePair& q, std::span<const std::byte> slots) noexcept {
     a.has_job = false;
     a.given = 0;
     a.unordered = a.reads = 0;
+    a.staged = 0;
+    a.chunks = 0;
     const std::uint32_t there = q.sq_tail - q.sq_head;
     a.outcome = check_common(a.command, there);
     // A command whose number of slots can not be takes one.
@@ -140,16 +149,15 @@ std::uint16_t status_of(fl_accel_reason reason) noexcept {
     return FL_STATUS_IO;
 }
 
-fl_accel_completion make_completion(const QueuePair& q) noexcept {
-    const Active& a = q.active;
+fl_accel_completion make_completion(const QueuePair& q, const fl_accel_header& head, const Outcome& outcome) noexcept {
     fl_accel_completion c{};
-    c.command_id = a.command.head.command_id;
-    c.stream = a.command.head.stream;
-    c.opcode.set(a.command.head.opcode);
-    c.status.set(status_of(a.outcome.reason));
-    c.reason.set(static_cast<std::uint16_t>(a.outcome.reason));
-    c.detail.set(a.outcome.detail);
-    c.value.set(a.outcome.value);
+    c.command_id = head.command_id;
+    c.stream = head.stream;
+    c.opcode.set(head.opcode);
+    c.status.set(status_of(outcome.reason));
+    c.reason.set(static_cast<std::uint16_t>(outcome.reason));
+    c.detail.set(outcome.detail);
+    c.value.set(outcome.ok() ? outcome.value : 0);
     c.sq_head.set(q.sq_head);
     return c;
 }

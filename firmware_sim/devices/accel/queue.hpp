@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "backend/executor.hpp"
 #include "devices/accel/hazards.hpp"
@@ -34,10 +35,22 @@ struct Active {
     backend::AccessList touches;
     bool has_job = false;         ///< the executor works on it
     std::uint64_t given = 0;      ///< copies with the host: bytes given to the DMA engine
+    std::uint64_t staged = 0;     ///< of these, between local memory and bounce chunks: bytes begun
+    std::uint32_t chunks = 0;     ///< bounce chunks that work for it
     std::uint32_t unordered = 0;  ///< of these, transfers that still wait for room
     std::uint32_t reads = 0;      ///< reads in flight
     std::uint64_t began_ns = 0;   ///< LAUNCH: device time
 };
+
+/// A command that the executor has, behind others of its stream: it has left Active, which may take the next.
+struct Flight {
+    fl_accel_header head{};
+    bool done = false;
+    backend::Outcome outcome;
+    backend::AccessList touches;
+    std::uint64_t began_ns = 0;
+};
+inline constexpr std::uint32_t kMaxFlights = 128;
 
 struct QueuePair {
     // --- registers
@@ -60,12 +73,20 @@ struct QueuePair {
     bool ready = false;    ///< a visit may get on
     bool waiting = false;  ///< stopped by something that another queue, the host or the executor ends
     Active active;
+    std::vector<Flight> flights;  ///< ring of kMaxFlights, or empty: the executor chains nothing
+    std::uint32_t flight_head = 0, flight_tail = 0;
+    std::uint32_t flying = 0;   ///< of these, not done yet
+    std::uint32_t culprit = 0;  ///< the last flight that failed of itself
 
+    [[nodiscard]] std::uint32_t in_flight() const noexcept { return flight_tail - flight_head; }
+    /// Slot of the next flight in the number of its job.
+    [[nodiscard]] std::uint32_t next_flight() const noexcept { return flight_tail % kMaxFlights + 1; }
+    [[nodiscard]] Flight& flight(std::uint32_t count) noexcept { return flights[count % kMaxFlights]; }
     /// One slot is kept for the completion that reports the pair itself.
-    [[nodiscard]] bool cq_has_room() const noexcept { return cq_tail - cq_head < cq_entries - 1; }
+    [[nodiscard]] bool cq_has_room() const noexcept { return cq_tail - cq_head + in_flight() < cq_entries - 1; }
     [[nodiscard]] bool sq_has_command() const noexcept { return sq_head != sq_tail; }
     [[nodiscard]] bool fetching() const noexcept { return state == FL_ACCEL_QUEUE_ENABLED; }
-    /// Everything but the number as after reset.
+    /// Everything but number and memory as after reset.
     void clear() noexcept;
 };
 
@@ -77,8 +98,9 @@ struct QueuePair {
 /// Precondition: sq_has_command(). Advances sq_head.
 void fetch(QueuePair& q, std::span<const std::byte> slots) noexcept;
 
-/// The completion of the active command.
-[[nodiscard]] fl_accel_completion make_completion(const QueuePair& q) noexcept;
+/// The completion of a command that ended with `outcome`.
+[[nodiscard]] fl_accel_completion make_completion(const QueuePair& q, const fl_accel_header& head,
+                                                  const backend::Outcome& outcome) noexcept;
 /// The completion that reports why the pair stopped.
 [[nodiscard]] fl_accel_completion make_error_completion(const QueuePair& q) noexcept;
 [[nodiscard]] std::uint16_t status_of(fl_accel_reason reason) noexcept;

@@ -14,17 +14,20 @@ namespace farlane::firmware::accel {
 namespace {
 
 using backend::AccessList;
+using backend::BindRequest;
 using backend::JobDone;
+using backend::JobOwner;
 using backend::LaunchRequest;
+using backend::LoadRequest;
 using backend::Outcome;
 
-constexpr std::uint32_t kModuleToken = 1;  // there is one module, the built-in one
 constexpr unsigned kMaxThreads = 256;
 
 /// Anonymous memory: pages come when they are touched.
 class Pages {
 public:
     explicit Pages(std::size_t bytes) noexcept : bytes_(bytes) {
+        if (bytes == 0) return;
         void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         base_ = p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p);
     }
@@ -36,119 +39,167 @@ public:
     [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {base_, base_ == nullptr ? 0 : bytes_}; }
 
 private:
-    std::byte* base_;
+    std::byte* base_ = nullptr;
     std::size_t bytes_;
 };
 
 class CpuExecutor final : public backend::Executor {
 public:
-    CpuExecutor(Pages memory, const KernelTable& loops, const backend::CpuExecutorOptions& options, unsigned threads)
-        : memory_(std::move(memory)),
-          view_{memory_.bytes().data(), options.memory_address},
+    CpuExecutor(Pages own, std::span<std::byte> memory, const KernelTable& loops,
+                const backend::CpuExecutorOptions& options, unsigned threads)
+        : own_(std::move(own)),
+          memory_(memory),
+          view_{memory.data(), options.plan.address},
           loops_(loops),
+          names_(names_of(loops, threads)),
+          bound_(std::size_t{options.plan.contexts} * kHandles),
+          usage_(options.plan.contexts),
           slots_(options.max_jobs),
           pool_(threads, options.max_jobs, options.wake) {}
 
     fl_accel_executor kind() const noexcept override { return FL_ACCEL_EXECUTOR_CPU; }
     std::uint64_t capabilities() const noexcept override { return 0; }
     std::uint32_t units() const noexcept override { return pool_.threads(); }
-    std::span<std::byte> memory() const noexcept override { return memory_.bytes(); }
+    std::span<const std::byte> names() const noexcept override { return std::as_bytes(std::span(names_)); }
+    std::span<std::byte> memory() const noexcept override { return memory_; }
 
-    Outcome load(fl_accel_module_kind kind, std::span<const std::byte> image) noexcept override {
-        if (kind != FL_ACCEL_MODULE_BUILTIN) return {FL_ACCEL_REASON_BAD_KIND, static_cast<std::uint32_t>(kind), 0};
-        if (!image.empty()) return {FL_ACCEL_REASON_BAD_IMAGE, 0, 0};
-        return {FL_ACCEL_REASON_NONE, 0, kModuleToken};
+    void open(std::uint32_t context) noexcept override { usage_[context] = {}; }
+
+    Answer load(std::uint64_t, const LoadRequest& request) noexcept override {
+        if (request.kind != FL_ACCEL_MODULE_BUILTIN) {
+            return Outcome{FL_ACCEL_REASON_BAD_KIND, static_cast<std::uint32_t>(request.kind), 0};
+        }
+        if (request.image_bytes != 0) return Outcome{FL_ACCEL_REASON_BAD_IMAGE, 0, 0};
+        return Outcome{};
     }
-    void unload(std::uint32_t) noexcept override {}
+    void unload(const JobOwner&, std::uint32_t) noexcept override {}
 
-    Outcome bind(std::uint32_t, std::string_view name) noexcept override {
-        const auto kernel = find_builtin(name);
-        if (!kernel) return {FL_ACCEL_REASON_UNKNOWN_KERNEL, 0, 0};
-        return {FL_ACCEL_REASON_NONE, builtin_argument_bytes(*kernel), static_cast<std::uint64_t>(*kernel)};
+    Answer bind(std::uint64_t, const BindRequest& request) noexcept override {
+        const auto kernel = find_builtin(request.name);
+        if (!kernel) return Outcome{FL_ACCEL_REASON_UNKNOWN_KERNEL, 0, 0};
+        bound_[request.owner.context * kHandles + request.kernel] = static_cast<std::uint8_t>(*kernel);
+        return Outcome{FL_ACCEL_REASON_NONE, 0, builtin_argument_bytes(*kernel)};
     }
 
     Outcome prepare(const LaunchRequest& request, AccessList& touches) const noexcept override {
-        const auto kernel = static_cast<Builtin>(request.kernel);
+        const Builtin kernel = kernel_of(request);
         if (request.arguments.size() != builtin_argument_bytes(kernel)) {
             return {FL_ACCEL_REASON_ARGUMENT_BYTES, builtin_argument_bytes(kernel), 0};
         }
-        const bool shaped = std::any_of(request.grid.begin(), request.grid.end(), [](auto v) { return v != 0; }) ||
-                            std::any_of(request.block.begin(), request.block.end(), [](auto v) { return v != 0; });
-        if (shaped || request.shared_bytes != 0) return {FL_ACCEL_REASON_BAD_GRID, 0, 0};
+        const auto all_zero = [](const auto& v) {
+            return std::all_of(v.begin(), v.end(), [](auto n) { return n == 0; });
+        };
+        const bool plain = request.dimensions == 0 && request.shared_bytes == 0 && all_zero(request.grid) &&
+                           all_zero(request.block) && all_zero(request.offset);
+        if (!plain) return {FL_ACCEL_REASON_BAD_GRID, 0, 0};
         return check_builtin(kernel, request.arguments, touches);
     }
 
-    void launch(std::uint64_t job, const LaunchRequest& request) noexcept override {
-        AnyTask& slot = free_slot(job);
+    Answer launch(std::uint64_t job, const LaunchRequest& request) noexcept override {
         const auto arguments = request.arguments;
-        switch (static_cast<Builtin>(request.kernel)) {
-            case Builtin::fill: return launch_fill(job, slot, read_arguments<fl_accel_args_fill>(arguments));
-            case Builtin::copy:
-                return start<CopyTask>(job, slot, true, view_, read_arguments<fl_accel_args_copy>(arguments));
-            case Builtin::axpy_f32: return kernel<AxpyTask, fl_accel_args_axpy_f32>(job, slot, arguments);
-            case Builtin::gemm_f32: return kernel<GemmTask, fl_accel_args_gemm_f32>(job, slot, arguments);
-            case Builtin::reduce_f32: return kernel<ReduceTask, fl_accel_args_reduce_f32>(job, slot, arguments);
-            case Builtin::conv2d_f32: return kernel<ConvTask, fl_accel_args_conv2d_f32>(job, slot, arguments);
-            case Builtin::conv2d_rgba8: return kernel<ConvTask, fl_accel_args_conv2d_rgba8>(job, slot, arguments);
-            case Builtin::sha256: return kernel<Sha256Task, fl_accel_args_sha256>(job, slot, arguments);
+        Slot& slot = free_slot(job, request.owner.context, true);
+        switch (kernel_of(request)) {
+            case Builtin::fill: launch_fill(slot, read_arguments<fl_accel_args_fill>(arguments)); break;
+            case Builtin::copy: start<CopyTask>(slot, view_, read_arguments<fl_accel_args_copy>(arguments)); break;
+            case Builtin::axpy_f32: kernel<AxpyTask, fl_accel_args_axpy_f32>(slot, arguments); break;
+            case Builtin::gemm_f32: kernel<GemmTask, fl_accel_args_gemm_f32>(slot, arguments); break;
+            case Builtin::reduce_f32: kernel<ReduceTask, fl_accel_args_reduce_f32>(slot, arguments); break;
+            case Builtin::conv2d_f32: kernel<ConvTask, fl_accel_args_conv2d_f32>(slot, arguments); break;
+            case Builtin::conv2d_rgba8: kernel<ConvTask, fl_accel_args_conv2d_rgba8>(slot, arguments); break;
+            case Builtin::sha256: kernel<Sha256Task, fl_accel_args_sha256>(slot, arguments); break;
         }
+        return std::nullopt;
     }
-    void copy(std::uint64_t job, std::uint64_t destination, std::uint64_t source,
-              std::uint64_t bytes) noexcept override {
-        start<CopyTask>(job, free_slot(job), false, view_.at(destination), view_.at(source), bytes);
+    Answer copy(std::uint64_t job, const JobOwner& owner, std::uint64_t destination, std::uint64_t source,
+                std::uint64_t bytes, bool) noexcept override {
+        start<CopyTask>(free_slot(job, owner.context, false), view_.at(destination), view_.at(source), bytes);
+        return std::nullopt;
     }
-    void fill(std::uint64_t job, std::uint64_t destination, std::uint64_t bytes,
-              std::span<const std::byte> pattern) noexcept override {
-        start<FillTask>(job, free_slot(job), false, view_.at(destination), bytes, pattern);
+    Answer fill(std::uint64_t job, const JobOwner& owner, std::uint64_t destination, std::uint64_t bytes,
+                std::span<const std::byte> pattern, bool) noexcept override {
+        start<FillTask>(free_slot(job, owner.context, false), view_.at(destination), bytes, pattern);
+        return std::nullopt;
     }
-    void scrub(std::uint64_t job, std::uint64_t address, std::uint64_t bytes) noexcept override {
-        start<ScrubTask>(job, free_slot(job), false, view_.at(address), bytes);
+    Answer scrub(std::uint64_t job, const JobOwner& owner, std::uint64_t address,
+                 std::uint64_t bytes) noexcept override {
+        start<ScrubTask>(free_slot(job, owner.context, false), view_.at(address), bytes);
+        return std::nullopt;
+    }
+    Answer scrub_all(std::uint64_t job) noexcept override {
+        start<ScrubTask>(free_slot(job, 0, false), memory_.data(), memory_.size());
+        return std::nullopt;
     }
 
     bool next_done(JobDone& done) noexcept override {
-        if (!pool_.take(done)) return false;
-        for (Slot& s : slots_) {
-            if (s.used && s.job == done.job) s.used = false;
-        }
+        PoolDone ended;
+        if (!pool_.take(ended)) return false;
+        done = ended.job;
+        const auto slot =
+            std::find_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.used && s.job == done.job; });
+        if (slot == slots_.end()) return true;
+        slot->used = false;
+        Usage& usage = usage_[slot->context];
+        if (slot->is_kernel) usage.busy_ns += ended.busy_ns;
+        if (slot->is_kernel && done.outcome.ok()) ++usage.kernels;
         return true;
     }
     bool has_done() const noexcept override { return pool_.has_done(); }
     void cancel(std::uint64_t job) noexcept override { pool_.cancel(job); }
-    std::uint64_t kernels_run() const noexcept override { return pool_.kernels_run(); }
-    std::uint64_t busy_ns() const noexcept override { return pool_.busy_ns(); }
+    Usage usage() const noexcept override { return {pool_.kernels_run(), pool_.busy_ns(), 0}; }
+    Usage usage(std::uint32_t context) const noexcept override { return usage_[context]; }
 
 private:
+    static constexpr std::size_t kHandles = backend::kMaxKernels + 1;
     struct Slot {
         std::uint64_t job = 0;
+        std::uint32_t context = 0;
         bool used = false;
+        bool is_kernel = false;
         AnyTask task;
     };
 
+    /// FL_ACCEL_PROPERTY_DEVICE_NAMES.
+    static std::string names_of(const KernelTable& loops, unsigned threads) {
+        std::string text = "processor, " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ");
+        text.append(loops.name).push_back('\0');
+        text.append("Farlane").push_back('\0');
+        text.append("built in").push_back('\0');
+        return text;
+    }
+    [[nodiscard]] Builtin kernel_of(const LaunchRequest& request) const noexcept {
+        return static_cast<Builtin>(bound_[request.owner.context * kHandles + request.kernel]);
+    }
     /// The caller keeps to max_jobs, so there is one.
-    AnyTask& free_slot(std::uint64_t job) noexcept {
+    Slot& free_slot(std::uint64_t job, std::uint32_t context, bool is_kernel) noexcept {
         const auto slot = std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return !s.used; });
         slot->used = true;
         slot->job = job;
-        return slot->task;
+        slot->context = context;
+        slot->is_kernel = is_kernel;
+        return *slot;
     }
 
     template <class Task, class... Args>
-    void start(std::uint64_t job, AnyTask& slot, bool is_kernel, Args&&... args) noexcept {
-        Task& task = slot.template emplace<Task>(std::forward<Args>(args)...);
-        pool_.submit(job, task, task.parts(), is_kernel);
+    void start(Slot& slot, Args&&... args) noexcept {
+        Task& task = slot.task.template emplace<Task>(std::forward<Args>(args)...);
+        pool_.submit(slot.job, task, task.parts(), slot.is_kernel);
     }
     template <class Task, class Args>
-    void kernel(std::uint64_t job, AnyTask& slot, std::span<const std::byte> arguments) noexcept {
-        start<Task>(job, slot, true, view_, loops_, read_arguments<Args>(arguments));
+    void kernel(Slot& slot, std::span<const std::byte> arguments) noexcept {
+        start<Task>(slot, view_, loops_, read_arguments<Args>(arguments));
     }
-    void launch_fill(std::uint64_t job, AnyTask& slot, const fl_accel_args_fill& args) noexcept {
+    void launch_fill(Slot& slot, const fl_accel_args_fill& args) noexcept {
         const std::span pattern{reinterpret_cast<const std::byte*>(args.pattern), args.pattern_bytes.get()};
-        start<FillTask>(job, slot, true, view_.at(args.destination.get()), args.count.get() * pattern.size(), pattern);
+        start<FillTask>(slot, view_.at(args.destination.get()), args.count.get() * pattern.size(), pattern);
     }
 
-    Pages memory_;
+    Pages own_;
+    std::span<std::byte> memory_;
     View view_;
     const KernelTable& loops_;
+    std::string names_;
+    std::vector<std::uint8_t> bound_;  ///< by context and kernel handle: a Builtin
+    std::vector<Usage> usage_;
     std::vector<Slot> slots_;
     Pool pool_;  ///< last: its threads end before anything they use
 };
@@ -162,14 +213,16 @@ Result<std::unique_ptr<Executor>> make_cpu_executor(const CpuExecutorOptions& op
     using namespace firmware::accel;
     auto loops = select_kernels(options.isa);
     if (!loops) return loops.failure();
-    Pages memory(options.memory_bytes);
-    if (memory.bytes().empty()) {
-        return {Status::no_memory, "no address space for " + std::to_string(options.memory_bytes) +
-                                       " bytes of device memory; ask for less (memory=)"};
+    const std::uint64_t bytes = options.memory.empty() ? options.plan.aperture_bytes : 0;
+    Pages own(bytes);
+    if (bytes != 0 && own.bytes().empty()) {
+        return {Status::no_memory,
+                "no address space for " + std::to_string(bytes) + " bytes of device memory; ask for less (memory=)"};
     }
+    const auto memory = options.memory.empty() ? own.bytes() : options.memory;
     const unsigned found = std::max(1U, std::thread::hardware_concurrency());
     const unsigned threads = std::min(kMaxThreads, options.threads == 0 ? found : options.threads);
-    return std::unique_ptr<Executor>(std::make_unique<CpuExecutor>(std::move(memory), **loops, options, threads));
+    return std::unique_ptr<Executor>(std::make_unique<CpuExecutor>(std::move(own), memory, **loops, options, threads));
 }
 
 }  // namespace farlane::backend

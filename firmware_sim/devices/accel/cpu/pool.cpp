@@ -44,6 +44,7 @@ void Pool::submit(std::uint64_t job, PoolTask& task, std::size_t parts, bool is_
             e.parts = parts;
             e.next = e.running = 0;
             e.is_kernel = is_kernel;
+            e.busy_ns = 0;
             e.stop.store(false, std::memory_order_relaxed);
             e.outcome = {};
             break;
@@ -56,7 +57,7 @@ void Pool::submit(std::uint64_t job, PoolTask& task, std::size_t parts, bool is_
     }
 }
 
-bool Pool::take(backend::JobDone& done) noexcept {
+bool Pool::take(PoolDone& done) noexcept {
     if (!has_done()) return false;
     const std::lock_guard lock(mutex_);
     done = done_.front();
@@ -111,13 +112,12 @@ void Pool::run_part(std::unique_lock<std::mutex>& lock, Entry& entry, Scratch& s
     } catch (const std::bad_alloc&) {
         outcome = {FL_ACCEL_REASON_OUT_OF_MEMORY, 0, 0};
     }
-    const auto took = std::chrono::steady_clock::now() - begin;
-    if (entry.is_kernel) {
-        busy_ns_.fetch_add(static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count()),
-                           std::memory_order_relaxed);
-    }
+    const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begin;
+    const auto took_ns = static_cast<std::uint64_t>(took.count());
+    if (entry.is_kernel) busy_ns_.fetch_add(took_ns, std::memory_order_relaxed);
     lock.lock();
     --entry.running;
+    entry.busy_ns += took_ns;
     if (!outcome.ok()) {
         entry.outcome = outcome;
         entry.next = entry.parts;
@@ -130,7 +130,7 @@ void Pool::run_part(std::unique_lock<std::mutex>& lock, Entry& entry, Scratch& s
 
 /// With the mutex held: the last part of `entry` has ended.
 void Pool::end(Entry& entry) noexcept {
-    done_.push_back({entry.job, entry.outcome});
+    done_.push_back({{entry.job, entry.outcome}, entry.busy_ns});
     done_count_.store(done_.size(), std::memory_order_release);
     if (entry.is_kernel && entry.outcome.ok()) kernels_run_.fetch_add(1, std::memory_order_relaxed);
     entry.task = nullptr;

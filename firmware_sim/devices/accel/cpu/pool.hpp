@@ -36,6 +36,12 @@ public:
     virtual backend::Outcome finish() { return {}; }
 };
 
+/// A task that has ended.
+struct PoolDone {
+    backend::JobDone job;
+    std::uint64_t busy_ns = 0;  ///< of all threads together
+};
+
 /// A fixed number of threads. submit(), take() and cancel() are for one thread (the lane).
 class Pool {
 public:
@@ -46,7 +52,7 @@ public:
 
     /// `task` stays valid until take() gave `job`. parts >= 1.
     void submit(std::uint64_t job, PoolTask& task, std::size_t parts, bool is_kernel) noexcept;
-    [[nodiscard]] bool take(backend::JobDone& done) noexcept;
+    [[nodiscard]] bool take(PoolDone& done) noexcept;
     [[nodiscard]] bool has_done() const noexcept { return done_count_.load(std::memory_order_acquire) != 0; }
     void cancel(std::uint64_t job) noexcept;
     [[nodiscard]] unsigned threads() const noexcept { return static_cast<unsigned>(threads_.size()); }
@@ -61,6 +67,7 @@ private:
         std::size_t next = 0;     ///< first part nobody has taken
         std::size_t running = 0;  ///< parts taken and not ended
         bool is_kernel = false;
+        std::uint64_t busy_ns = 0;
         std::atomic<bool> stop{false};
         backend::Outcome outcome;
     };
@@ -74,7 +81,7 @@ private:
     std::mutex mutex_;
     std::condition_variable_any changed_;
     std::vector<Entry> entries_;              ///< free when task == nullptr; guarded by mutex_ (but stop)
-    std::vector<backend::JobDone> done_;      ///< guarded by mutex_
+    std::vector<PoolDone> done_;              ///< guarded by mutex_
     std::atomic<std::size_t> done_count_{0};  ///< = done_.size()
     std::atomic<std::uint64_t> kernels_run_{0};
     std::atomic<std::uint64_t> busy_ns_{0};

@@ -51,6 +51,7 @@
 #define FL_ACCEL_CAP_PTX 0x10u
 #define FL_ACCEL_CAP_CUBIN 0x20u
 #define FL_ACCEL_CAP_ENERGY 0x40u /* QUERY of energy */
+#define FL_ACCEL_CAP_CUDA_C 0x80u
 
 /* fl_accel_registers.control */
 #define FL_ACCEL_CONTROL_RESET 0x1u /* clears itself; everything as after power-on */
@@ -209,6 +210,7 @@ enum fl_accel_module_kind {
 	FL_ACCEL_MODULE_SPIRV = 3,
 	FL_ACCEL_MODULE_PTX = 4,
 	FL_ACCEL_MODULE_CUBIN = 5,
+	FL_ACCEL_MODULE_CUDA_C = 6,
 };
 
 struct fl_accel_module { /* MODULE_LOAD, and MODULE_UNLOAD with all but `module` 0 */
