@@ -77,14 +77,18 @@ void BarAccess::on_completion(std::uint64_t cookie, Status status) {
     finish(read, status);
 }
 
-void BarAccess::abandon(Status status) {
+void BarAccess::drop_waiting(Status status) {
     std::deque<Op> waiting;
     waiting.swap(waiting_);
+    for (const Op& op : waiting)
+        if (op.read) finish(op.read, status);
+}
+
+void BarAccess::abandon(Status status) {
     std::map<std::uint64_t, std::unique_ptr<Read>> out;
     out.swap(out_);
     for (const auto& [cookie, read] : out) finish(read, status);
-    for (const Op& op : waiting)
-        if (op.read) finish(op.read, status);
+    drop_waiting(status);
 }
 
 }  // namespace farlane::daemon

@@ -30,6 +30,8 @@ public:
     /// Gives what waits, as far as there is room. True = something was given.
     bool turn();
     void on_completion(std::uint64_t cookie, Status status);
+    /// What was not given yet is not given any more; reads among it end with `status`.
+    void drop_waiting(Status status);
     /// Everything that waits or is out ends with `status`; the device will not answer any more.
     void abandon(Status status);
 

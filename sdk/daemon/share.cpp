@@ -26,7 +26,7 @@ void Share::set_quota(std::uint32_t posted, std::uint32_t requests) noexcept {
 }
 
 lane::AttachmentState Share::state() const noexcept {
-    if (device_ == nullptr) return lane::AttachmentState::lost;
+    if (device_ == nullptr || closed_) return lane::AttachmentState::lost;
     if (reset_) return lane::AttachmentState::reset;
     return device_->state();
 }
