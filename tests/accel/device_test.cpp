@@ -80,7 +80,7 @@ TEST(AccelDevice, OptionErrorsSayWhatIsValid) {
     };
     const Case cases[] = {
         {{"memory", "3M"}, "from 32M"}, {{"memory", "96M"}, "power of two"},
-        {{"queues", "0"}, "1"},         {{"executor", "cuda"}, "cpu"},
+        {{"queues", "0"}, "1"},         {{"executor", "fpga"}, "cpu"},
         {{"threads", "x"}, "1"},        {{"isa", "mmx"}, "avx2"},
         {{"memroy", "64M"}, "memory"},  {{"vendor", "65535"}, "65534"},
         {{"serial", "0"}, "1"},

@@ -142,6 +142,10 @@ public:
         device = std::move(*made);
         attach();
     }
+    explicit Driver(std::unique_ptr<backend::Device> made)
+        : device(std::move(made)), memory_(backend::process_memory()) {
+        attach();
+    }
 
     void attach() {
         device->attached(host);

@@ -45,6 +45,7 @@ public:
         std::uint32_t queues = 0;
         std::uint32_t vectors = 0;
     };
+    static constexpr std::uint32_t kChunks = 8;  ///< of bounce memory, of one context
     /// Jobs in flight at most.
     [[nodiscard]] static constexpr std::uint32_t max_jobs(std::uint32_t queues) noexcept {
         return queues * (1 + kMaxFlights) + kMaxContexts * kChunks + 1;
@@ -98,7 +99,6 @@ private:
     };
 
     // --- bounce memory: how copies get from local memory, which the lane can not reach, to the host and back
-    static constexpr std::uint32_t kChunks = 8;  ///< of one context
     enum class ChunkState : std::uint8_t { unused, filling, full, emptying };
     struct Chunk {
         ChunkState state = ChunkState::unused;
