@@ -105,7 +105,7 @@ fl_accel_registers Accel::registers() const noexcept {
     fl_accel_registers r{};
     r.magic.set(FL_ACCEL_MAGIC);
     r.version.set(FL_ACCEL_VERSION);
-    r.capabilities.set(FL_ACCEL_CAP_HOST_READS | executor_->capabilities());
+    r.capabilities.set(FL_ACCEL_CAP_HOST_READS | FL_ACCEL_CAP_PASID | executor_->capabilities());
     r.memory_address.set(memory.aperture().address);
     r.memory_bytes.set(memory.aperture().bytes);
     r.aperture_address.set(kBaseAddress);

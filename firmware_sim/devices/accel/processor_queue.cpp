@@ -52,7 +52,7 @@ fl_accel_reason Processor::check_enable(const QueuePair& q) const noexcept {
     const bool address = q.cq_iova != 0 && q.cq_iova % 64 == 0 && q.cq_iova <= ~std::uint64_t{0} - cq_bytes;
     const bool vector = q.vector == FL_ACCEL_NO_VECTOR || q.vector < layout_.vectors;
     if (!entries || !address || !vector) return FL_ACCEL_REASON_BAD_QUEUE;
-    if (q.context >= layout_.plan.contexts || q.pasid != 0) return FL_ACCEL_REASON_BAD_CONTEXT;
+    if (q.context >= layout_.plan.contexts || q.pasid > FL_PASID_MAX) return FL_ACCEL_REASON_BAD_CONTEXT;
     if (contexts_[q.context].ending) return FL_ACCEL_REASON_NOT_READY;
     return FL_ACCEL_REASON_NONE;
 }
@@ -205,7 +205,7 @@ Status Processor::post(QueuePair& q, fl_accel_completion completion) noexcept {
     const bool odd_round = (q.cq_tail / q.cq_entries) % 2 != 0;
     completion.phase.set(odd_round ? 0 : FL_ACCEL_PHASE);
     const std::uint64_t iova = q.cq_iova + std::uint64_t{slot} * FL_ACCEL_COMPLETION_BYTES;
-    const Status status = dma_.write_now(iova, std::as_bytes(std::span{&completion, 1}));
+    const Status status = dma_.write_now(iova, std::as_bytes(std::span{&completion, 1}), q.pasid);
     if (status != Status::ok) return status;
     ++q.cq_tail;
     interrupt_if_due(q);
