@@ -14,21 +14,17 @@ std::shared_ptr<detail::ContextState> opened(Device& device, const ContextOption
     return state;
 }
 
-const char* executor_name(std::uint32_t kind) noexcept {
-    switch (kind) {
-        case FL_ACCEL_EXECUTOR_CPU: return "cpu";
-        case FL_ACCEL_EXECUTOR_OPENCL: return "opencl";
-        case FL_ACCEL_EXECUTOR_CUDA: return "cuda";
-        default: return "unknown";
-    }
-}
-
 }  // namespace
 
 // --- Context
 
 Context::Context(Device& device, const ContextOptions& options)
     : state_(opened(device, options)), stream_(state_, state_->lease()) {}
+
+detail::ContextState& Context::state() const {
+    if (state_ == nullptr) throw Error(Status::invalid, "an empty context: it was moved from");
+    return *state_;
+}
 
 Context::Context(Context&&) noexcept = default;
 
@@ -46,18 +42,21 @@ Context::~Context() {
 }
 
 Stream Context::create_stream() {
+    const auto held = state().hold();
     return {state_, state_->lease()};
 }
 
 Event Context::create_event() {
-    return Event(state_->create_event());
+    return Event(state().create_event());
 }
 
 RawBuffer Context::allocate_bytes(std::size_t bytes) {
+    const auto held = state().hold();
     return RawBuffer(state_->allocate(bytes));
 }
 
 RawHostBuffer Context::allocate_host_bytes(std::size_t bytes) {
+    const auto held = state().hold();
     state_->check_open();
     auto& domain = state_->provider().domain();
     auto memory = domain.allocate(bytes);
@@ -66,20 +65,7 @@ RawHostBuffer Context::allocate_host_bytes(std::size_t bytes) {
 }
 
 void Context::synchronize() {
-    state_->synchronize_all();
-}
-
-Properties Context::properties() {
-    Properties p;
-    p.executor = executor_name(state_->device().registers().executor.get());
-    p.units = static_cast<std::uint32_t>(state_->query(FL_ACCEL_PROPERTY_UNITS));
-    p.memory_bytes = state_->query(FL_ACCEL_PROPERTY_MEMORY_TOTAL);
-    p.memory_free_bytes = state_->query(FL_ACCEL_PROPERTY_MEMORY_FREE);
-    p.memory_context_bytes = state_->query(FL_ACCEL_PROPERTY_MEMORY_CONTEXT);
-    p.kernels_run = state_->query(FL_ACCEL_PROPERTY_KERNELS_RUN);
-    p.busy = std::chrono::nanoseconds(state_->query(FL_ACCEL_PROPERTY_BUSY_NS));
-    p.max_streams = state_->device().registers().max_queues.get();
-    return p;
+    state().synchronize_all();
 }
 
 // --- RawBuffer
@@ -106,6 +92,8 @@ Event::~Event() = default;
 
 bool Event::query() {
     if (state_ == nullptr || state_->record.queue == nullptr) return false;
+    const auto held = state_->context->hold();
+    state_->context->check_open();
     state_->context->reap_all();
     return state_->record.queue->done(state_->record.ticket);
 }
@@ -114,6 +102,7 @@ void Event::synchronize() {
     if (state_ == nullptr || state_->record.queue == nullptr) {
         throw Error(Status::invalid, "the event was never recorded; call Stream::record first");
     }
+    const auto held = state_->context->hold();
     state_->context->check_open();
     state_->context->wait_for(state_->record);
     state_->context->provider().check();

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <string>
 #include <thread>
 
@@ -55,41 +56,6 @@ std::uint32_t take_first(std::vector<bool>& taken, const char* what) {
 
 }  // namespace
 
-// --- addresses
-
-std::optional<std::uint64_t> AddressSpace::take(std::uint64_t bytes) {
-    const auto fits =
-        std::find_if(free_.begin(), free_.end(), [&](const auto& range) { return range.second >= bytes; });
-    if (fits == free_.end()) return std::nullopt;
-    const auto [address, size] = *fits;
-    free_.erase(fits);
-    if (size > bytes) free_[address + bytes] = size - bytes;
-    return address;
-}
-
-void AddressSpace::give_back(std::uint64_t address, std::uint64_t bytes) {
-    const auto after = free_.lower_bound(address);
-    if (after != free_.end() && after->first == address + bytes) {
-        bytes += after->second;
-        free_.erase(after);
-    }
-    const auto next = free_.lower_bound(address);
-    if (next != free_.begin()) {
-        const auto before = std::prev(next);
-        if (before->first + before->second == address) {
-            before->second += bytes;
-            return;
-        }
-    }
-    free_[address] = bytes;
-}
-
-std::uint64_t AddressSpace::largest() const {
-    std::uint64_t best = 0;
-    for (const auto& range : free_) best = std::max(best, range.second);
-    return best;
-}
-
 // --- life
 
 std::shared_ptr<SharedDevice> SharedDevice::of(Device& device) {
@@ -114,7 +80,6 @@ SharedDevice::SharedDevice(std::shared_ptr<provider::DeviceProvider> p) : provid
     }
     wait_ready();
     check_identity();
-    memory_ = AddressSpace(registers_.memory_address.get(), registers_.memory_bytes.get());
     queues_.resize(registers_.max_queues.get());
     contexts_.resize(registers_.max_contexts.get());
     const unsigned wanted = std::min<unsigned>(provider_->info().msix_vectors, registers_.max_contexts.get() + 1);
@@ -141,7 +106,7 @@ void SharedDevice::wait_ready() {
     }
 }
 
-void SharedDevice::check_identity() const {
+void SharedDevice::check_identity() {
     const std::string name = "'" + provider_->info().name + "'";
     if (registers_.magic.get() != FL_ACCEL_MAGIC) {
         throw Error(Status::unsupported, name + " has the class of an accelerator, but not Farlane's registers");
@@ -151,13 +116,16 @@ void SharedDevice::check_identity() const {
                                              " of the accelerator interface, this library speaks " +
                                              std::to_string(FL_ACCEL_VERSION >> 16));
     }
+    memory_ = Ranges(registers_.memory_address.get(), registers_.memory_bytes.get(), registers_.context_stride.get());
+    local_ = Ranges(registers_.local_address.get(), registers_.local_bytes.get(), registers_.local_stride.get());
     // What comes from the device is checked once, here.
+    const std::uint32_t contexts = registers_.max_contexts.get();
     const std::uint32_t queues = registers_.max_queues.get();
     const std::uint32_t page = registers_.page_bytes.get();
-    const bool sane = queues >= 1 && queues <= FL_ACCEL_MAX_QUEUES && page == FL_ACCEL_PAGE_BYTES &&
-                      registers_.max_contexts.get() >= 1 && registers_.max_contexts.get() <= 65536 &&
-                      registers_.memory_address.get() % page == 0 && registers_.memory_address.get() != 0 &&
-                      registers_.memory_bytes.get() <= ~std::uint64_t{0} - registers_.memory_address.get();
+    const bool sane = queues >= 1 && queues <= FL_ACCEL_MAX_QUEUES && page == FL_ACCEL_PAGE_BYTES && contexts >= 1 &&
+                      contexts <= 65536 && registers_.memory_address.get() % page == 0 &&
+                      registers_.context_stride.get() % page == 0 && registers_.local_address.get() % page == 0 &&
+                      registers_.local_stride.get() % page == 0 && memory_.sane(contexts) && local_.sane(contexts);
     if (!sane) throw Error(Status::protocol, name + " shows limits that can not be");
 }
 
@@ -190,17 +158,18 @@ void SharedDevice::give_back_queue(std::uint32_t queue) noexcept {
     const std::lock_guard lock(mutex_);
     queues_[queue] = false;
 }
-std::optional<std::uint64_t> SharedDevice::take_memory(std::uint64_t bytes) {
+std::optional<std::uint64_t> SharedDevice::take_memory(std::uint32_t context, std::uint64_t bytes, Place place) {
     const std::lock_guard lock(mutex_);
-    return memory_.take(bytes);
+    return (place == Place::local ? local_ : memory_).take(context, bytes);
 }
 void SharedDevice::give_back_memory(std::uint64_t address, std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
-    memory_.give_back(address, bytes);
+    const bool local = local_.contains(address, registers_.max_contexts.get());
+    (local ? local_ : memory_).give_back(address, bytes);
 }
-std::uint64_t SharedDevice::largest_free() const {
+std::uint64_t SharedDevice::largest_free(std::uint32_t context, Place place) const {
     const std::lock_guard lock(mutex_);
-    return memory_.largest();
+    return ranges(place).largest(context);
 }
 std::uint32_t SharedDevice::vector_of(std::uint32_t context) const noexcept {
     return vectors_ < 2 ? FL_ACCEL_NO_VECTOR : 1 + context % (vectors_ - 1);

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,21 +15,13 @@
 #include <farlane/uapi/accel.h>
 #include <farlane/device.hpp>
 
+#include "lib/accel_ranges.hpp"
 #include "lib/provider.hpp"
 
 namespace farlane::accel::detail {
 
-/// Device addresses: first fit over free ranges, in whole pages. Not for several threads.
-class AddressSpace {
-public:
-    AddressSpace(std::uint64_t address, std::uint64_t bytes) { free_[address] = bytes; }
-    [[nodiscard]] std::optional<std::uint64_t> take(std::uint64_t bytes);
-    void give_back(std::uint64_t address, std::uint64_t bytes);
-    [[nodiscard]] std::uint64_t largest() const;
-
-private:
-    std::map<std::uint64_t, std::uint64_t> free_;  ///< address -> bytes, no two adjacent
-};
+/// Where memory lies: behind the aperture, which the host writes, or in the accelerator itself.
+enum class Place : std::uint8_t { aperture, local };
 
 /// One attached accelerator.
 class SharedDevice {
@@ -47,9 +38,13 @@ public:
     void give_back_context(std::uint32_t context) noexcept;
     [[nodiscard]] std::uint32_t take_queue();
     void give_back_queue(std::uint32_t queue) noexcept;
-    [[nodiscard]] std::optional<std::uint64_t> take_memory(std::uint64_t bytes);
+    [[nodiscard]] std::optional<std::uint64_t> take_memory(std::uint32_t context, std::uint64_t bytes, Place place);
     void give_back_memory(std::uint64_t address, std::uint64_t bytes);
-    [[nodiscard]] std::uint64_t largest_free() const;
+    [[nodiscard]] std::uint64_t largest_free(std::uint32_t context, Place place) const;
+    /// Where buffers belong: in local memory, when the device has some.
+    [[nodiscard]] Place buffer_place() const noexcept { return local_.empty() ? Place::aperture : Place::local; }
+    /// What one context can have at most.
+    [[nodiscard]] std::uint64_t memory_bytes(Place place) const noexcept { return ranges(place).bytes(); }
     /// Vector of a context, FL_ACCEL_NO_VECTOR when the device or provider has none for it.
     [[nodiscard]] std::uint32_t vector_of(std::uint32_t context) const noexcept;
 
@@ -77,7 +72,8 @@ public:
     }
 
 private:
-    void check_identity() const;
+    void check_identity();
+    [[nodiscard]] const Ranges& ranges(Place place) const noexcept { return place == Place::local ? local_ : memory_; }
     void wait_ready();
     [[nodiscard]] bool same_life();
     [[noreturn]] static void throw_reset();
@@ -87,7 +83,7 @@ private:
     std::uint32_t vectors_ = 0;  ///< enabled
     std::atomic<bool> alive_{true};
     mutable std::mutex mutex_;
-    AddressSpace memory_{0, 0};
+    Ranges memory_, local_;
     std::vector<bool> queues_, contexts_;  ///< taken
 };
 

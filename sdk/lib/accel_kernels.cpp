@@ -51,6 +51,7 @@ std::uint64_t matrix_elements(std::uint64_t rows, std::uint64_t columns, std::ui
 template <class Args>
 void launch_kernel(detail::ContextState& context, detail::Queue& q, detail::BuiltinKernel kernel, const char* name,
                    const Args& args, std::initializer_list<Operand> operands) {
+    const auto held = context.hold();
     for (const Operand& o : operands) {
         if (o.bytes != 0) context.admit(q, o.state, o.offset_bytes, o.bytes);
     }

@@ -35,25 +35,25 @@ BufferState::~BufferState() {
     if (context != nullptr) context->release(*this);
 }
 
-std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes) {
+std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes, Place place) {
     check_open();
     if (bytes == 0) throw Error(Status::invalid, "a buffer of 0 bytes");
-    if (bytes > device_->registers().memory_bytes.get()) {
+    if (bytes > device_->memory_bytes(place)) {
         throw Error(Status::no_memory, "a buffer of " + std::to_string(bytes) + " bytes: the accelerator has " +
-                                           std::to_string(device_->registers().memory_bytes.get()));
+                                           std::to_string(device_->memory_bytes(place)));
     }
     const std::uint64_t reserved = (bytes + FL_ACCEL_PAGE_BYTES - 1) / FL_ACCEL_PAGE_BYTES * FL_ACCEL_PAGE_BYTES;
     collect();
-    auto address = device_->take_memory(reserved);
+    auto address = device_->take_memory(number_, reserved, place);
     for (int round = 0; !address && round < 2; ++round) {  // what is being freed may be enough
         for (auto& q : queues_) wait_for(*q);
         collect();
-        address = device_->take_memory(reserved);
+        address = device_->take_memory(number_, reserved, place);
     }
     if (!address) {
         throw Error(Status::no_memory, "no " + std::to_string(reserved) +
                                            " bytes of device memory in one piece; the largest free one has " +
-                                           std::to_string(device_->largest_free()));
+                                           std::to_string(device_->largest_free(number_, place)));
     }
     auto buffer = std::make_shared<BufferState>();
     buffer->address = *address;
@@ -66,6 +66,7 @@ std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes) {
     Queue& q = *queues_.front();
     try {
         buffer->allocation = {&q, submit(q, c, {}, "", *address)};
+        buffer->allocation.mark = mark(q).mark;
     } catch (...) {
         device_->give_back_memory(*address, reserved);
         throw;
@@ -76,6 +77,7 @@ std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes) {
 
 /// From a destructor: remembers the memory, and frees what can be.
 void ContextState::release(BufferState& buffer) noexcept {
+    const auto held = hold();
     try {
         if (!open_) {
             device_->give_back_memory(buffer.address, buffer.reserved);
@@ -94,6 +96,8 @@ void ContextState::release(BufferState& buffer) noexcept {
 
 /// Frees what no other queue uses any more; behind the last use in its own.
 void ContextState::collect() {
+    if (lost()) return;
+    collect_modules();
     for (std::size_t i = 0; i < garbage_.size();) {
         Garbage& g = garbage_[i];
         if (!g.uses.done_but(*g.queue) || !g.queue->has_room(1)) {
@@ -124,29 +128,47 @@ void ContextState::admit(Queue& q, BufferState* buffer, std::uint64_t offset, st
         throw Error(Status::out_of_bounds, "bytes " + std::to_string(offset) + "+" + std::to_string(bytes) +
                                                " are not inside a buffer of " + std::to_string(buffer->bytes));
     }
-    if (buffer->allocation.queue != &q) wait_for(buffer->allocation);
+    order(q, buffer->allocation);
 }
 
 // --- detours
 
+bool ContextState::add_staging(Queue& q) {
+    constexpr std::uint64_t kBlockBytes = kChunksPerBlock * kChunkBytes;
+    const auto address = device_->take_memory(number_, kBlockBytes, Place::aperture);
+    if (!address) return false;
+    if (!device_->aperture(*address, kBlockBytes)) {
+        throw Error(Status::protocol, "the accelerator's memory is not in its aperture");
+    }
+    staging_blocks_.push_back(*address);
+    fl_accel_command c{};
+    c.head.opcode = FL_ACCEL_OP_ALLOC;
+    c.u.alloc.address.set(*address);
+    c.u.alloc.bytes.set(kBlockBytes);
+    const Use allocation{&q, submit(q, c, {}, "of staging memory", *address)};
+    next_chunk_ = chunks_.size();
+    for (std::size_t i = 0; i < kChunksPerBlock; ++i)
+        chunks_.push_back({*address + i * kChunkBytes, allocation, false});
+    return true;
+}
+
+/// Uploads into memory behind the aperture are all detours: they get more chunks rather than wait for one, so
+/// that pushes and copies keep each other busy over a long link.
 ContextState::Chunk& ContextState::staging(Queue& q) {
-    if (staging_address_ == 0) {
-        const auto address = device_->take_memory(kChunks * kChunkBytes);
-        if (!address) {
-            throw Error(Status::no_memory,
-                        "no device memory for staging (4 MiB); call synchronize() before the upload");
-        }
-        fl_accel_command c{};
-        c.head.opcode = FL_ACCEL_OP_ALLOC;
-        c.u.alloc.address.set(*address);
-        c.u.alloc.bytes.set(kChunks * kChunkBytes);
-        wait_for(Use{&q, submit(q, c, {}, "of staging memory", *address)});
-        staging_address_ = *address;
-        for (std::size_t i = 0; i < kChunks; ++i) chunks_[i] = {*address + i * kChunkBytes, {}};
+    const bool all_detours = device_->buffer_place() == Place::local;
+    const std::size_t most = all_detours ? kMostChunks : kChunksPerBlock;
+    const bool busy = !chunks_.empty() && chunks_[next_chunk_].filled && !chunks_[next_chunk_].use.done();
+    if ((chunks_.empty() || (busy && chunks_.size() < most)) && !add_staging(q) && chunks_.empty()) {
+        throw Error(Status::no_memory, "no device memory for staging (4 MiB); call synchronize() before the upload");
     }
     Chunk& chunk = chunks_[next_chunk_];
-    next_chunk_ = (next_chunk_ + 1) % kChunks;
-    wait_for(chunk.use);
+    next_chunk_ = (next_chunk_ + 1) % chunks_.size();
+    if (chunk.filled) {
+        wait_for(chunk.use);
+    } else {
+        order(q, chunk.use);
+    }
+    chunk.filled = true;
     return chunk;
 }
 

@@ -61,6 +61,30 @@ const char* reason_text(unsigned reason) noexcept {
     }
 }
 
+// --- what commands are about
+
+void ArgumentSizes::add(std::size_t bytes) noexcept {
+    full = full || count == units.size() || bytes / 8 > 255;
+    if (full) return;
+    units[count++] = static_cast<std::uint8_t>(bytes / 8);
+}
+
+std::optional<std::size_t> ArgumentSizes::at(std::uint64_t offset) const noexcept {
+    std::uint64_t end = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        end += std::uint64_t{units[i]} * 8;
+        if (offset < end) return i;
+    }
+    return std::nullopt;
+}
+
+/// The first report counts, unless it only says that something before was the reason.
+void Fate::note(const CommandFailure& failure) {
+    const bool ends = failure.reason == FL_ACCEL_REASON_TIME_LIMIT || failure.reason == FL_ACCEL_REASON_CRASHED;
+    if (ends && (!lost || lost->reason == FL_ACCEL_REASON_CONTEXT_LOST)) lost = failure;
+    if (failure.reason == FL_ACCEL_REASON_CONTEXT_LOST && !lost) lost = failure;
+}
+
 // --- life
 
 Queue::Queue(std::shared_ptr<SharedDevice> device, std::uint32_t context, std::uint32_t slots)
@@ -120,6 +144,7 @@ void Queue::close() noexcept {
         // Lost or reset: the device has let go of it already.
     }
     open_ = false;
+    first_failure_.reset();            // may hold what holds this queue
     while (completed_ < submitted_) {  // a FREE that did not run went with the context
         const Sink sink = std::move(pending_[++completed_ % entries_].sink);
         if (sink.free_bytes != 0) device_->give_back_memory(sink.free_address, sink.free_bytes);
@@ -130,10 +155,20 @@ void Queue::close() noexcept {
 
 // --- submission
 
+void Queue::check_payload(std::size_t bytes) const {
+    const std::uint32_t most = std::min({device_->registers().max_inline_bytes.get(), FL_ACCEL_MAX_INLINE_BYTES,
+                                         (entries_ - 1) * FL_ACCEL_COMMAND_BYTES});
+    if (bytes <= most) return;
+    throw Error(Status::limit, std::to_string(bytes) +
+                                   " bytes of arguments, name or options: a command takes at most " +
+                                   std::to_string(most));
+}
+
 bool Queue::has_room(std::uint32_t slots) const noexcept {
     return sq_tail_ - sq_head_ + slots <= entries_ && submitted_ - completed_ < entries_;
 }
 
+/// Precondition: check_payload() and has_room().
 Ticket Queue::submit(fl_accel_command& command, std::span<const std::byte> payload, const char* what,
                      std::uint64_t object, Sink sink) {
     const Ticket ticket = submitted_ + 1;
@@ -141,12 +176,13 @@ Ticket Queue::submit(fl_accel_command& command, std::span<const std::byte> paylo
         static_cast<std::uint32_t>(1 + (payload.size() + FL_ACCEL_COMMAND_BYTES - 1) / FL_ACCEL_COMMAND_BYTES);
     command.head.slots = static_cast<__u8>(slots);
     command.head.command_id.set(command_id(ticket));
-    std::array<std::byte, (1 + 2) * FL_ACCEL_COMMAND_BYTES> slot_bytes{};
-    if (payload.size() > slot_bytes.size() - FL_ACCEL_COMMAND_BYTES) {
-        throw Error(Status::limit, "argument block of " + std::to_string(payload.size()) + " bytes is too long");
-    }
+    std::array<std::byte, FL_ACCEL_MAX_SLOTS * FL_ACCEL_COMMAND_BYTES> slot_bytes;  // set as far as it is used
     std::memcpy(slot_bytes.data(), &command, sizeof command);
-    if (!payload.empty()) std::memcpy(slot_bytes.data() + FL_ACCEL_COMMAND_BYTES, payload.data(), payload.size());
+    if (!payload.empty()) {
+        std::memcpy(slot_bytes.data() + FL_ACCEL_COMMAND_BYTES, payload.data(), payload.size());
+        const std::size_t used = FL_ACCEL_COMMAND_BYTES + payload.size();
+        std::memset(slot_bytes.data() + used, 0, std::size_t{slots} * FL_ACCEL_COMMAND_BYTES - used);
+    }
     // Slots of one command are written at once where the ring does not end between them.
     const std::uint32_t first = sq_tail_ & (entries_ - 1);
     const std::uint32_t before_end = std::min(slots, entries_ - first);
@@ -196,41 +232,74 @@ void Queue::take(const fl_accel_completion& c) {
     const bool expected = completed_ < submitted_ && c.command_id.get() == command_id(completed_ + 1);
     const bool head_ok = sq_tail_ - c.sq_head.get() <= sq_tail_ - sq_head_;
     if (!expected || !head_ok) {
-        stopped_ = CommandFailure{Status::protocol, "the accelerator completed a command that was not submitted"};
+        stopped_ = CommandFailure{.status = Status::protocol,
+                                  .text = "the accelerator completed a command that was not submitted"};
         return;
     }
     Pending& p = pending_[(completed_ + 1) % entries_];
     sq_head_ = c.sq_head.get();
     ++completed_;
+    CommandEnd end{*this, completed_, c.value.get()};
+    std::optional<CommandFailure> failure;
     if (c.status.get() != FL_STATUS_SC) {
-        note_failure(c, p);
+        failure = failure_of(c, p);
+        end.failure = &*failure;
+        note_failure(*failure, p);
     } else if (p.sink.event != nullptr) {
         p.sink.event->result = c.value.get();
     }
+    if (p.sink.object != nullptr) p.sink.object->completed(end);
     if (p.sink.free_bytes != 0) device_->give_back_memory(p.sink.free_address, p.sink.free_bytes);
     p.sink = {};
 }
 
-void Queue::note_failure(const fl_accel_completion& c, const Pending& p) {
-    // The memory of a FREE that failed was not allocated: the ALLOC has been reported already.
-    if (p.opcode == FL_ACCEL_OP_FREE) return;
-    if (failures_++ != 0) return;
-    std::string text = std::string(opcode_name(p.opcode)) + " " + p.what;
+CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p) const {
+    const std::uint16_t reason = c.reason.get();
+    const std::uint32_t detail = c.detail.get();
+    std::string text = opcode_name(p.opcode);
+    if (p.sink.object != nullptr) text += " of " + p.sink.object->describe();
+    if (*p.what != '\0') text += std::string(" ") + p.what;
     if (p.object != 0) text += (p.object > 0xffffffffU ? " at " : " ") + hex(p.object);
     text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) +
-            ") failed: " + reason_text(c.reason.get());
-    if (c.reason.get() == FL_ACCEL_REASON_POISONED) {
-        text += " (command id " + std::to_string(c.detail.get()) + ")";
-    } else if (c.detail.get() != 0) {
-        text += " (detail " + std::to_string(c.detail.get()) + ")";
+            ") failed: " + reason_text(reason);
+    CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, p.sink.object};
+    if (reason == FL_ACCEL_REASON_POISONED) {
+        text += " (command id " + std::to_string(detail) + ")";
+        const CommandFailure* cause = f.object != nullptr ? f.object->cause() : nullptr;
+        if (cause != nullptr) {
+            text += ": " + cause->text;
+            f.status = cause->status;
+        }
+    } else if (detail != 0) {
+        const auto argument = p.sink.arguments.at(detail);
+        const bool in_arguments = argument && reason != FL_ACCEL_REASON_ARGUMENT_COUNT &&
+                                  reason != FL_ACCEL_REASON_BAD_HANDLE && reason != FL_ACCEL_REASON_HANDLE_RANGE;
+        text += in_arguments ? " (argument " + std::to_string(*argument) + p.sink.object->argument_name(*argument) + ")"
+                             : " (detail " + std::to_string(detail) + ")";
     }
-    first_failure_ = CommandFailure{status_from_code(c.status.get()), std::move(text)};
+    f.text = std::move(text);
+    return f;
+}
+
+void Queue::note_failure(const CommandFailure& failure, const Pending& p) {
+    if (fate != nullptr) fate->note(failure);
+    // What a FREE or UNLOAD that failed would have ended was never there: that has been reported already.
+    // Who asks for a property looks at the outcome, and a BIND without its module is told as that module's LOAD.
+    if (p.opcode == FL_ACCEL_OP_FREE || p.opcode == FL_ACCEL_OP_MODULE_UNLOAD || p.opcode == FL_ACCEL_OP_QUERY) return;
+    if (p.opcode == FL_ACCEL_OP_KERNEL_BIND && p.sink.object != nullptr && p.sink.object->cause() != nullptr) return;
+    if (failures_++ == 0) first_failure_ = failure;
+}
+
+void Queue::forgive(Ticket t) noexcept {
+    if (failures_ != 1 || first_failure_->ticket != t) return;
+    failures_ = 0;
+    first_failure_.reset();
 }
 
 void Queue::stopped(const fl_accel_completion& c) {
     stopped_ = CommandFailure{
-        status_from_code(c.status.get()),
-        "the accelerator stopped queue pair " + std::to_string(number_) + ": " + reason_text(c.reason.get())};
+        .status = status_from_code(c.status.get()),
+        .text = "the accelerator stopped queue pair " + std::to_string(number_) + ": " + reason_text(c.reason.get())};
 }
 
 std::optional<CommandFailure> Queue::take_failure() {

@@ -3,11 +3,13 @@
 // Owns: one enabled queue pair with its completion queue in host memory.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <farlane/uapi/accel.h>
@@ -22,18 +24,66 @@ namespace farlane::accel::detail {
 using Ticket = std::uint64_t;
 
 struct EventState;
+class Queue;
+
+class CommandObject;
+
+/// A command that failed, as people want to read it.
+struct CommandFailure {
+    Status status = Status::ok;
+    std::string text;
+    std::uint16_t reason = 0;  ///< enum fl_accel_reason
+    Ticket ticket = 0;
+    std::shared_ptr<CommandObject> object{};  ///< has more to say (a build log)
+};
+
+/// How a command ended.
+struct CommandEnd {
+    const Queue& queue;
+    Ticket ticket = 0;
+    std::uint64_t value = 0;
+    const CommandFailure* failure = nullptr;  ///< null: it ran
+};
+
+/// What a command is about, when that has a name of its own: a module, a kernel. Lives as long as commands name it.
+class CommandObject {
+public:
+    virtual ~CommandObject() = default;
+    /// For the text of an error: "kernel 'saxpy' (handle 9)".
+    [[nodiscard]] virtual std::string describe() const = 0;
+    /// What an argument is called, by its number from 0; "" = not known.
+    [[nodiscard]] virtual std::string argument_name(std::size_t index) const { return (void)index, std::string(); }
+    /// Why a command that depends on this one can not run; null = not known.
+    [[nodiscard]] virtual const CommandFailure* cause() const { return nullptr; }
+    /// What to add to the text of a failure when it is thrown; may wait for a report.
+    [[nodiscard]] virtual std::string appendix() { return {}; }
+    /// While completions are taken; must not throw, nor submit.
+    virtual void completed(const CommandEnd& end) noexcept = 0;
+};
+
+/// Sizes of the records of an argument block, so that an offset in it can be told as an argument. The first ones count.
+struct ArgumentSizes {
+    std::array<std::uint8_t, 15> units{};  ///< of 8 bytes
+    std::uint8_t count = 0;
+    bool full = false;
+    void add(std::size_t bytes) noexcept;
+    /// Argument that lies at `offset`; nothing when that is beyond what is known.
+    [[nodiscard]] std::optional<std::size_t> at(std::uint64_t offset) const noexcept;
+};
 
 /// What the completion of a command is for, besides its status.
 struct Sink {
     std::shared_ptr<EventState> event;  ///< gets `value`
     std::uint64_t free_address = 0;     ///< FREE: addresses that may be used again
     std::uint64_t free_bytes = 0;
+    std::shared_ptr<CommandObject> object;
+    ArgumentSizes arguments;  ///< LAUNCH of a loaded kernel
 };
 
-/// A command that failed, as people want to read it.
-struct CommandFailure {
-    Status status = Status::ok;
-    std::string text;
+/// A context that the device has given up (docs/accelerator.md, "Contexts"), with what began it.
+struct Fate {
+    std::optional<CommandFailure> lost;
+    void note(const CommandFailure& failure);
 };
 
 /// One queue pair. Completions of a pair come in the order of its commands
@@ -48,6 +98,8 @@ public:
 
     [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
 
+    /// Throws limit when no command of this queue can have so many bytes behind it.
+    void check_payload(std::size_t bytes) const;
     /// Room for a command of `slots` slots.
     [[nodiscard]] bool has_room(std::uint32_t slots) const noexcept;
     /// Writes the command and rings the doorbell. `object` is what the text of an error names;
@@ -65,6 +117,10 @@ public:
     /// The first failure since the last call, with how many there were; forgets them.
     [[nodiscard]] std::optional<CommandFailure> take_failure();
     [[nodiscard]] bool has_failed() const noexcept { return failures_ != 0; }
+    /// Status of the first failure that nobody took yet; ok = none.
+    [[nodiscard]] Status failed_status() const noexcept { return first_failure_ ? first_failure_->status : Status::ok; }
+    /// Forgets a failure that its user was told of otherwise, when it is the only one.
+    void forgive(Ticket t) noexcept;
     /// Throws when the device stopped the pair.
     void check_stopped() const;
     /// Asks the device for the state of the pair; throws when it is not enabled any more.
@@ -72,8 +128,13 @@ public:
     /// Disables it and waits until the device has let go; never throws.
     void close() noexcept;
 
-    bool leased = false;  ///< a Stream has it
-    bool dirty = false;   ///< something was submitted or pushed since the last synchronize()
+    bool leased = false;   ///< a Stream has it
+    bool dirty = false;    ///< something was submitted or pushed since the last synchronize()
+    Fate* fate = nullptr;  ///< of its context
+    // For order between queues (ContextState::order).
+    std::uint32_t event = 0;                              ///< handle, 0 = none yet
+    std::uint64_t event_value = 0;                        ///< recorded last
+    std::vector<std::pair<const Queue*, Ticket>> behind;  ///< this queue runs behind those
 
 private:
     struct Pending {
@@ -84,7 +145,8 @@ private:
     };
     void program(std::uint32_t context);
     void take(const fl_accel_completion& c);
-    void note_failure(const fl_accel_completion& c, const Pending& p);
+    [[nodiscard]] CommandFailure failure_of(const fl_accel_completion& c, const Pending& p) const;
+    void note_failure(const CommandFailure& failure, const Pending& p);
     void stopped(const fl_accel_completion& c);
     [[nodiscard]] std::uint32_t command_id(Ticket t) const noexcept {
         return static_cast<std::uint32_t>(t % FL_ACCEL_NO_COMMAND);

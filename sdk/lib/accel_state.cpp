@@ -3,10 +3,14 @@
 // Owns: the queues of the context (accel_state.hpp).
 #include "lib/accel_state.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <string>
 #include <thread>
+
+#include "lib/accel_modules.hpp"
 
 namespace farlane::accel::detail {
 namespace {
@@ -39,6 +43,21 @@ std::uint32_t checked_slots(std::uint32_t slots, const fl_accel_registers& r) {
                                      std::to_string(FL_ACCEL_MIN_ENTRIES) + " to " + std::to_string(limit));
 }
 
+/// Lets the thread of the callbacks look, while the context's user waits.
+class LetGo {
+public:
+    explicit LetGo(Turn* turn) : turn_(turn), depth_(turn != nullptr ? turn->release() : 0) {}
+    ~LetGo() {
+        if (turn_ != nullptr) turn_->regain(depth_);
+    }
+    LetGo(const LetGo&) = delete;
+    LetGo& operator=(const LetGo&) = delete;
+
+private:
+    Turn* turn_;
+    unsigned depth_;
+};
+
 fl_accel_command command_of(fl_accel_opcode opcode) {
     fl_accel_command c{};
     c.head.opcode = static_cast<__u8>(opcode);
@@ -58,6 +77,8 @@ ContextState::ContextState(Device& device, const ContextOptions& options)
     const std::uint32_t events = std::min<std::uint32_t>(device_->registers().max_events.get(), 65536);
     event_values_.resize(events + 1);
     for (std::uint32_t handle = events; handle > 0; --handle) free_events_.push_back(handle);
+    modules_ = Handles(kModule + 1, device_->registers().max_modules.get());
+    kernels_ = Handles(static_cast<std::uint32_t>(std::size(kKernels)) + 1, device_->registers().max_kernels.get());
 }
 
 ContextState::~ContextState() {
@@ -65,6 +86,7 @@ ContextState::~ContextState() {
 }
 
 void ContextState::open() {
+    const auto held = hold();
     Queue& q = lease();
     auto load = command_of(FL_ACCEL_OP_MODULE_LOAD);
     load.u.module.module.set(kModule);
@@ -78,26 +100,37 @@ void ContextState::open() {
         bind.u.bind.name_bytes.set(static_cast<std::uint32_t>(bytes.size()));
         submit(q, bind, bytes, name, 0);
     }
-    synchronize(q);
-    q.leased = false;
+    q.leased = false;  // nobody waits: what fails is told by the first wait
 }
 
 void ContextState::close() noexcept {
-    if (!open_) return;
-    open_ = false;
-    for (auto& q : queues_) q->close();
-    // The last pair took the context along, memory and all.
-    for (const Garbage& g : garbage_) device_->give_back_memory(g.address, g.reserved);
-    garbage_.clear();
-    if (staging_address_ != 0) device_->give_back_memory(staging_address_, kChunks * kChunkBytes);
-    staging_address_ = 0;
-    bounce_ = {};
-    device_->give_back_context(number_);
+    {
+        const auto held = hold();
+        if (!open_) return;
+        open_ = false;
+        for (auto& q : queues_) q->close();
+        // The last pair took the context along, memory and all.
+        for (const Garbage& g : garbage_) device_->give_back_memory(g.address, g.reserved);
+        garbage_.clear();
+        chunks_.clear();
+        for (const std::uint64_t block : staging_blocks_) {
+            device_->give_back_memory(block, kChunksPerBlock * kChunkBytes);
+        }
+        staging_blocks_.clear();
+        if (reports_.address != 0) device_->give_back_memory(reports_.address, Reports::kModuleBytes);
+        reports_ = {};
+        bounce_ = {};
+        callbacks_.finish(fate_.lost ? fate_.lost->status : Status::canceled);
+        device_->give_back_context(number_);
+    }
+    callbacks_.stop();
 }
 
 void ContextState::check_open() const {
     if (!open_) throw Error(Status::canceled, "the accelerator context is closed");
     device_->check_alive();
+    if (!fate_.lost) return;
+    throw Error(fate_.lost->status, "the accelerator context is lost (open a new one): " + fate_.lost->text);
 }
 
 // --- queues
@@ -111,12 +144,14 @@ Queue& ContextState::lease() {
     }
     queues_.push_back(std::make_unique<Queue>(device_, number_, options_.queue_slots));
     queues_.back()->leased = true;
+    queues_.back()->fate = &fate_;
     return *queues_.back();
 }
 
 Ticket ContextState::submit(Queue& q, fl_accel_command& command, std::span<const std::byte> payload, const char* what,
                             std::uint64_t object, Sink sink) {
     check_open();
+    q.check_payload(payload.size());
     const auto slots = static_cast<std::uint32_t>(1 + (payload.size() + 63) / 64);
     if (!q.has_room(slots)) wait(q, [&] { return q.has_room(slots); });
     return q.submit(command, payload, what, object, std::move(sink));
@@ -124,18 +159,66 @@ Ticket ContextState::submit(Queue& q, fl_accel_command& command, std::span<const
 
 void ContextState::reap_all() {
     for (auto& q : queues_) q->reap();
+    if (callbacks_.pending()) callbacks_.dispatch();
 }
 
 /// Throws what failed in `q` since the last look, and lets the stream go on.
 void ContextState::throw_failure(Queue& q) {
     auto failure = q.take_failure();
     if (!failure) return;
-    auto fence = command_of(FL_ACCEL_OP_FENCE);
-    submit(q, fence, {}, "", 0);
-    throw Error(failure->status, failure->text);
+    if (!lost()) {
+        auto fence = command_of(FL_ACCEL_OP_FENCE);
+        submit(q, fence, {}, "", 0);
+    }
+    raise(*failure, failure->object.get());
+}
+
+void ContextState::raise(const CommandFailure& failure, CommandObject* object) {
+    const bool build = failure.reason == FL_ACCEL_REASON_BUILD || failure.reason == FL_ACCEL_REASON_BAD_IMAGE ||
+                       failure.reason == FL_ACCEL_REASON_POISONED;
+    const std::string more = build && object != nullptr ? object->appendix() : std::string();
+    throw Error(failure.status, failure.text + more);
+}
+
+// --- order
+
+Use ContextState::mark(Queue& q) {
+    if (queues_.size() < 2) return {&q, q.last(), 0};
+    if (q.event == 0) {
+        if (free_events_.empty()) return {&q, q.last(), 0};
+        q.event = free_events_.back();
+        free_events_.pop_back();
+    }
+    auto record = command_of(FL_ACCEL_OP_EVENT_RECORD);
+    record.u.event.event.set(q.event);
+    q.event_value = next_value(q.event);
+    record.u.event.value.set(q.event_value);
+    const Ticket t = submit(q, record, {}, "of an event between streams", q.event);
+    return {&q, t, q.event_value};
+}
+
+void ContextState::order(Queue& q, const Use& use) {
+    if (use.queue == &q || use.done()) return;
+    const auto there =
+        std::find_if(q.behind.begin(), q.behind.end(), [&](const auto& b) { return b.first == use.queue; });
+    if (there != q.behind.end() && there->second >= use.ticket) return;
+    const Use point = use.mark != 0 ? use : mark(*use.queue);
+    if (point.mark == 0) return wait_for(use);  // every event is in use
+    auto wait = command_of(FL_ACCEL_OP_EVENT_WAIT);
+    wait.u.event.event.set(use.queue->event);
+    wait.u.event.value.set(point.mark);
+    submit(q, wait, {}, "for another stream, event", use.queue->event);
+    if (there == q.behind.end()) {
+        q.behind.emplace_back(use.queue, point.ticket);
+    } else {
+        there->second = point.ticket;
+    }
 }
 
 void ContextState::synchronize(Queue& q) {
+    const auto held = hold();
+    reap_all();
+    if (lost()) throw_failure(q);
     check_open();
     if (q.dirty) {
         auto fence = command_of(FL_ACCEL_OP_FENCE);
@@ -146,12 +229,15 @@ void ContextState::synchronize(Queue& q) {
     // Also what makes host memory that the device wrote visible to this thread.
     provider().check();
     q.check_stopped();
-    if (auto failure = q.take_failure()) throw Error(failure->status, failure->text);
+    collect_modules();
+    if (auto failure = q.take_failure()) raise(*failure, failure->object.get());
 }
 
 /// Every queue is waited for, whatever failed in those before.
 void ContextState::synchronize_all() {
-    check_open();
+    const auto held = hold();
+    reap_all();
+    if (!lost()) check_open();
     std::optional<Error> first;
     for (auto& q : queues_) {
         try {
@@ -164,27 +250,25 @@ void ContextState::synchronize_all() {
     if (first) throw *first;
 }
 
-std::uint64_t ContextState::query(fl_accel_property property) {
-    Queue& q = *queues_.front();
-    auto c = command_of(FL_ACCEL_OP_QUERY);
-    c.u.query.property.set(property);
-    Sink sink;
-    sink.event = std::make_shared<EventState>();
-    const auto answer = sink.event;
-    wait_for(Use{&q, submit(q, c, {}, "of a property", property, std::move(sink))});
-    return answer->result;
-}
-
 // --- waiting
 
 ContextState::Waiter::Waiter(ContextState& state, Queue& q)
-    : state_(state), queue_(q), spin_until_(std::chrono::steady_clock::now() + state.options_.spin) {}
+    : state_(state), queue_(q), spin_until_(std::chrono::steady_clock::now() + state.options_.spin) {
+    if (state_.callbacks_.active()) state_.callbacks_.user_waits(true);
+}
+
+ContextState::Waiter::~Waiter() {
+    if (state_.callbacks_.active()) state_.callbacks_.user_waits(false);
+}
 
 void ContextState::Waiter::rest() {
     queue_.check_stopped();
-    state_.provider().progress(std::chrono::microseconds(0));
-    // Whoever has to answer may be waiting for this processor.
-    if (++spins_ % kSpinsPerYield == 0) std::this_thread::yield();
+    {
+        const LetGo let_go(state_.callbacks_.active() ? &state_.turn_ : nullptr);
+        state_.provider().progress(std::chrono::microseconds(0));
+        // Whoever has to answer may be waiting for this processor.
+        if (++spins_ % kSpinsPerYield == 0) std::this_thread::yield();
+    }
     if (spins_ % kSpinsPerLook == 0 && std::chrono::steady_clock::now() >= spin_until_) sleep();
 }
 
@@ -200,16 +284,40 @@ void ContextState::Waiter::sleep() {
         return;
     }
     if (!armed_) {
-        for (auto& q : state_.queues_) {
-            if (!q->idle()) q->arm();
-        }
+        (void)state_.arm_all();
         armed_ = true;
         return;
     }
     armed_ = false;
-    if (provider.wait_interrupt(state_.vector_, kSleep)) return;
+    bool woken = false;
+    {
+        const LetGo let_go(state_.callbacks_.active() ? &state_.turn_ : nullptr);
+        woken = provider.wait_interrupt(state_.vector_, kSleep);
+    }
+    if (woken) return;
     provider.check();
     queue_.check_enabled();
+}
+
+bool ContextState::arm_all() {
+    if (vector_ == FL_ACCEL_NO_VECTOR) return false;
+    for (auto& q : queues_) {
+        if (!q->idle()) q->arm();
+    }
+    return true;
+}
+
+void ContextState::raise_interrupt() {
+    if (vector_ == FL_ACCEL_NO_VECTOR) return;
+    const std::uint64_t one = 1;
+    (void)!write(provider().interrupt_fd(vector_), &one, sizeof one);  // full: whoever waits wakes up anyway
+}
+
+void ContextState::on_complete(Queue& q, Callback callback) {
+    if (!callback) throw Error(Status::invalid, "an empty callback");
+    auto nop = command_of(FL_ACCEL_OP_NOP);  // behind data that was pushed, too
+    const Ticket t = submit(q, nop, {}, "", 0);
+    callbacks_.add(q, t, std::move(callback));
 }
 
 // --- events
@@ -219,6 +327,7 @@ EventState::~EventState() {
 }
 
 std::shared_ptr<EventState> ContextState::create_event() {
+    const auto held = hold();
     check_open();
     reap_all();
     std::erase_if(retired_events_, [&](const RetiredEvent& r) {
@@ -241,6 +350,7 @@ std::shared_ptr<EventState> ContextState::create_event() {
 /// The handle is given to somebody else only when its last record has run: an older wait must not
 /// see a newer record.
 void ContextState::release(EventState& event) noexcept {
+    const auto held = hold();
     if (event.record.queue == nullptr || !open_) {
         free_events_.push_back(event.handle);
     } else {

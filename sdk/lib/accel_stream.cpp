@@ -6,23 +6,18 @@
 #include <cstring>
 #include <utility>
 
-#include "lib/accel_state.hpp"
+#include "lib/accel_copy.hpp"
+#include "lib/accel_modules.hpp"
 
 namespace farlane::accel {
+
+using detail::copy_command;
+
 namespace {
 
 fl_accel_command command_of(fl_accel_opcode opcode) {
     fl_accel_command c{};
     c.head.opcode = static_cast<__u8>(opcode);
-    return c;
-}
-
-fl_accel_command copy_command(fl_accel_copy_kind kind, std::uint64_t to, std::uint64_t from, std::uint64_t bytes) {
-    auto c = command_of(FL_ACCEL_OP_COPY);
-    c.u.copy.destination.set(to);
-    c.u.copy.source.set(from);
-    c.u.copy.bytes.set(bytes);
-    c.u.copy.kind.set(kind);
     return c;
 }
 
@@ -52,12 +47,14 @@ Stream::~Stream() {
     } catch (const Error&) {
         // Nobody waited for it.
     }
+    const auto held = context_->hold();
     queue_->leased = false;
 }
 
 detail::ContextState& Stream::context() const {
     if (context_ == nullptr)
         throw Error(Status::invalid, "an empty stream; use Context::stream or Context::create_stream");
+    const auto held = context_->hold();
     context_->check_open();
     return *context_;
 }
@@ -67,108 +64,12 @@ detail::Queue& Stream::queue() const {
     return *queue_;
 }
 
-// --- data in
-
-void Stream::upload_bytes(detail::BufferState* to, std::uint64_t offset, std::size_t room,
-                          std::span<const std::byte> data) {
-    auto& q = queue();
-    if (data.size() > room) {
-        throw Error(Status::out_of_bounds,
-                    "upload of " + std::to_string(data.size()) + " bytes into a view of " + std::to_string(room));
-    }
-    context_->admit(q, to, offset, data.size());
-    if (data.empty()) return;
-    context_->reap_all();
-    const auto place = context_->device().aperture(to->address + offset, data.size());
-    q.dirty = true;
-    if (place && to->uses.done()) {
-        context_->device().push(*place, data, true);
-        return;
-    }
-    for (std::size_t at = 0; at < data.size();) {
-        auto& chunk = context_->staging(q);
-        const std::size_t n = std::min<std::size_t>(detail::ContextState::kChunkBytes, data.size() - at);
-        context_->device().push(context_->device().aperture(chunk.address, n).value(), data.subspan(at, n), true);
-        auto c = copy_command(FL_ACCEL_COPY_DEVICE_TO_DEVICE, to->address + offset + at, chunk.address, n);
-        const auto t = context_->submit(q, c, {}, "of an upload", to->address + offset + at);
-        chunk.use = {&q, t};
-        to->uses.note(q, t);
-        at += n;
-    }
-}
-
-void Stream::upload_host(detail::BufferState* to, std::uint64_t offset, std::size_t room, const RawHostBuffer& data,
-                         std::size_t bytes) {
-    auto& q = queue();
-    if (bytes > room) {
-        throw Error(Status::out_of_bounds,
-                    "upload of " + std::to_string(bytes) + " bytes into a view of " + std::to_string(room));
-    }
-    context_->admit(q, to, offset, bytes);
-    if (bytes == 0) return;
-    context_->reap_all();
-    const auto place = context_->device().aperture(to->address + offset, bytes);
-    q.dirty = true;
-    if (!place || !to->uses.done()) {  // the detour copies anyway
-        upload_bytes(to, offset, room, data.bytes().first(bytes));
-        return;
-    }
-    context_->device().push_from(*place, data.dma(), 0, bytes);
-}
-
-// --- data out
-
-void Stream::download_host(detail::BufferState* from, std::uint64_t offset, std::size_t bytes,
-                           const RawHostBuffer& into) {
-    auto& q = queue();
-    if (bytes > into.bytes().size()) {
-        throw Error(Status::out_of_bounds, "download of " + std::to_string(bytes) + " bytes into a host buffer of " +
-                                               std::to_string(into.bytes().size()));
-    }
-    context_->admit(q, from, offset, bytes);
-    if (bytes == 0) return;
-    auto c = copy_command(FL_ACCEL_COPY_DEVICE_TO_HOST, into.iova(), from->address + offset, bytes);
-    from->uses.note(q, context_->submit(q, c, {}, "of a download", from->address + offset));
-}
-
-/// Through two halves of a host buffer: one is on its way while the other is copied out.
-void Stream::download_bytes(detail::BufferState* from, std::uint64_t offset, std::size_t bytes,
-                            std::span<std::byte> into) {
-    auto& q = queue();
-    if (into.size() != bytes) {
-        throw Error(Status::out_of_bounds, "download of " + std::to_string(bytes) + " bytes into memory of " +
-                                               std::to_string(into.size()) + ": must be the same");
-    }
-    context_->admit(q, from, offset, bytes);
-    auto& bounce = context_->bounce();
-    constexpr std::uint64_t kHalf = detail::ContextState::kChunkBytes;
-    detail::Ticket tickets[2] = {};
-    const std::size_t parts = (bytes + kHalf - 1) / kHalf;
-    const auto part_bytes = [&](std::size_t part) { return std::min<std::size_t>(kHalf, bytes - part * kHalf); };
-    for (std::size_t part = 0; part < parts + 1; ++part) {
-        if (part < parts) {
-            auto c = copy_command(FL_ACCEL_COPY_DEVICE_TO_HOST, bounce.iova() + part % 2 * kHalf,
-                                  from->address + offset + part * kHalf, part_bytes(part));
-            tickets[part % 2] = context_->submit(q, c, {}, "of a download", from->address + offset + part * kHalf);
-            from->uses.note(q, tickets[part % 2]);
-        }
-        if (part == 0) continue;
-        const std::size_t done = part - 1;
-        context_->wait_for(detail::Use{&q, tickets[done % 2]});
-        context_->provider().check();
-        if (q.has_failed()) {
-            context_->wait_for(q);  // the other half may still be written
-            context_->throw_failure(q);
-        }
-        std::memcpy(into.data() + done * kHalf, bounce.bytes().data() + done % 2 * kHalf, part_bytes(done));
-    }
-}
-
 // --- on the device
 
 void Stream::fill_bytes(detail::BufferState* to, std::uint64_t offset, std::size_t bytes,
                         std::span<const std::byte> pattern) {
     auto& q = queue();
+    const auto held = context_->hold();
     context_->admit(q, to, offset, bytes);
     if (bytes == 0) return;
     auto c = command_of(FL_ACCEL_OP_FILL);
@@ -182,6 +83,7 @@ void Stream::fill_bytes(detail::BufferState* to, std::uint64_t offset, std::size
 void Stream::copy_bytes(detail::BufferState* to, std::uint64_t to_offset, std::size_t to_bytes,
                         detail::BufferState* from, std::uint64_t from_offset, std::size_t from_bytes) {
     auto& q = queue();
+    const auto held = context_->hold();
     if (to_bytes != from_bytes) {
         throw Error(Status::invalid, "copy from a view of " + std::to_string(from_bytes) + " bytes to one of " +
                                          std::to_string(to_bytes) + ": must be the same");
@@ -196,10 +98,19 @@ void Stream::copy_bytes(detail::BufferState* to, std::uint64_t to_offset, std::s
     from->uses.note(q, t);
 }
 
+// --- kernels of modules
+
+void Stream::launch_with(const Kernel& kernel, const LaunchShape& shape, std::span<const Argument> arguments) {
+    auto& q = queue();
+    const auto held = context_->hold();
+    detail::launch(*context_, q, kernel.state(), shape, arguments);
+}
+
 // --- order
 
 void Stream::record(Event& event) {
     auto& q = queue();
+    const auto held = context_->hold();
     auto* e = event.state();
     if (e == nullptr) throw Error(Status::invalid, "an empty event; use Context::create_event");
     if (e->context != context_) throw Error(Status::invalid, "the event belongs to another context");
@@ -217,6 +128,7 @@ void Stream::record(Event& event) {
 
 void Stream::wait(Event& event) {
     auto& q = queue();
+    const auto held = context_->hold();
     auto* e = event.state();
     if (e == nullptr || e->record.queue == nullptr) {
         throw Error(Status::invalid, "the event was never recorded; call Stream::record first");
@@ -231,18 +143,28 @@ void Stream::wait(Event& event) {
 }
 
 void Stream::synchronize() {
-    context().synchronize(queue());
+    if (context_ == nullptr) (void)context();
+    context_->synchronize(*queue_);
 }
 
 bool Stream::query() {
-    context().reap_all();
-    return queue().idle();
+    auto& q = queue();
+    const auto held = context_->hold();
+    context_->reap_all();
+    return q.idle();
 }
 
 void Stream::ping() {
     auto c = command_of(FL_ACCEL_OP_NOP);
     auto& q = queue();
+    const auto held = context_->hold();
     context_->wait_for(detail::Use{&q, context_->submit(q, c, {}, "", 0)});
+}
+
+void Stream::on_complete(Callback callback) {
+    auto& q = queue();
+    const auto held = context_->hold();
+    context_->on_complete(q, std::move(callback));
 }
 
 }  // namespace farlane::accel

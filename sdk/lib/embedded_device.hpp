@@ -37,6 +37,7 @@ public:
     void check() override;
     void progress(std::chrono::microseconds timeout) override;
     void detach() override;
+    [[nodiscard]] bool own_progress() const noexcept override { return fabric_->threaded(); }
     [[nodiscard]] Domain& domain() override { return domain_; }
 
     // AttachmentSink

@@ -61,6 +61,8 @@ public:
     /// Makes progress; returns after something happened or `timeout`.
     virtual void progress(std::chrono::microseconds timeout) = 0;
     virtual void detach() = 0;
+    /// False: nothing moves but in calls of the application (Progress::caller).
+    [[nodiscard]] virtual bool own_progress() const noexcept { return true; }
     [[nodiscard]] virtual Domain& domain() = 0;
 };
 

@@ -7,10 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include <farlane/accel_buffer.hpp>
 #include <farlane/accel_kernels.hpp>
+#include <farlane/accel_module.hpp>
 #include <farlane/accel_stream.hpp>
 #include <farlane/device.hpp>
 
@@ -33,19 +37,36 @@ struct Properties {
     std::uint64_t kernels_run = 0;
     std::chrono::nanoseconds busy{};  ///< in kernels, since power-on
     std::uint32_t max_streams = 0;
+    /// What executes behind the accelerator; "" = the device does not tell.
+    std::string device_name, vendor, driver_version;
+    std::uint64_t local_bytes = 0;  ///< memory of the accelerator itself, where buffers lie then; 0 = none
+    std::uint64_t local_free_bytes = 0;
+    std::chrono::milliseconds time_limit{};   ///< that one kernel may run; 0 = none
+    std::optional<std::uint64_t> energy_uj;   ///< used since power-on; nothing = not measured
+    std::uint64_t context_kernels = 0;        ///< kernels of this context that finished
+    std::chrono::nanoseconds context_busy{};  ///< in kernels of this context
+    std::uint64_t worker_bytes = 0;           ///< host memory of this context's worker process; 0 = it has none
+};
+
+struct ModuleOptions {
+    std::string build;  ///< options of the compiler, as its language has them ("-DN=16 -cl-fast-relaxed-math")
+    std::string name;   ///< for errors
 };
 
 /// Some device with the accelerator's class code (12.00.00).
 [[nodiscard]] bool is_accelerator(const FunctionInfo& info) noexcept;
 
-/// Work of one program on an accelerator: memory, streams and handles that no other context sees.
-/// Movable. Streams, events and buffers may outlive it, and throw canceled when used then.
+/// Work of one program on an accelerator: memory, modules, streams and handles that no other context sees.
+/// Movable. What was made from it may outlive it, and throws canceled when used then.
+/// A kernel that runs longer than the accelerator's time limit, or that crashes its worker process, costs the whole
+/// context: from then on every call of it throws the status and text of that kernel (timeout, io; device_reset when
+/// the worker died between kernels). Other contexts go on; a new one can be opened at once.
 /// Thread rule: see Stream.
 class Context {
 public:
     /// Opens a context on an attached accelerator (enables the device). Errors: unsupported (not an
     /// accelerator, or another version), limit (every context or queue pair is taken), timeout (not
-    /// ready within 5 s). One round trip and a few register reads.
+    /// ready within 5 s). Two register reads; the first context of a process on a device reads a few more.
     explicit Context(Device& device, const ContextOptions& options = {});
     Context(Context&&) noexcept;
     Context& operator=(Context&&) noexcept;
@@ -73,10 +94,25 @@ public:
     [[nodiscard]] RawBuffer allocate_bytes(std::size_t bytes);
     [[nodiscard]] RawHostBuffer allocate_host_bytes(std::size_t bytes);
 
+    // --- programs: docs/accelerator.md, "Modules and kernels"
+    /// The accelerator takes modules of this kind.
+    [[nodiscard]] bool takes(ModuleKind kind) const noexcept;
+    /// Loads (and compiles, on the accelerator) a module. `source` is free again when this returns, which is before
+    /// anything was compiled: see Module. Runs in the order of stream(); other streams wait for it where they launch
+    /// its kernels. Errors: unsupported (the accelerator does not take this kind; the text says what it takes), invalid
+    /// (0 bytes), limit (every module handle is in use, or too long options), no_memory.
+    [[nodiscard]] Module load(ModuleKind kind, std::string_view source, const ModuleOptions& options = {});
+    [[nodiscard]] Module load(ModuleKind kind, std::span<const std::byte> image, const ModuleOptions& options = {});
+    /// The same from a file; its kind by its ending (module_kind_of). Also errors: not_found, io, invalid (ending).
+    [[nodiscard]] Module load_file(const std::string& path, const ModuleOptions& options = {});
+
     /// Waits for every stream. Throws the first error of any.
     void synchronize();
-    /// Asks the device; waits.
+    /// Asks the device; waits, one round trip (the first time two).
     [[nodiscard]] Properties properties();
+
+    /// For libfarlane's own layers.
+    [[nodiscard]] detail::ContextState& state() const;
 
 private:
     std::shared_ptr<detail::ContextState> state_;

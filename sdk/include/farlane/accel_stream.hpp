@@ -3,15 +3,18 @@
 // Owns: one queue pair of the device while it lives. docs/accelerator.md, "The C++ API".
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <type_traits>
 
 #include <farlane/accel_buffer.hpp>
 #include <farlane/accel_kernels.hpp>
+#include <farlane/accel_module.hpp>
 
 namespace farlane::accel {
 
@@ -46,6 +49,10 @@ private:
 
 /// From one event to another of the same context; waits for both.
 [[nodiscard]] std::chrono::nanoseconds elapsed(Event& from, Event& to);
+
+/// Called at a point of a stream, with ok, or the status of the first command before it that failed and was not
+/// reported yet (Stream::on_complete).
+using Callback = std::function<void(Status status)>;
 
 /// Commands that run one after the other; streams run beside each other. Every call but
 /// synchronize(), the downloads into ordinary memory and the queries returns before its work is
@@ -139,6 +146,17 @@ public:
     void launch(const Conv2dRgba8& arguments);
     void launch(const Sha256& arguments);
     void launch(const CopyRows& arguments);
+    /// A kernel of a module: stream.launch(kernel, {grid, block}, 2.0F, x, y). Arguments as Argument takes them. Their
+    /// number, kinds and sizes are checked here once the kernel's report has come (the first launches are on their way
+    /// before that, and the device checks them): Error invalid, naming kernel and argument. Other errors: those of its
+    /// module, when they are known. docs/accelerator.md, "Modules and kernels".
+    template <class... Args>
+    void launch(const Kernel& kernel, const LaunchShape& shape, const Args&... arguments) {
+        const std::array<Argument, sizeof...(Args)> all{Argument(arguments)...};
+        launch_with(kernel, shape, all);
+    }
+    /// The same with arguments that are known at run time only.
+    void launch_with(const Kernel& kernel, const LaunchShape& shape, std::span<const Argument> arguments);
 
     // --- order
     void record(Event& event);
@@ -151,6 +169,14 @@ public:
     [[nodiscard]] bool query();
     /// Does nothing, on the device, and waits for it: one round trip.
     void ping();
+    /// `callback` is called once everything so far in this stream has run, or failed, or can not run any more (the
+    /// device is lost or was reset, or the context was closed: canceled). Never lost, in the order of their points,
+    /// one at a time per context, on a thread that the Context has for them: soon after the point is reached,
+    /// whatever the application does meanwhile. With Progress::caller nothing moves but in the application's calls, and
+    /// so callbacks come after those. A callback may block, but delays those after it; it must not throw, nor
+    /// call anything of its Context (it may tell another thread to), nor destroy it. Closing the Context waits for
+    /// callbacks. Errors: invalid (an empty function).
+    void on_complete(Callback callback);
 
 private:
     void upload_bytes(detail::BufferState* to, std::uint64_t offset, std::size_t room, std::span<const std::byte> data);
