@@ -49,9 +49,8 @@ Reply Sharing::usable(const Share& share) const {
 // --- contexts
 
 std::uint32_t Sharing::queues_of(std::uint32_t context) const noexcept {
-    return static_cast<std::uint32_t>(std::ranges::count_if(queues_, [context](const QueueSlot& q) {
-        return q.state != QueueSlot::State::free && q.context == context;
-    }));
+    return static_cast<std::uint32_t>(std::ranges::count_if(
+        queues_, [context](const QueueSlot& q) { return q.state != QueueSlot::State::free && q.context == context; }));
 }
 
 // Contexts that share one range each get a part of it, first fit.
@@ -96,8 +95,7 @@ void Sharing::open_context(Share& share, std::uint64_t memory_bytes, const Answe
     const fl_accel_registers& r = registers_;
     const std::uint64_t seen = r.aperture_address.get(), seen_end = seen + r.aperture_bytes.get();
     const std::uint64_t from = std::max(slot->first, seen), to = std::min(slot->first + slot->bytes, seen_end);
-    if (from < to)
-        share.add_window({FL_ACCEL_BAR_APERTURE, from - seen, to - from, true, kContextWindows | number});
+    if (from < to) share.add_window({FL_ACCEL_BAR_APERTURE, from - seen, to - from, true, kContextWindows | number});
     answer({Status::ok,
             "",
             {{"context", number},
@@ -187,8 +185,8 @@ void Sharing::made(std::uint32_t queue, Status status, std::span<const std::byte
     const std::uint64_t bytes = std::uint64_t{q.entries} * FL_ACCEL_COMMAND_BYTES;
     const std::uint64_t seen = registers_.aperture_address.get(), place = r.sq_address.get();
     const bool inside = place >= seen && bytes <= registers_.aperture_bytes.get() &&
-                        place - seen <= registers_.aperture_bytes.get() - bytes &&
-                        place % FL_ACCEL_PAGE_BYTES == 0 && place + bytes <= registers_.memory_address.get();
+                        place - seen <= registers_.aperture_bytes.get() - bytes && place % FL_ACCEL_PAGE_BYTES == 0 &&
+                        place + bytes <= registers_.memory_address.get();
     if (status != Status::ok || !inside || q.unwanted) {
         refuse(status != Status::ok ? status : Status::protocol, "the queue pair could not be made");
         q.state = QueueSlot::State::on;
@@ -205,8 +203,8 @@ void Sharing::made(std::uint32_t queue, Status status, std::span<const std::byte
 }
 
 void Sharing::drop_queue(Share& share, std::uint32_t queue, const Answer& answer) {
-    const bool own = queue < queues_.size() && queues_[queue].state != QueueSlot::State::free &&
-                     queues_[queue].owner == &share;
+    const bool own =
+        queue < queues_.size() && queues_[queue].state != QueueSlot::State::free && queues_[queue].owner == &share;
     if (!own)
         return answer(refusal(Status::denied, "queue pair " + std::to_string(queue) + " is not this attachment's"));
     if (queues_[queue].state == QueueSlot::State::making)

@@ -26,8 +26,8 @@ constexpr std::size_t kMaxShares = 64;
 /// A queue pair as a client wants it.
 struct QueueWish {
     std::uint32_t context = 0;
-    std::uint32_t entries = 0;  ///< of both queues
-    std::uint64_t cq_iova = 0;  ///< in a mapping of the client's
+    std::uint32_t entries = 0;                  ///< of both queues
+    std::uint64_t cq_iova = 0;                  ///< in a mapping of the client's
     std::uint32_t vector = FL_ACCEL_NO_VECTOR;  ///< of the client's own, from 0
 };
 
@@ -85,8 +85,8 @@ private:
     enum class Phase : std::uint8_t {
         opening,  ///< being reset and read
         ready,
-        failed,   ///< it can not be shared: why_
-        over,     ///< nobody uses it any more
+        failed,  ///< it can not be shared: why_
+        over,    ///< nobody uses it any more
     };
     /// What the configuration space says of MSI-X.
     struct Msix {
@@ -159,7 +159,7 @@ private:
     std::vector<Ready> waiting_;
     fl_accel_registers registers_{};
     Msix msix_;
-    lane::Time deadline_ = lane::kNever;     ///< of the reset
+    lane::Time deadline_ = lane::kNever;      ///< of the reset
     lane::Time registers_at_ = lane::kNever;  ///< next look at them
     bool reopen_ = false;
     bool gone_ = false;

@@ -17,8 +17,8 @@ constexpr std::uint32_t kOwnRequests = 32;                            // kept fr
 
 Result<std::unique_ptr<Share>> Sharing::admit(const Client& client) {
     if (shares_.size() >= kMaxShares)
-        return Failure{Status::limit, "at most " + std::to_string(kMaxShares) + " applications share '" +
-                                          device_.info().name + "'"};
+        return Failure{Status::limit,
+                       "at most " + std::to_string(kMaxShares) + " applications share '" + device_.info().name + "'"};
     // Not the last one's again: what may still be said of that finds nobody.
     while (shares_.contains(next_number_)) next_number_ = next_number_ % Share::kMaxNumber + 1;
     auto share = std::make_unique<Share>(device_, *this, next_number_, client);
@@ -56,9 +56,8 @@ void Sharing::leave(Share& share, std::function<void()> done) {
 }
 
 bool Sharing::finish_leaves(lane::Time now) {
-    const auto over = std::ranges::find_if(leaves_, [&](const Leave& l) {
-        return l.share->drained() && (now >= l.deadline || !has_queues(*l.share));
-    });
+    const auto over = std::ranges::find_if(
+        leaves_, [&](const Leave& l) { return l.share->drained() && (now >= l.deadline || !has_queues(*l.share)); });
     if (over == leaves_.end()) return false;
     const Leave leave = std::move(*over);
     leaves_.erase(over);
@@ -88,8 +87,7 @@ void Sharing::close(std::function<void()> done) {
     fail(Status::device_lost, "nobody uses it any more");
     phase_ = Phase::over;
     bars_.write32(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, control), FL_ACCEL_CONTROL_RESET);
-    bars_.read(FL_ACCEL_BAR_REGISTERS, 0, 4,
-               [then = std::move(done)](Status, std::span<const std::byte>) { then(); });
+    bars_.read(FL_ACCEL_BAR_REGISTERS, 0, 4, [then = std::move(done)](Status, std::span<const std::byte>) { then(); });
 }
 
 void Sharing::forget_waiting() noexcept {
@@ -200,7 +198,8 @@ bool Sharing::settled() const noexcept {
 std::string Sharing::names() const {
     std::string text;
     for (const auto& [number, share] : shares_)
-        text += (text.empty() ? "" : ", ") + share->client().comm + " (pid " + std::to_string(share->client().pid) + ")";
+        text +=
+            (text.empty() ? "" : ", ") + share->client().comm + " (pid " + std::to_string(share->client().pid) + ")";
     return text.empty() ? "nobody" : text;
 }
 
@@ -208,8 +207,7 @@ Json Sharing::json_of(const Share& share) const {
     Json contexts = Json::array();
     for (std::size_t c = 0; c < contexts_.size(); ++c)
         if (contexts_[c].owner == &share) contexts.push_back(c);
-    const auto pairs =
-        std::ranges::count_if(queues_, [&share](const QueueSlot& q) { return q.owner == &share; });
+    const auto pairs = std::ranges::count_if(queues_, [&share](const QueueSlot& q) { return q.owner == &share; });
     return {{"pid", share.client().pid},
             {"comm", share.client().comm},
             {"uid", share.client().uid},
@@ -232,8 +230,7 @@ Json Sharing::json() const {
             {"contexts", contexts_.size()},
             {"contexts_used", used(contexts_, [](const ContextSlot& c) { return c.used; })},
             {"queue_pairs", queues_.size()},
-            {"queue_pairs_used",
-             used(queues_, [](const QueueSlot& q) { return q.state != QueueSlot::State::free; })}};
+            {"queue_pairs_used", used(queues_, [](const QueueSlot& q) { return q.state != QueueSlot::State::free; })}};
 }
 
 }  // namespace farlane::daemon

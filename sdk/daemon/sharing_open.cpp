@@ -10,9 +10,9 @@ namespace {
 
 constexpr auto kReadyTime = std::chrono::seconds(5);
 constexpr auto kBetweenLooks = std::chrono::milliseconds(1);
-constexpr std::uint32_t kCommand = 4;             // PCIe 6.0, 7.5.1.1.3
+constexpr std::uint32_t kCommand = 4;  // PCIe 6.0, 7.5.1.1.3
 constexpr std::uint32_t kMemoryAndBusMaster = 6;
-constexpr std::uint32_t kMsixEnable = 0x8000;     // 7.7.2.2
+constexpr std::uint32_t kMsixEnable = 0x8000;  // 7.7.2.2
 constexpr std::uint32_t kMaxContexts = 65536;
 constexpr std::uint64_t kMsixEntry = 16;
 
@@ -167,7 +167,8 @@ void Sharing::ready() {
 
 // The device lost its state, or is gone: nobody has a context or a queue pair any more.
 void Sharing::forget_all(Status status) {
-    const std::string why = status == Status::device_reset ? "the accelerator was reset" : "the accelerator was removed";
+    const std::string why =
+        status == Status::device_reset ? "the accelerator was reset" : "the accelerator was removed";
     std::vector<Answer> waiting;
     const auto take = [&waiting](std::vector<Answer>& from) {
         waiting.insert(waiting.end(), from.begin(), from.end());
