@@ -41,6 +41,10 @@ namespace {
         target.listen(lane.add_port(std::move(port)));
         (void)target.add("scratch0", std::make_unique<test::ScratchDevice>());
         (void)target.add("echo0", std::make_unique<EchoDevice>());
+        if (config.accelerator) {
+            auto accel = backend::make_device({"accel0", "accel", {{"memory", "512M"}, {"threads", "1"}}}, *memory);
+            (void)target.add("accel0", accel.take());
+        }
         const std::stop_source never;
         lane.run(never.get_token());
     } catch (const std::exception& e) {

@@ -16,7 +16,8 @@ struct PairConfig {
     std::string initiator_port;
     std::string peer;
     bool integrity = true;
-    bool never_sleep = true;  ///< both ends have a core of their own; false: the target yields while it polls
+    bool accelerator = false;  ///< the target exports "accel0" too: 512 MiB, cpu executor
+    bool never_sleep = true;   ///< both ends have a core of their own; false: the target yields while it polls
 };
 
 /// Runs `measure` in a process of its own (core 0) against a target process (core 1) that exports

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: an open fabric with the accelerator "accel0". Hands on: figures of it.
+// Owns: contexts and buffers while they are measured. Each runs in the initiator's process of a pair.
+#include "accel_measures.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <farlane/accel.hpp>
+
+#include "measures.hpp"
+
+namespace farlane::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kWarmUp = std::chrono::milliseconds(100);
+constexpr auto kMeasure = std::chrono::milliseconds(500);
+constexpr std::size_t kSmall = 256;  // elements of a small kernel's vectors
+
+double ms_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+accel::ContextOptions options() {
+    accel::ContextOptions o;
+    o.spin = std::chrono::seconds(1);  // both ends have a core of their own
+    return o;
+}
+
+/// Runs `once` until the time is over; GB/s of `bytes` each.
+template <class Once>
+double rate_of(std::size_t bytes, Once&& once) {
+    for (const auto end = Clock::now() + kWarmUp; Clock::now() < end;) once();
+    std::size_t moved = 0;
+    const auto start = Clock::now();
+    do {
+        once();
+        moved += bytes;
+    } while (Clock::now() - start < kMeasure);
+    return static_cast<double>(moved) / ms_since(start) / 1e6;
+}
+
+}  // namespace
+
+std::vector<double> noop_rtt(Fabric& fabric) {
+    auto device = fabric.attach("accel0");
+    accel::Context context(device, options());
+    auto& stream = context.stream();
+    std::vector<double> ns;
+    const auto warm = Clock::now() + kWarmUp;
+    const auto end = warm + kMeasure;
+    for (auto start = Clock::now(); start < end;) {
+        stream.ping();
+        const auto now = Clock::now();
+        if (start >= warm) ns.push_back(std::chrono::duration<double, std::nano>(now - start).count());
+        start = now;
+    }
+    return percentiles_of(ns);
+}
+
+double upload_rate(Fabric& fabric, std::size_t bytes) {
+    auto device = fabric.attach("accel0");
+    accel::Context context(device, options());
+    auto to = context.allocate<std::byte>(bytes);
+    auto from = context.allocate_host<std::byte>(bytes);
+    std::fill(from.begin(), from.end(), std::byte{1});
+    return rate_of(bytes, [&] {
+        context.stream().upload(to, from);
+        context.stream().synchronize();
+    });
+}
+
+double download_rate(Fabric& fabric, std::size_t bytes) {
+    auto device = fabric.attach("accel0");
+    accel::Context context(device, options());
+    auto from = context.allocate<std::byte>(bytes);
+    auto into = context.allocate_host<std::byte>(bytes);
+    context.stream().fill(from, std::byte{3});
+    const double rate = rate_of(bytes, [&] {
+        context.stream().download(from, into);
+        context.stream().synchronize();
+    });
+    if (std::any_of(into.begin(), into.end(), [](std::byte b) { return b != std::byte{3}; })) {
+        throw std::runtime_error("what came back is not what was there");
+    }
+    return rate;
+}
+
+LaunchTimes launch_times(Fabric& fabric, unsigned count) {
+    auto device = fabric.attach("accel0");
+    auto o = options();
+    o.queue_slots = 4096;  // room for all of them
+    accel::Context context(device, o);
+    auto& stream = context.stream();
+    auto x = context.allocate<float>(kSmall), y = context.allocate<float>(kSmall);
+    auto result = context.allocate_host<float>(kSmall);
+    stream.fill(x, 1.0F);
+    stream.synchronize();
+    const auto before = context.properties().busy;
+    const auto start = Clock::now();
+    for (unsigned i = 0; i < count; ++i) stream.launch(accel::Axpy{1.0F, x, y});
+    stream.synchronize();
+    const double all = ms_since(start);
+    const std::chrono::duration<double, std::milli> busy = context.properties().busy - before;
+    stream.download(y, result);
+    stream.synchronize();
+    if (result[kSmall - 1] != static_cast<float>(count)) throw std::runtime_error("not every launch has run once");
+    return {all, busy.count()};
+}
+
+LaunchTimes cold_program(Fabric& fabric) {
+    auto device = fabric.attach("accel0");
+    const std::vector<float> ones(kSmall, 1.0F);
+    accel::Context context(device, options());
+    auto& stream = context.stream();
+    const auto start = Clock::now();
+    auto x = context.allocate<float>(kSmall), y = context.allocate<float>(kSmall);
+    std::vector<float> result(kSmall);
+    stream.upload(x, ones);
+    stream.launch(accel::Axpy{2.0F, x, y});
+    stream.download(y, result);
+    const double all = ms_since(start);
+    if (result[0] != 2.0F) throw std::runtime_error("the result is wrong");
+    const std::chrono::duration<double, std::milli> busy = context.properties().busy;
+    return {all, busy.count()};
+}
+
+}  // namespace farlane::bench

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: an open fabric with the accelerator "accel0". Hands on: figures of it.
+// Owns: contexts and buffers while they are measured. Each runs in the initiator's process of a pair.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <vector>
+
+#include <farlane/fabric.hpp>
+
+namespace farlane::bench {
+
+/// Nanoseconds of a command that does nothing, from its submission to its completion: one value for each of
+/// kPercentiles (measures.hpp).
+[[nodiscard]] std::vector<double> noop_rtt(Fabric& fabric);
+/// GB/s of `bytes` out of host memory that the device can reach into device memory, until the device has them.
+[[nodiscard]] double upload_rate(Fabric& fabric, std::size_t bytes);
+/// GB/s of the way back, until the host has them.
+[[nodiscard]] double download_rate(Fabric& fabric, std::size_t bytes);
+/// Milliseconds of `count` launches of a small kernel from the first submission until the last has run, and the
+/// milliseconds of these that the kernels ran.
+struct LaunchTimes {
+    double all_ms = 0, kernels_ms = 0;
+};
+[[nodiscard]] LaunchTimes launch_times(Fabric& fabric, unsigned count);
+/// Milliseconds of a cold program: allocate, load, bind, copy in, launch, read back.
+[[nodiscard]] LaunchTimes cold_program(Fabric& fabric);
+
+}  // namespace farlane::bench
