@@ -113,7 +113,7 @@ public:
     /// Of one of its applications; null when it has the function alone.
     [[nodiscard]] Share* share() const noexcept { return share_.get(); }
     [[nodiscard]] bool in_use() const noexcept { return user_.has_value() || (sharing_ && !sharing_->over()); }
-    void open_context(std::uint64_t memory_bytes, const Answer& answer);
+    void open_context(const Answer& answer);
     void close_context(std::uint32_t context, const Answer& answer);
     void make_queue(const QueueWish& wish, const Answer& answer);
     void drop_queue(std::uint32_t queue, const Answer& answer);

@@ -166,9 +166,14 @@ Json Holding::holders() const {
 }
 
 Json Holding::json() const {
-    return {{"id", id()},         {"state", state_name(phase_, attachment_)}, {"persistent", persistent()},
-            {"uid", owner_uid()}, {"since", utc_of(file_->state().since_ms)}, {"holders", holders()},
-            {"bus", bus_json()},  {"shared", sharing_ ? sharing_->json() : Json(nullptr)}};
+    return {{"id", id()},
+            {"state", state_name(phase_, attachment_)},
+            {"persistent", persistent()},
+            {"uid", owner_uid()},
+            {"since", utc_of(file_->state().since_ms)},
+            {"holders", holders()},
+            {"bus", bus_json()},
+            {"shared", sharing_ ? sharing_->json() : Json(nullptr)}};
 }
 
 Json Holding::stats() const {

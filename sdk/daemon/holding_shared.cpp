@@ -36,8 +36,8 @@ bool Holding::can_share(const Answer& answer) const {
     return false;
 }
 
-void Holding::open_context(std::uint64_t memory_bytes, const Answer& answer) {
-    if (can_share(answer)) share_->sharing()->open_context(*share_, memory_bytes, answer);
+void Holding::open_context(const Answer& answer) {
+    if (can_share(answer)) share_->sharing()->open_context(*share_, answer);
 }
 
 void Holding::close_context(std::uint32_t context, const Answer& answer) {

@@ -39,8 +39,8 @@ Status Share::usable() const noexcept {
 // Byte for byte inside one window: nothing of a transaction may reach what is another's.
 bool Share::allows(const proto::Tlp& tlp, bool write) noexcept {
     const auto holds = [&](const ShareWindow& w) {
-        return w.bar == tlp.bar && (w.writable || !write) && tlp.length_bytes <= w.bytes && tlp.address >= w.first &&
-               tlp.address - w.first <= w.bytes - tlp.length_bytes;
+        return w.bar == tlp.bar && (write ? w.writable : w.readable) && tlp.length_bytes <= w.bytes &&
+               tlp.address >= w.first && tlp.address - w.first <= w.bytes - tlp.length_bytes;
     };
     if (last_hit_ < windows_.size() && holds(windows_[last_hit_])) return true;
     const auto at = std::ranges::find_if(windows_, holds);

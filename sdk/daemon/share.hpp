@@ -21,7 +21,7 @@ class Sharing;
 struct ShareWindow {
     unsigned bar = 0;
     std::uint64_t first = 0, bytes = 0;
-    bool writable = false;
+    bool readable = false, writable = false;
     std::uint64_t owner = 0;  ///< whose: goes with it
 };
 

@@ -53,49 +53,42 @@ std::uint32_t Sharing::queues_of(std::uint32_t context) const noexcept {
         queues_, [context](const QueueSlot& q) { return q.state != QueueSlot::State::free && q.context == context; }));
 }
 
-// Contexts that share one range each get a part of it, first fit.
-bool Sharing::take_range(ContextSlot& c, std::uint32_t number, std::uint64_t memory_bytes) {
+// Contexts that share one range get equal parts of it: what one takes is never missing to another.
+void Sharing::set_range(ContextSlot& c, std::uint32_t number) const {
     const fl_accel_registers& r = registers_;
     const std::uint64_t all = r.memory_bytes.get(), stride = r.context_stride.get();
     if (stride != 0) {
         c.first = r.memory_address.get() + stride * number;
         c.bytes = all;
-        return true;
+        return;
     }
-    std::uint64_t bytes = memory_bytes != 0 ? memory_bytes : all / r.max_contexts.get();
-    bytes = std::max<std::uint64_t>(bytes / FL_ACCEL_PAGE_BYTES, 1) * FL_ACCEL_PAGE_BYTES;
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> taken;
-    for (const ContextSlot& other : contexts_)
-        if (other.used && &other != &c) taken.emplace_back(other.first, other.bytes);
-    std::ranges::sort(taken);
-    std::uint64_t first = r.memory_address.get();
-    const std::uint64_t end = first + all;
-    for (const auto& [at, size] : taken) {
-        if (at - first >= bytes) break;
-        first = at + size;
-    }
-    if (bytes > end - first) return false;
-    c.first = first;
-    c.bytes = bytes;
-    return true;
+    c.bytes = all / r.max_contexts.get() / FL_ACCEL_PAGE_BYTES * FL_ACCEL_PAGE_BYTES;
+    c.first = r.memory_address.get() + c.bytes * number;
 }
 
-void Sharing::open_context(Share& share, std::uint64_t memory_bytes, const Answer& answer) {
+void Sharing::program_part(std::uint32_t context) {
+    using Part = fl_accel_context_registers;
+    const std::uint64_t at = FL_ACCEL_CONTEXT_OFFSET + std::uint64_t{context} * FL_ACCEL_CONTEXT_STRIDE;
+    bars_.write64(FL_ACCEL_BAR_REGISTERS, at + offsetof(Part, part_address), contexts_[context].first);
+    bars_.write64(FL_ACCEL_BAR_REGISTERS, at + offsetof(Part, part_bytes), contexts_[context].bytes);
+}
+
+void Sharing::open_context(Share& share, const Answer& answer) {
     if (Reply r = usable(share); r.status != Status::ok) return answer(std::move(r));
     const auto slot = std::ranges::find(contexts_, false, &ContextSlot::used);
     if (slot == contexts_.end())
         return answer(refusal(Status::limit, "all " + std::to_string(contexts_.size()) + " contexts of '" +
                                                  device_.info().name + "' are in use, by " + names()));
     const auto number = static_cast<std::uint32_t>(slot - contexts_.begin());
-    if (!take_range(*slot, number, memory_bytes))
-        return answer(refusal(Status::no_memory, "'" + device_.info().name + "' has no such range of memory left: " +
-                                                     names() + " have the rest"));
+    set_range(*slot, number);
     slot->used = true;
     slot->owner = &share;
+    if (registers_.context_stride.get() == 0) program_part(number);
     const fl_accel_registers& r = registers_;
     const std::uint64_t seen = r.aperture_address.get(), seen_end = seen + r.aperture_bytes.get();
     const std::uint64_t from = std::max(slot->first, seen), to = std::min(slot->first + slot->bytes, seen_end);
-    if (from < to) share.add_window({FL_ACCEL_BAR_APERTURE, from - seen, to - from, true, kContextWindows | number});
+    if (from < to)
+        share.add_window({FL_ACCEL_BAR_APERTURE, from - seen, to - from, true, true, kContextWindows | number});
     answer({Status::ok,
             "",
             {{"context", number},
@@ -195,9 +188,10 @@ void Sharing::made(std::uint32_t queue, Status status, std::span<const std::byte
     q.state = QueueSlot::State::on;
     const std::uint64_t owner = kQueueWindows | queue;
     const std::uint64_t doorbell = FL_ACCEL_DOORBELL_OFFSET + std::uint64_t{queue} * FL_ACCEL_DOORBELL_STRIDE;
-    q.owner->add_window({FL_ACCEL_BAR_APERTURE, place - seen, bytes, true, owner});
-    q.owner->add_window({FL_ACCEL_BAR_REGISTERS, doorbell, FL_ACCEL_DOORBELL_STRIDE, true, owner});
-    q.owner->add_window({FL_ACCEL_BAR_REGISTERS, at(queue, 0), sizeof(Registers), false, owner});
+    // Not to read: an earlier owner of the place left commands there.
+    q.owner->add_window({FL_ACCEL_BAR_APERTURE, place - seen, bytes, false, true, owner});
+    q.owner->add_window({FL_ACCEL_BAR_REGISTERS, doorbell, FL_ACCEL_DOORBELL_STRIDE, true, true, owner});
+    q.owner->add_window({FL_ACCEL_BAR_REGISTERS, at(queue, 0), sizeof(Registers), true, false, owner});
     for (const Answer& answer : std::exchange(q.answers, {}))
         answer({Status::ok, "", {{"queue", queue}, {"sq_address", place}}, {}});
 }

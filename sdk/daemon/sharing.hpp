@@ -61,7 +61,7 @@ public:
     [[nodiscard]] bool over() const noexcept { return phase_ == Phase::over; }
     /// The client knows that the device lost its state, and starts anew.
     void accept_reset(Share& share, const Answer& answer);
-    void open_context(Share& share, std::uint64_t memory_bytes, const Answer& answer);
+    void open_context(Share& share, const Answer& answer);
     void close_context(Share& share, std::uint32_t context, const Answer& answer);
     /// The caller has checked that the completion queue is in a mapping of the client's.
     void make_queue(Share& share, const QueueWish& wish, const Answer& answer);
@@ -141,7 +141,8 @@ private:
     void dropped(std::uint32_t queue, Status status, std::span<const std::byte> raw);
     void queue_free(std::uint32_t queue);
     void context_free(std::uint32_t context);
-    [[nodiscard]] bool take_range(ContextSlot& c, std::uint32_t number, std::uint64_t memory_bytes);
+    void set_range(ContextSlot& c, std::uint32_t number) const;
+    void program_part(std::uint32_t context);
     [[nodiscard]] bool has_queues(const Share& share) const noexcept;
     [[nodiscard]] std::uint32_t queues_of(std::uint32_t context) const noexcept;
     void share_quota() noexcept;

@@ -22,7 +22,7 @@ Result<std::unique_ptr<Share>> Sharing::admit(const Client& client) {
     // Not the last one's again: what may still be said of that finds nobody.
     while (shares_.contains(next_number_)) next_number_ = next_number_ % Share::kMaxNumber + 1;
     auto share = std::make_unique<Share>(device_, *this, next_number_, client);
-    share->add_window({FL_ACCEL_BAR_REGISTERS, 0, FL_ACCEL_PAGE_BYTES, false, 0});
+    share->add_window({FL_ACCEL_BAR_REGISTERS, 0, FL_ACCEL_PAGE_BYTES, true, false, 0});
     shares_[next_number_] = share.get();
     next_number_ = next_number_ % Share::kMaxNumber + 1;
     share_quota();

@@ -122,6 +122,8 @@ std::string Sharing::unfit() const {
     if (r.version.get() >> 16 != FL_ACCEL_VERSION >> 16) return "it speaks another version of docs/accelerator.md";
     if ((r.capabilities.get() & FL_ACCEL_CAP_PASID) == 0)
         return "it can not say whose its DMA is (capability FL_ACCEL_CAP_PASID)";
+    const bool apart = r.context_stride.get() != 0 || (r.capabilities.get() & FL_ACCEL_CAP_CONTEXT_PART) != 0;
+    if (!apart) return "its contexts share one range of memory, and it can not give them parts of it";
     const std::uint64_t page = FL_ACCEL_PAGE_BYTES;
     const std::uint64_t contexts = r.max_contexts.get();
     const bool sane = r.max_queues.get() >= 1 && r.max_queues.get() <= FL_ACCEL_MAX_QUEUES && contexts >= 1 &&

@@ -102,9 +102,8 @@ void Verbs::enable_interrupts(Request& r, const Answer& answer) {
 void Verbs::open_context(Request& r, const Answer& answer) {
     Arguments args(r.args);
     const std::uint32_t id = args.number32("attachment");
-    const std::uint64_t bytes = args.optional_number("memory_bytes").value_or(0);
     args.finish();
-    with(r.client, id, answer, [bytes](Holding& h, const Answer& a) { h.open_context(bytes, a); });
+    with(r.client, id, answer, [](Holding& h, const Answer& a) { h.open_context(a); });
 }
 
 void Verbs::close_context(Request& r, const Answer& answer) {
@@ -122,8 +121,7 @@ void Verbs::make_queue(Request& r, const Answer& answer) {
     wish.context = args.number32("context");
     wish.entries = args.number32("entries");
     wish.cq_iova = args.number("cq_iova");
-    wish.vector =
-        static_cast<std::uint32_t>(args.optional_number("vector", kMaxVectors).value_or(FL_ACCEL_NO_VECTOR));
+    wish.vector = static_cast<std::uint32_t>(args.optional_number("vector", kMaxVectors).value_or(FL_ACCEL_NO_VECTOR));
     args.finish();
     with(r.client, id, answer, [wish](Holding& h, const Answer& a) { h.make_queue(wish, a); });
 }
