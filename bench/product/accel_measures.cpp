@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <farlane/uapi/accel.h>
 #include <farlane/accel.hpp>
 
 #include "measures.hpp"
+#include "report.hpp"
 
 namespace farlane::bench {
 namespace {
@@ -42,6 +44,16 @@ double rate_of(std::size_t bytes, Once&& once) {
     return static_cast<double>(moved) / ms_since(start) / 1e6;
 }
 
+double round_trip_of(accel::Stream& stream) {
+    std::vector<double> ms;
+    for (int i = 0; i < 5; ++i) {
+        const auto start = Clock::now();
+        stream.ping();
+        ms.push_back(ms_since(start));
+    }
+    return median(ms);
+}
+
 }  // namespace
 
 std::vector<double> noop_rtt(Fabric& fabric) {
@@ -58,6 +70,22 @@ std::vector<double> noop_rtt(Fabric& fabric) {
         start = now;
     }
     return percentiles_of(ns);
+}
+
+double aperture_write_rate(Fabric& fabric, std::size_t bytes) {
+    constexpr std::size_t kWriteBytes = 4096, kWritesPerPoll = 8;
+    constexpr std::uint64_t kAt = 64 << 20;  // behind the submission queues
+    auto device = fabric.attach("accel0");
+    device.enable();
+    auto from = device.domain().allocate(bytes);
+    std::fill(from.bytes().begin(), from.bytes().end(), std::byte{1});
+    return rate_of(bytes, [&] {
+        for (std::size_t at = 0; at < bytes; at += kWriteBytes) {
+            device.write_from(FL_ACCEL_BAR_APERTURE, kAt + at, from, at, kWriteBytes);
+            if (at / kWriteBytes % kWritesPerPoll == 0) fabric.poll();
+        }
+        device.flush();
+    });
 }
 
 double upload_rate(Fabric& fabric, std::size_t bytes) {
@@ -98,16 +126,18 @@ LaunchTimes launch_times(Fabric& fabric, unsigned count) {
     auto result = context.allocate_host<float>(kSmall);
     stream.fill(x, 1.0F);
     stream.synchronize();
+    const double round_trip = round_trip_of(stream);
     const auto before = context.properties().busy;
     const auto start = Clock::now();
     for (unsigned i = 0; i < count; ++i) stream.launch(accel::Axpy{1.0F, x, y});
+    const double submit = ms_since(start);
     stream.synchronize();
     const double all = ms_since(start);
     const std::chrono::duration<double, std::milli> busy = context.properties().busy - before;
     stream.download(y, result);
     stream.synchronize();
     if (result[kSmall - 1] != static_cast<float>(count)) throw std::runtime_error("not every launch has run once");
-    return {all, busy.count()};
+    return {all, busy.count(), submit, round_trip};
 }
 
 LaunchTimes cold_program(Fabric& fabric) {
@@ -115,6 +145,7 @@ LaunchTimes cold_program(Fabric& fabric) {
     const std::vector<float> ones(kSmall, 1.0F);
     accel::Context context(device, options());
     auto& stream = context.stream();
+    const double round_trip = round_trip_of(stream);
     const auto start = Clock::now();
     auto x = context.allocate<float>(kSmall), y = context.allocate<float>(kSmall);
     std::vector<float> result(kSmall);
@@ -124,7 +155,7 @@ LaunchTimes cold_program(Fabric& fabric) {
     const double all = ms_since(start);
     if (result[0] != 2.0F) throw std::runtime_error("the result is wrong");
     const std::chrono::duration<double, std::milli> busy = context.properties().busy;
-    return {all, busy.count()};
+    return {all, busy.count(), 0, round_trip};
 }
 
 }  // namespace farlane::bench

@@ -14,6 +14,9 @@ namespace farlane::bench {
 /// Nanoseconds of a command that does nothing, from its submission to its completion: one value for each of
 /// kPercentiles (measures.hpp).
 [[nodiscard]] std::vector<double> noop_rtt(Fabric& fabric);
+/// GB/s of relaxed posted writes of 4 KiB out of `bytes` of host memory into as much of the aperture, executed: what
+/// the port gives, without a command.
+[[nodiscard]] double aperture_write_rate(Fabric& fabric, std::size_t bytes);
 /// GB/s of `bytes` out of host memory that the device can reach into device memory, until the device has them.
 [[nodiscard]] double upload_rate(Fabric& fabric, std::size_t bytes);
 /// GB/s of the way back, until the host has them.
@@ -22,6 +25,8 @@ namespace farlane::bench {
 /// milliseconds of these that the kernels ran.
 struct LaunchTimes {
     double all_ms = 0, kernels_ms = 0;
+    double submit_ms = 0;      ///< of these, until the last was submitted
+    double round_trip_ms = 0;  ///< of a command that does nothing, just before
 };
 [[nodiscard]] LaunchTimes launch_times(Fabric& fabric, unsigned count);
 /// Milliseconds of a cold program: allocate, load, bind, copy in, launch, read back.

@@ -33,6 +33,7 @@ public:
         if (bytes == 0) return;
         void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         base_ = p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p);
+        if (base_ != nullptr) (void)madvise(p, bytes, MADV_HUGEPAGE);  // bulk copies touch every page once
     }
     ~Pages() {
         if (base_ != nullptr) munmap(base_, bytes_);
