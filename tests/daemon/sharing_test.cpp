@@ -1,73 +1,198 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: two farlaned processes and applications that share an accelerator through one of them. Hands on: proof
-// that each has a context of its own. Owns: processes.
-#include <numeric>
+// Receives: farlaned processes and applications that share an accelerator through one of them. Hands on: proof that
+// each has a context of its own, and that nothing of it stays when it goes. Owns: processes.
+#include <farlane/uapi/accel.h>
 
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <farlane/accel.hpp>
-#include <farlane/fabric.hpp>
-
-#include "daemon/process.hpp"
+#include "daemon/share_fixture.hpp"
+#include "lib/provider.hpp"
 
 namespace farlane::test {
 namespace {
 
-constexpr const char* kAccelerator =
-    "[[export]]\nname = \"accel0\"\ndevice = \"accel\"\nmemory = \"256M\"\nthreads = 1\n";
-
-Fabric open(const Daemon& d) {
-    FabricOptions o;
-    o.socket = d.socket();
-    return Fabric::open(o);
-}
-
-/// y = 2x + seed, on the accelerator; every element checked.
-void run_axpy(Device& device, std::size_t count, float seed) {
-    accel::Context context(device);
-    std::vector<float> x(count), y(count, seed), out(count);
-    std::iota(x.begin(), x.end(), 0.0F);
-    auto dx = context.allocate<float>(count);
-    auto dy = context.allocate<float>(count);
-    context.stream().upload(dx, std::span<const float>(x));
-    context.stream().upload(dy, std::span<const float>(y));
-    context.stream().launch(accel::Axpy{2.0F, accel::View<const float>(dx.view()), dy.view()});
-    context.stream().download(dy, std::span<float>(out));
-    for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(out[i], 2.0F * x[i] + seed) << i;
-}
-
-struct SharingTest : testing::Test {
-    Pair pair{kAccelerator};
-    SharingTest() { pair.wait_for_functions(1); }
-    void TearDown() override {
-        if (HasFailure()) std::fprintf(stderr, "%s\n", pair.initiator.process().output().c_str());
-        EXPECT_EQ(pair.initiator.stop(), 0) << pair.initiator.process().output();
-        EXPECT_EQ(pair.target.stop(), 0) << pair.target.process().output();
-    }
-};
+using SharingTest = ShareTest;
 
 TEST_F(SharingTest, TwoApplicationsEachWithItsOwnContext) {
-    Fabric one = open(pair.initiator), two = open(pair.initiator);
+    Fabric one = open_fabric(socket()), two = open_fabric(socket());
     Device first = one.attach("accel0", AttachMode::shared);
     Device second = two.attach("accel0", AttachMode::shared);
     {
-        accel::Context beside(first);
-        auto mine = beside.allocate<float>(1000);
-        std::vector<float> numbers(1000, 7.0F), back(1000);
-        beside.stream().upload(mine, std::span<const float>(numbers));
-        run_axpy(second, 50'000, 1.0F);
-        run_axpy(first, 50'000, 2.0F);
-        beside.stream().download(mine, std::span<float>(back));
-        EXPECT_EQ(back, numbers);
+        ShareWork a(first, 1), b(second, 2), c(first, 3);
+        for (int i = 0; i < 3; ++i) {
+            a.round();
+            b.round();
+            c.round();
+        }
+        const auto said = attachment();
+        ASSERT_EQ(said.at("holders").size(), 2U);
+        EXPECT_EQ(said.at("holders")[0].at("pid"), ::getpid());
+        EXPECT_EQ(said.at("holders")[0].at("contexts").size(), 2U);
+        EXPECT_EQ(said.at("holders")[1].at("queue_pairs"), 1);
+        EXPECT_GT(said.at("holders")[1].at("mapped_bytes"), 0);
+        EXPECT_EQ(said.at("shared").at("contexts_used"), 3);
+        EXPECT_EQ(said.at("dma_refused"), 0);
     }
-    const auto stats = pair.initiator.client().call("stats").at("attachments");
-    ASSERT_EQ(stats.size(), 1U);
-    EXPECT_EQ(stats[0].at("holders").size(), 2U);
-    EXPECT_EQ(stats[0].at("dma_refused"), 0);
+    EXPECT_EQ(attachment().at("shared").at("contexts_used"), 0);
     first.detach();
-    run_axpy(second, 1000, 3.0F);
+    ShareWork(second, 4).round();
     second.detach();
+    EXPECT_TRUE(attachment().is_null()) << "the last one takes the attachment along";
+    Device alone = one.attach("accel0");
+    ShareWork(alone, 5).round();
+}
+
+TEST_F(SharingTest, EightProcesses) {
+    std::vector<std::unique_ptr<Process>> all;
+    for (int i = 0; i < 8; ++i) all.push_back(client("work", "30", i + 1));
+    for (auto& p : all) {
+        const int code = p->wait(120s);
+        EXPECT_EQ(code, 0) << p->output();
+    }
+    EXPECT_TRUE(comes_true([&] { return attachment().is_null(); }));
+}
+
+TEST_F(SharingTest, AProcessKilledMidStreamIsNotNoticed) {
+    Fabric fabric = open_fabric(socket());
+    Device device = fabric.attach("accel0", AttachMode::shared);
+    ShareWork work(device, 1);
+    work.round();
+    (void)work.context().properties();  // takes memory for its own answer
+    const auto free_before = work.context().properties().memory_free_bytes;
+    for (int i = 0; i < 4; ++i) {
+        const std::string ready = fifo("ready-" + std::to_string(i));
+        auto victim = client("stream", ready, 10 + i);
+        ASSERT_TRUE(is_ready(ready)) << victim->output();
+        work.round();
+        EXPECT_LT(work.context().properties().memory_free_bytes, free_before);
+        victim->kill();
+        const auto killed = std::chrono::steady_clock::now();
+        work.round();
+        EXPECT_TRUE(comes_true([&] { return holders() == 1; }));
+        EXPECT_TRUE(comes_true([&] { return work.context().properties().memory_free_bytes == free_before; }));
+        const auto took = std::chrono::steady_clock::now() - killed;
+        std::printf("killed mid-stream: what it had is back after %.0f ms\n",
+                    std::chrono::duration<double, std::milli>(took).count());
+        EXPECT_EQ(attachment().at("shared").at("contexts_used"), 1);
+        EXPECT_EQ(attachment().at("shared").at("queue_pairs_used"), 1);
+        work.round();
+    }
+}
+
+std::size_t open_files(pid_t pid) {
+    std::size_t n = 0;
+    for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd"))
+        ++n;
+    return n;
+}
+
+TEST_F(SharingTest, TwoHundredRoundsLeakNothing) {
+    const pid_t daemon = pair.initiator.process().pid();
+    Fabric fabric = open_fabric(socket());
+    const auto rounds = [&](int n) {
+        for (int i = 0; i < n; ++i) {
+            Device device = fabric.attach("accel0", AttachMode::shared);
+            ShareWork(device, static_cast<std::uint32_t>(i), 500).round();
+            device.detach();
+        }
+    };
+    rounds(3);
+    EXPECT_TRUE(comes_true([&] { return attachment().is_null(); }));
+    const std::size_t files = open_files(daemon);
+    rounds(100);
+    EXPECT_TRUE(comes_true([&] { return attachment().is_null() && open_files(daemon) == files; }));
+    // The same beside one that stays: the attachment goes on, and gets older.
+    Fabric other = open_fabric(socket());
+    Device stays = other.attach("accel0", AttachMode::shared);
+    ShareWork work(stays, 7);
+    work.round();
+    (void)work.context().properties();  // takes memory for its own answer
+    const auto free_before = work.context().properties().memory_free_bytes;
+    rounds(1);
+    const std::size_t files_beside = open_files(daemon);
+    const auto mappings = attachment().at("holders").at(0).at("mapped_bytes");
+    rounds(100);
+    work.round();
+    EXPECT_EQ(work.context().properties().memory_free_bytes, free_before);
+    EXPECT_TRUE(comes_true([&] { return open_files(daemon) == files_beside; })) << open_files(daemon);
+    EXPECT_EQ(attachment().at("holders").at(0).at("mapped_bytes"), mappings);
+    EXPECT_EQ(attachment().at("shared").at("contexts_used"), 1);
+    EXPECT_EQ(attachment().at("dma_refused"), 0);
+}
+
+TEST_F(SharingTest, ContextsAndQueuePairsUsedUpAreClearErrors) {
+    Fabric fabric = open_fabric(socket());
+    Device device = fabric.attach("accel0", AttachMode::shared);
+    std::vector<std::unique_ptr<accel::Context>> contexts;
+    std::string text;
+    const auto open_one = [&] { contexts.push_back(std::make_unique<accel::Context>(device)); };
+    for (int i = 0; i < 16; ++i) ASSERT_EQ(status_of(open_one, &text), Status::ok) << text;
+    EXPECT_EQ(status_of(open_one, &text), Status::limit);
+    EXPECT_NE(text.find("16 contexts"), std::string::npos) << text;
+    EXPECT_NE(text.find("pid " + std::to_string(::getpid())), std::string::npos) << text;
+    std::vector<accel::Stream> streams;
+    Status last = Status::ok;
+    while (last == Status::ok && streams.size() < 100)
+        last = status_of([&] { streams.push_back(contexts[0]->create_stream()); }, &text);
+    EXPECT_EQ(last, Status::limit);
+    EXPECT_NE(text.find("20 queue pairs"), std::string::npos) << text;
+    streams.clear();
+    contexts.clear();
+    ShareWork(device, 1).round();
+}
+
+TEST_F(SharingTest, AloneAndSharedExcludeEachOther) {
+    Fabric one = open_fabric(socket()), two = open_fabric(socket());
+    std::string text;
+    {
+        Device alone = one.attach("accel0");
+        EXPECT_EQ(status_of([&] { (void)two.attach("accel0", AttachMode::shared); }, &text), Status::busy);
+        EXPECT_NE(text.find("alone"), std::string::npos) << text;
+        EXPECT_EQ(status_of([&] { (void)alone.provider().open_context(); }), Status::invalid);
+    }
+    Device shared = one.attach("accel0", AttachMode::shared);
+    EXPECT_EQ(status_of([&] { (void)two.attach("accel0"); }, &text), Status::busy);
+    EXPECT_NE(text.find("pid " + std::to_string(::getpid())), std::string::npos) << text;
+    EXPECT_EQ(status_of([&] { shared.reset(); }, &text), Status::denied);
+    EXPECT_EQ(status_of([&] { shared.config_write32(0x10, 0); }, &text), Status::denied);
+    auto c = pair.initiator.client();
+    EXPECT_EQ(status_of([&] { (void)c.call("detach", {{"name", "accel0"}}); }), Status::busy);
+    EXPECT_EQ(status_of([&] { (void)c.call("attach", {{"name", "accel0"}, {"persistent", true}}); }), Status::busy);
+}
+
+TEST_F(SharingTest, APersistentAttachmentIsSharedAndGivenBack) {
+    auto c = pair.initiator.client();
+    (void)c.call("attach", {{"name", "accel0"}, {"persistent", true}, {"provider", "daemon"}});
+    for (int i = 0; i < 3; ++i) {
+        Fabric one = open_fabric(socket()), two = open_fabric(socket());
+        {
+            Device a = one.attach("accel0", AttachMode::shared), b = two.attach("accel0", AttachMode::shared);
+            ShareWork wa(a, 1), wb(b, 2);
+            wa.round();
+            wb.round();
+            EXPECT_EQ(c.call("attach", {{"name", "accel0"}, {"persistent", true}}).at("adopted"), true);
+        }
+        Device alone = one.attach("accel0");
+        ShareWork(alone, 3).round();
+        EXPECT_EQ(status_of([&] { (void)two.attach("accel0", AttachMode::shared); }), Status::busy);
+        alone.detach();
+    }
+    EXPECT_TRUE(attachment().at("holders").empty());
+    EXPECT_EQ(attachment().at("persistent"), true);
+}
+
+TEST_F(SharingTest, OnlyAcceleratorsAndOnlyByTheDaemon) {
+    std::string text;
+    auto c = pair.initiator.client();
+    EXPECT_EQ(status_of([&] {
+                  (void)c.call("attach", {{"name", "accel0"}, {"shared", true}, {"persistent", true}});
+              }),
+              Status::invalid);
+    EXPECT_EQ(status_of(
+                  [&] {
+                      (void)c.call("attach", {{"name", "nothing"}, {"shared", true}});
+                  },
+                  &text),
+              Status::not_found);
+    EXPECT_NE(text.find("accel0"), std::string::npos) << text;
 }
 
 }  // namespace
