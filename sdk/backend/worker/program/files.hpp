@@ -4,8 +4,8 @@
 
 namespace farlane::backend::worker {
 
-/// By Landlock, where the kernel has it: libraries and vendors' settings to read, devices to use, the folder HOME to write.
-/// Processes outside are out of its reach then, too (ptrace).
+/// By Landlock, where the kernel has it: libraries and vendors' settings to read, devices to use, the folder HOME to
+/// write. Processes outside are out of its reach then, too (ptrace).
 void confine_files() noexcept;
 
 }  // namespace farlane::backend::worker
