@@ -246,6 +246,8 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p)
         text += " (argument " + std::to_string(*argument) + p.sink.object->argument_name(*argument) + ")";
     } else if (reason == FL_ACCEL_REASON_ARGUMENT_COUNT) {
         text += ": it takes " + std::to_string(detail);
+    } else if (reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_EXECUTION) {
+        if (detail != 0) text += " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
     } else if (detail != 0) {
         text += " (detail " + std::to_string(detail) + ")";
     }
