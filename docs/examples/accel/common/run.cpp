@@ -3,6 +3,7 @@
 // further.
 #include "common/run.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
@@ -24,7 +25,10 @@ void add_common_options(About& about) {
         {"--port", "PORT", "with --peer: port to reach it by (docs/ports.md)", "udp:"},
         {"-o", "FORM", "results as text or json", "text"},
         {"--help", "", "this text", ""}};
-    about.options.insert(about.options.end(), common.begin(), common.end());
+    for (const Option& o : common) {  // an example may have its own standard value
+        const auto same = [&](const Option& own) { return own.name == o.name; };
+        if (std::none_of(about.options.begin(), about.options.end(), same)) about.options.push_back(o);
+    }
 }
 
 bool wants_help(int argc, char** argv) {
