@@ -7,6 +7,7 @@
 #include "groups.hpp"
 #include "measures.hpp"
 #include "ports.hpp"
+#include "run.hpp"
 
 namespace farlane::bench {
 namespace {
@@ -17,7 +18,7 @@ constexpr double kFarRoundTripMs = 15;
 
 PairConfig accel_pair(const std::string& port) {
     auto config = pair_on(port);
-    config.accelerator = true;
+    config.executor = "cpu";
     return config;
 }
 
@@ -89,6 +90,25 @@ void far_row(const Options& o, const std::string& key, double round_trips, Repor
     report.add(s);
 }
 
+/// Work of a local OpenCL device beside the same work through the fabric, data resident. On shared cores: nobody spins.
+void opencl_row(const Options& o, const std::string& work, Report& report) {
+    Series s{"accel_opencl_" + work, "ms", 1 / 0.9, true};
+    s.more = {{"limit_is", "the same kernel on the same device, locally"}};
+    auto config = pair_on("udp");
+    config.executor = "opencl";
+    config.pinned = config.never_sleep = false;
+    const unsigned count = work == "gemm" ? 2 : 20;
+    for (int i = 0; i < o.repeats; ++i) {
+        progress(s.key, i + 1, o.repeats);
+        const auto local = json::parse(
+            output_of({bench_folder() + "/opencl_local", "--work", work, "--count", std::to_string(count)}));
+        s.limit.push_back(local.at("median_ms").get<double>());
+        s.more["device"] = local.at("device");
+        s.ours.push_back(measure_pair(config, [&](Fabric& f) { return std::vector{opencl_ms(f, work, count)}; })[0]);
+    }
+    report.add(s);
+}
+
 }  // namespace
 
 void measure_accel(const Options& o, Report& report) {
@@ -104,9 +124,12 @@ void measure_accel(const Options& o, Report& report) {
         if (wants(o, "accel_launches_15ms")) {
             far_row(o, "accel_launches_15ms", 1, report, [](Fabric& f) { return launch_times(f, kLaunches); });
         }
+        for (const char* work : {"saxpy", "gemm"}) {
+            if (wants(o, std::string("accel_opencl_") + work)) opencl_row(o, work, report);
+        }
         if (wants(o, "accel_cold_15ms")) far_row(o, "accel_cold_15ms", 2, report, cold_program);
     } catch (const std::exception& e) {
-        report.fail("accel_15ms", e.what());
+        report.fail("accel", e.what());
     }
 }
 

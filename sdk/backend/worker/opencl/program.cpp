@@ -166,11 +166,13 @@ Bound ClRuntime::bind(LoadedModule& module, const std::string& name) {
         bound.outcome = outcome_of(error);
         return bound;
     }
-    bound.kernel = std::make_unique<ClKernel>(api_, kernel);
+    auto made = std::make_unique<ClKernel>(api_, kernel);
     cl_uint arguments = 0;
     error = api_.clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof arguments, &arguments, nullptr);
     bound.outcome = outcome_of(error);
     bound.report = describe_groups(api_, kernel, device_);
+    made->shared_bytes = bound.report.shared_bytes.get();
+    bound.kernel = std::move(made);
     for (cl_uint i = 0; i < arguments; ++i) bound.arguments.push_back(describe(api_, kernel, i));
     return bound;
 }

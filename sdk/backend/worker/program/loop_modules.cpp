@@ -43,7 +43,7 @@ void Loop::reply(const Token& token, const Outcome& outcome, std::span<const std
 void Loop::commit(const AskMemory& ask) {
     const bool shown = memory_.contains(ask.address, ask.bytes);
     if (shown && !memory_.open(ask.address, ask.bytes)) return reply(ask.token, {FL_ACCEL_REASON_OUT_OF_MEMORY, 0, 0});
-    const Ticket ticket{ask.token, 0, 0};
+    const Ticket ticket{ask.token, 0, 0, 0};
     streams_.begun(ticket.stream);
     const auto answer = runtime_.commit(ticket, ask.address, ask.bytes);
     if (!answer) return;

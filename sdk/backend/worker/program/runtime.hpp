@@ -21,6 +21,7 @@ struct Ticket {
     Token token;
     std::uint32_t stream = 0;
     std::uint32_t epoch = 0;
+    std::uint32_t order = 0;  ///< free-running, in the order they were given
 };
 
 /// Where ended jobs go. Any thread.
