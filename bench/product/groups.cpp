@@ -23,6 +23,7 @@ std::span<const Group> groups() {
         Group{"scale", {"scale_"}, measure_scale},
         Group{"paths", {"paths_stall"}, measure_paths},
         Group{"idle", {"idle"}, measure_idle},
+        Group{"accel", {"accel_"}, measure_accel},
         Group{"simulated", {"loss_", "distance_", "paths_speedup", "fair_", "latency_", "incast_"}, measure_simulated},
     };
     return all;

@@ -38,6 +38,7 @@ void measure_sizes(const Options& o, Report& report);
 void measure_scale(const Options& o, Report& report);
 void measure_paths(const Options& o, Report& report);
 void measure_cycles(const Options& o, Report& report);
+void measure_accel(const Options& o, Report& report);
 void measure_simulated(const Options& o, Report& report);
 
 /// Whether this one row of a part that was chosen is wanted.

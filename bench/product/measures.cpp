@@ -29,21 +29,6 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::vector<double> percentiles(std::vector<double>& ns) {
-    if (ns.empty()) throw std::runtime_error("no read was answered");
-    std::sort(ns.begin(), ns.end());
-    std::vector<double> all;
-    for (const double p : kPercentiles) all.push_back(ns[static_cast<std::size_t>(p * double(ns.size() - 1))]);
-    return all;
-}
-
-double resident_kib() {
-    std::ifstream status("/proc/self/status");
-    for (std::string line; std::getline(status, line);)
-        if (line.starts_with("VmRSS:")) return std::stod(line.substr(6));
-    return 0;
-}
-
 /// A device ready for DMA, with a mapped buffer as large as its own memory.
 struct Dma {
     explicit Dma(Fabric& fabric) : d(fabric.attach("scratch0")) {
@@ -71,6 +56,21 @@ struct Dma {
 
 }  // namespace
 
+double resident_kib() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("VmRSS:")) return std::stod(line.substr(6));
+    return 0;
+}
+
+std::vector<double> percentiles_of(std::vector<double>& ns) {
+    if (ns.empty()) throw std::runtime_error("nothing was answered");
+    std::sort(ns.begin(), ns.end());
+    std::vector<double> all;
+    for (const double p : kPercentiles) all.push_back(ns[static_cast<std::size_t>(p * double(ns.size() - 1))]);
+    return all;
+}
+
 std::vector<double> read_rtt(Fabric& fabric) {
     auto d = fabric.attach("scratch0");
     d.enable();
@@ -84,7 +84,7 @@ std::vector<double> read_rtt(Fabric& fabric) {
         if (start >= warm) ns.push_back(std::chrono::duration<double, std::nano>(now - start).count());
         start = now;
     }
-    return percentiles(ns);
+    return percentiles_of(ns);
 }
 
 std::vector<double> read_rtt_after(Fabric& fabric, const char* function, std::uint64_t offset,
@@ -99,7 +99,7 @@ std::vector<double> read_rtt_after(Fabric& fabric, const char* function, std::ui
         ns.push_back(seconds_since(start) * 1e9);
     }
     ns.erase(ns.begin(), ns.begin() + count / 10);  // the first ones fill caches
-    return percentiles(ns);
+    return percentiles_of(ns);
 }
 
 double dma_rate(Fabric& fabric, std::uint64_t go) {
@@ -178,7 +178,7 @@ double put_latency(Fabric& fabric, bool page) {
         if (start >= warm) us.push_back(std::chrono::duration<double, std::micro>(now - start).count() / 2);
         start = now;
     }
-    return percentiles(us)[kP50];
+    return percentiles_of(us)[kP50];
 }
 
 double extra_memory(Fabric& fabric) {

@@ -15,6 +15,11 @@ namespace farlane::bench {
 inline constexpr double kPercentiles[] = {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999};
 inline constexpr unsigned kP50 = 3, kP99 = 7;
 
+/// Memory of this process that is in use.
+[[nodiscard]] double resident_kib();
+/// Sorts `ns`; one value for each of kPercentiles. Throws when there are none.
+[[nodiscard]] std::vector<double> percentiles_of(std::vector<double>& ns);
+
 /// Nanoseconds of 8-byte register reads: one value for each of kPercentiles.
 [[nodiscard]] std::vector<double> read_rtt(Fabric& fabric);
 /// The same of a device in any process, through any provider, with a pause before each.

@@ -15,6 +15,8 @@
 namespace farlane::accel::detail {
 namespace {
 
+constexpr Ticket kCommandsPerTurn = 32;
+
 constexpr std::uint32_t kModule = 1;
 constexpr unsigned kSpinsPerLook = 16;  // at the clock
 constexpr unsigned kSpinsPerYield = 4;  // a turn of a port of system calls takes a microsecond
@@ -154,7 +156,10 @@ Ticket ContextState::submit(Queue& q, fl_accel_command& command, std::span<const
     q.check_payload(payload.size());
     const auto slots = static_cast<std::uint32_t>(1 + (payload.size() + 63) / 64);
     if (!q.has_room(slots)) wait(q, [&] { return q.has_room(slots); });
-    return q.submit(command, payload, what, object, std::move(sink));
+    const Ticket t = q.submit(command, payload, what, object, std::move(sink));
+    // Where nobody else makes progress, a long row of commands would leave only at its end.
+    if (t % kCommandsPerTurn == 0) provider().progress(std::chrono::microseconds(0));
+    return t;
 }
 
 void ContextState::reap_all() {
@@ -202,8 +207,10 @@ void ContextState::order(Queue& q, const Use& use) {
     const auto there =
         std::find_if(q.behind.begin(), q.behind.end(), [&](const auto& b) { return b.first == use.queue; });
     if (there != q.behind.end() && there->second >= use.ticket) return;
-    const Use point = use.mark != 0 ? use : mark(*use.queue);
-    if (point.mark == 0) return wait_for(use);  // every event is in use
+    // An event behind what came after `use` would wait for that, too: a kernel, perhaps.
+    const bool exact = use.mark != 0 || use.queue->last() == use.ticket;
+    const Use point = use.mark != 0 ? use : exact ? mark(*use.queue) : Use{};
+    if (point.mark == 0) return wait_for(use);
     auto wait = command_of(FL_ACCEL_OP_EVENT_WAIT);
     wait.u.event.event.set(use.queue->event);
     wait.u.event.value.set(point.mark);

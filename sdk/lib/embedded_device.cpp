@@ -15,8 +15,8 @@
 namespace farlane::provider {
 namespace {
 
+constexpr auto kPatience = std::chrono::milliseconds(1);  // for staging memory, before there is more
 constexpr std::size_t kPayload = FL_TLP_MAX_PAYLOAD_BYTES;
-constexpr std::uint32_t kStagingSlots = 256;  // 1 MiB of writes that have left the caller but not us
 constexpr std::uint64_t kFirstIova = 1ULL << 32;
 constexpr std::uint64_t kPage = 4096;
 
@@ -138,20 +138,19 @@ void EmbeddedDevice::bar_read(unsigned bar, std::uint64_t offset, std::span<std:
     finish(held, waiter, "read");
 }
 
-std::uint32_t EmbeddedDevice::staging_slot(Lock& held) {
-    if (staging_.empty()) {
-        staging_.resize(kStagingSlots * kPayload);
-        for (std::uint32_t i = 0; i < kStagingSlots; ++i) free_slots_.push_back(i);
-    }
-    if (free_slots_.empty()) {
+Staging::Part EmbeddedDevice::stage(Lock& held, std::span<const std::byte> data) {
+    auto part = staging_.take(data.size(), false);
+    for (const bool more : {false, true}) {
+        if (part) break;
         live().hurry();
-        fabric_->turn_until(held, lane::kNever,
-                            [&] { return !free_slots_.empty() || live().state() == lane::AttachmentState::lost; });
+        fabric_->turn_until(held, more ? lane::kNever : lane::Lane::clock() + kPatience, [&] {
+            part = staging_.take(data.size(), more);
+            return part || live().state() == lane::AttachmentState::lost;
+        });
     }
-    if (free_slots_.empty()) refuse(Status::device_lost, "write");
-    const auto slot = free_slots_.back();
-    free_slots_.pop_back();
-    return slot;
+    if (!part) refuse(Status::device_lost, "write");
+    std::memcpy(part->bytes.data(), data.data(), data.size());
+    return *part;
 }
 
 void EmbeddedDevice::bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data, bool relaxed) {
@@ -163,13 +162,11 @@ void EmbeddedDevice::bar_write(unsigned bar, std::uint64_t offset, std::span<con
         if (n <= FL_TLP_INLINE_BYTES) {
             submit(held, tlp, data.first(n), 0, false);
         } else {
-            const auto slot = staging_slot(held);
-            const auto copy = std::span(staging_).subspan(slot * kPayload, n);
-            std::memcpy(copy.data(), data.data(), n);
+            const auto copy = stage(held, data.first(n));
             try {
-                submit(held, tlp, copy, slot, true);
+                submit(held, tlp, copy.bytes, copy.block, true);
             } catch (const Error&) {
-                free_slots_.push_back(slot);
+                staging_.give_back(copy.block);
                 throw;
             }
         }
@@ -338,7 +335,7 @@ void EmbeddedDevice::on_completion(std::uint64_t cookie, Status status) noexcept
 }
 
 void EmbeddedDevice::on_released(std::uint64_t cookie) noexcept {
-    free_slots_.push_back(static_cast<std::uint32_t>(cookie));
+    staging_.give_back(static_cast<std::uint32_t>(cookie));
     ++happened_;
 }
 
@@ -353,9 +350,8 @@ void EmbeddedDevice::on_interrupt(std::uint32_t vector) noexcept {
 
 void EmbeddedDevice::on_event(EventKind kind, const std::string& detail) noexcept {
     ++happened_;
-    if (kind == EventKind::device_reset && !staging_.empty()) {  // the function has dropped all writes
-        free_slots_.clear();
-        for (std::uint32_t i = 0; i < kStagingSlots; ++i) free_slots_.push_back(i);
+    if (kind == EventKind::device_reset) {  // the function has dropped all writes
+        staging_.clear();
         sources_.clear();
     }
     if (kind == EventKind::timeout || kind == EventKind::error)

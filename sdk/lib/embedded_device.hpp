@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/embedded.hpp"
+#include "lib/staging.hpp"
 
 namespace farlane::provider {
 
@@ -63,7 +64,7 @@ private:
     void finish(Lock& held, Waiter& waiter, const char* what);
     [[nodiscard]] lane::Attachment& live() const;
     [[noreturn]] void refuse(Status status, const std::string& what) const;
-    [[nodiscard]] std::uint32_t staging_slot(Lock& held);
+    [[nodiscard]] Staging::Part stage(Lock& held, std::span<const std::byte> data);
     void forget_released_sources();
     [[nodiscard]] std::uint64_t add_mapping(std::span<std::byte> memory, std::uint64_t in_page, DmaDirection direction,
                                             bool may_vanish);
@@ -74,8 +75,7 @@ private:
     Domain domain_{*this};
     std::vector<int> eventfds_;
     std::vector<bool> raised_;  ///< since wait_interrupt looked
-    std::vector<std::byte> staging_;
-    std::vector<std::uint32_t> free_slots_;
+    Staging staging_;
     struct Source {
         std::uint64_t sequence;
         std::shared_ptr<Buffer> buffer;

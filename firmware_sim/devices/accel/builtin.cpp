@@ -295,4 +295,50 @@ Outcome check_builtin(Builtin kernel, std::span<const std::byte> arguments, Acce
     return entry_of(kernel).check(arguments, touches);
 }
 
+namespace {
+
+constexpr std::uint64_t kSmallBytes = 16 * 1024;
+constexpr std::uint64_t kSmallProducts = 32 * 1024;
+constexpr std::uint64_t kSmallHashed = 2 * 1024;
+
+/// a * b <= limit, for any a and b.
+constexpr bool product_within(std::uint64_t a, std::uint64_t b, std::uint64_t limit) noexcept {
+    return a == 0 || b <= limit / a;
+}
+template <class Args>
+bool small_picture(const Args& a) noexcept {
+    const std::uint64_t products = std::uint64_t{a.size.get()} * a.size.get();
+    return product_within(a.width.get(), a.height.get(), kSmallProducts / products);
+}
+
+}  // namespace
+
+bool is_small(Builtin kernel, std::span<const std::byte> arguments) noexcept {
+    switch (kernel) {
+        case Builtin::fill: {
+            const auto a = read_arguments<fl_accel_args_fill>(arguments);
+            return product_within(a.count.get(), a.pattern_bytes.get(), kSmallBytes);
+        }
+        case Builtin::copy: {
+            const auto a = read_arguments<fl_accel_args_copy>(arguments);
+            return product_within(a.row_bytes.get(), a.rows.get(), kSmallBytes);
+        }
+        case Builtin::axpy_f32: return read_arguments<fl_accel_args_axpy_f32>(arguments).count.get() <= kSmallBytes / 4;
+        case Builtin::gemm_f32: {
+            const auto a = read_arguments<fl_accel_args_gemm_f32>(arguments);
+            return product_within(std::uint64_t{a.m.get()} * a.n.get(), std::uint64_t{a.k.get()} + 1, kSmallProducts);
+        }
+        case Builtin::reduce_f32:
+            return read_arguments<fl_accel_args_reduce_f32>(arguments).count.get() <= kSmallBytes / 4;
+        case Builtin::conv2d_f32: return small_picture(read_arguments<fl_accel_args_conv2d_f32>(arguments));
+        case Builtin::conv2d_rgba8: return small_picture(read_arguments<fl_accel_args_conv2d_rgba8>(arguments));
+        case Builtin::sha256: {
+            const auto a = read_arguments<fl_accel_args_sha256>(arguments);
+            return a.message_bytes.get() <= kSmallHashed &&
+                   product_within(a.message_bytes.get() + 64, a.count.get(), kSmallHashed);
+        }
+    }
+    return false;
+}
+
 }  // namespace farlane::firmware::accel

@@ -26,6 +26,9 @@ inline constexpr std::uint32_t kBuiltinCount = 8;
 [[nodiscard]] backend::Outcome check_builtin(Builtin kernel, std::span<const std::byte> arguments,
                                              backend::AccessList& touches) noexcept;
 
+/// Takes a microsecond or two, so that the caller may as well run it itself. Precondition: check_builtin() was content.
+[[nodiscard]] bool is_small(Builtin kernel, std::span<const std::byte> arguments) noexcept;
+
 /// The block as its struct; precondition: its size.
 template <class Args>
 [[nodiscard]] Args read_arguments(std::span<const std::byte> arguments) noexcept {

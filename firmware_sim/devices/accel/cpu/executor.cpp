@@ -4,10 +4,14 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "devices/accel/cpu/energy.hpp"
 #include "devices/accel/cpu/tasks.hpp"
 
 namespace farlane::firmware::accel {
@@ -30,6 +34,7 @@ public:
         if (bytes == 0) return;
         void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         base_ = p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p);
+        if (base_ != nullptr) (void)madvise(p, bytes, MADV_HUGEPAGE);  // bulk copies touch every page once
     }
     ~Pages() {
         if (base_ != nullptr) munmap(base_, bytes_);
@@ -58,7 +63,7 @@ public:
           pool_(threads, options.max_jobs, options.wake) {}
 
     fl_accel_executor kind() const noexcept override { return FL_ACCEL_EXECUTOR_CPU; }
-    std::uint64_t capabilities() const noexcept override { return 0; }
+    std::uint64_t capabilities() const noexcept override { return energy_.available() ? FL_ACCEL_CAP_ENERGY : 0; }
     std::uint32_t units() const noexcept override { return pool_.threads(); }
     std::span<const std::byte> names() const noexcept override { return std::as_bytes(std::span(names_)); }
     std::span<std::byte> memory() const noexcept override { return memory_; }
@@ -96,18 +101,14 @@ public:
     }
 
     Answer launch(std::uint64_t job, const LaunchRequest& request) noexcept override {
-        const auto arguments = request.arguments;
-        Slot& slot = free_slot(job, request.owner.context, true);
-        switch (kernel_of(request)) {
-            case Builtin::fill: launch_fill(slot, read_arguments<fl_accel_args_fill>(arguments)); break;
-            case Builtin::copy: start<CopyTask>(slot, view_, read_arguments<fl_accel_args_copy>(arguments)); break;
-            case Builtin::axpy_f32: kernel<AxpyTask, fl_accel_args_axpy_f32>(slot, arguments); break;
-            case Builtin::gemm_f32: kernel<GemmTask, fl_accel_args_gemm_f32>(slot, arguments); break;
-            case Builtin::reduce_f32: kernel<ReduceTask, fl_accel_args_reduce_f32>(slot, arguments); break;
-            case Builtin::conv2d_f32: kernel<ConvTask, fl_accel_args_conv2d_f32>(slot, arguments); break;
-            case Builtin::conv2d_rgba8: kernel<ConvTask, fl_accel_args_conv2d_rgba8>(slot, arguments); break;
-            case Builtin::sha256: kernel<Sha256Task, fl_accel_args_sha256>(slot, arguments); break;
+        const std::uint32_t context = request.owner.context;
+        if (is_small(kernel_of(request), request.arguments)) {
+            AnyTask task;
+            return run_now(make_task(task, request), context);
         }
+        Slot& slot = free_slot(job, context, true);
+        const Work work = make_task(slot.task, request);
+        pool_.submit(job, *work.task, work.parts, true);
         return std::nullopt;
     }
     Answer copy(std::uint64_t job, const JobOwner& owner, std::uint64_t destination, std::uint64_t source,
@@ -145,8 +146,11 @@ public:
     }
     bool has_done() const noexcept override { return pool_.has_done(); }
     void cancel(std::uint64_t job) noexcept override { pool_.cancel(job); }
-    Usage usage() const noexcept override { return {pool_.kernels_run(), pool_.busy_ns(), 0}; }
+    Usage usage() const noexcept override {
+        return {pool_.kernels_run() + run_now_.kernels, pool_.busy_ns() + run_now_.busy_ns, 0};
+    }
     Usage usage(std::uint32_t context) const noexcept override { return usage_[context]; }
+    std::uint64_t energy_uj() noexcept override { return energy_.used_uj(); }
 
 private:
     static constexpr std::size_t kHandles = backend::kMaxKernels + 1;
@@ -179,18 +183,58 @@ private:
         return *slot;
     }
 
+    struct Work {
+        PoolTask* task = nullptr;
+        std::size_t parts = 0;
+    };
+    template <class Task, class... Args>
+    static Work make(AnyTask& in, Args&&... args) noexcept {
+        Task& task = in.template emplace<Task>(std::forward<Args>(args)...);
+        return {&task, task.parts()};
+    }
+    [[nodiscard]] Work make_task(AnyTask& in, const LaunchRequest& request) const noexcept {
+        const auto a = request.arguments;
+        switch (kernel_of(request)) {
+            case Builtin::fill: return make_fill(in, read_arguments<fl_accel_args_fill>(a));
+            case Builtin::copy: return make<CopyTask>(in, view_, read_arguments<fl_accel_args_copy>(a));
+            case Builtin::axpy_f32: return make<AxpyTask>(in, view_, loops_, read_arguments<fl_accel_args_axpy_f32>(a));
+            case Builtin::gemm_f32: return make<GemmTask>(in, view_, loops_, read_arguments<fl_accel_args_gemm_f32>(a));
+            case Builtin::reduce_f32:
+                return make<ReduceTask>(in, view_, loops_, read_arguments<fl_accel_args_reduce_f32>(a));
+            case Builtin::conv2d_f32:
+                return make<ConvTask>(in, view_, loops_, read_arguments<fl_accel_args_conv2d_f32>(a));
+            case Builtin::conv2d_rgba8:
+                return make<ConvTask>(in, view_, loops_, read_arguments<fl_accel_args_conv2d_rgba8>(a));
+            case Builtin::sha256: return make<Sha256Task>(in, view_, loops_, read_arguments<fl_accel_args_sha256>(a));
+        }
+        return {};
+    }
+    [[nodiscard]] Work make_fill(AnyTask& in, const fl_accel_args_fill& args) const noexcept {
+        const std::span pattern{reinterpret_cast<const std::byte*>(args.pattern), args.pattern_bytes.get()};
+        return make<FillTask>(in, view_.at(args.destination.get()), args.count.get() * pattern.size(), pattern);
+    }
     template <class Task, class... Args>
     void start(Slot& slot, Args&&... args) noexcept {
-        Task& task = slot.task.template emplace<Task>(std::forward<Args>(args)...);
-        pool_.submit(slot.job, task, task.parts(), slot.is_kernel);
+        const Work work = make<Task>(slot.task, std::forward<Args>(args)...);
+        pool_.submit(slot.job, *work.task, work.parts, slot.is_kernel);
     }
-    template <class Task, class Args>
-    void kernel(Slot& slot, std::span<const std::byte> arguments) noexcept {
-        start<Task>(slot, view_, loops_, read_arguments<Args>(arguments));
-    }
-    void launch_fill(Slot& slot, const fl_accel_args_fill& args) noexcept {
-        const std::span pattern{reinterpret_cast<const std::byte*>(args.pattern), args.pattern_bytes.get()};
-        start<FillTask>(slot, view_.at(args.destination.get()), args.count.get() * pattern.size(), pattern);
+    /// Handing it to a thread would take longer.
+    Outcome run_now(const Work& work, std::uint32_t context) noexcept {
+        static const std::atomic<bool> kGoOn{false};
+        const auto begin = std::chrono::steady_clock::now();
+        Outcome outcome;
+        try {
+            for (std::size_t i = 0; i < work.parts && outcome.ok(); ++i) outcome = work.task->run(i, scratch_, kGoOn);
+            if (outcome.ok()) outcome = work.task->finish();
+        } catch (const std::bad_alloc&) {
+            outcome = {FL_ACCEL_REASON_OUT_OF_MEMORY, 0, 0};
+        }
+        const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begin;
+        for (Usage* u : {&usage_[context], &run_now_}) {
+            u->busy_ns += static_cast<std::uint64_t>(took.count());
+            u->kernels += outcome.ok() ? 1 : 0;
+        }
+        return outcome;
     }
 
     Pages own_;
@@ -200,6 +244,9 @@ private:
     std::string names_;
     std::vector<std::uint8_t> bound_;  ///< by context and kernel handle: a Builtin
     std::vector<Usage> usage_;
+    Usage run_now_;    ///< by the lane itself
+    Scratch scratch_;  ///< for that
+    PackageEnergy energy_;
     std::vector<Slot> slots_;
     Pool pool_;  ///< last: its threads end before anything they use
 };

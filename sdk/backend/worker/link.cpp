@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: jobs for one context's worker, and what the worker says. Hands on: records to it, ended jobs. Owns:
+// link.hpp.
+#include "backend/worker/link.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace farlane::backend::worker {
+namespace {
+
+constexpr std::uint64_t kCancelNs = 250'000'000;
+
+bool is_reason(std::uint32_t code) noexcept {
+    switch (code) {
+#define FARLANE_KNOWN_REASON(NAME, name, number, status, text) case number:
+        FL_ACCEL_REASON_TABLE(FARLANE_KNOWN_REASON)
+#undef FARLANE_KNOWN_REASON
+        return true;
+        default: return false;
+    }
+}
+
+}  // namespace
+
+void Link::open() {
+    Control& control = *channel_.control;
+    submit_ = RingWriter(control.submit, control.submit_bytes);
+    complete_ = RingReader(control.complete, control.complete_bytes);
+    streams_ = {};
+    usage = {};
+    canceled_ = 0;
+    fate_ = FL_ACCEL_REASON_NONE;
+    open_ = true;
+}
+
+void Link::close() noexcept {
+    open_ = false;
+    waiting_.clear();
+    allocations.clear();
+    modules.fill({});
+    for (Kernel& k : kernels) k = {};
+}
+
+std::optional<std::pair<std::uint64_t, std::uint64_t>> Link::allocation_at(std::uint64_t address) const {
+    auto it = allocations.upper_bound(address);
+    if (it == allocations.begin()) return std::nullopt;
+    --it;
+    if (address - it->first >= it->second) return std::nullopt;
+    return *it;
+}
+
+void Link::unload(std::uint32_t module) {
+    if (modules[module].in_worker) send(Ask::unload, {bytes_of(AskUnload{module, 0})});
+    for (Kernel& k : kernels) {
+        if (k.used && k.module == module) k = {};
+    }
+    modules[module] = {};
+}
+
+// --- to the worker
+
+void Link::give(std::uint32_t slot, Ask ask, std::initializer_list<std::span<const std::byte>> parts) {
+    push(slot);
+    send(ask, parts);
+}
+
+void Link::send(Ask ask, std::initializer_list<std::span<const std::byte>> parts) {
+    if (waiting_.empty() && submit_.write(static_cast<std::uint32_t>(ask), parts)) {
+        submit_.publish();
+        return wake_worker();
+    }
+    Waiting w{ask, {}};
+    for (const auto part : parts) w.payload.insert(w.payload.end(), part.begin(), part.end());
+    waiting_.push_back(std::move(w));
+}
+
+void Link::flush() noexcept {
+    bool some = false;
+    while (!waiting_.empty() &&
+           submit_.write(static_cast<std::uint32_t>(waiting_.front().ask), {waiting_.front().payload})) {
+        waiting_.pop_front();
+        some = true;
+    }
+    if (!some) return;
+    submit_.publish();
+    wake_worker();
+}
+
+void Link::wake_worker() noexcept {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    auto& sleeps = channel_.control->worker_sleeps;
+    if (sleeps.load(std::memory_order_relaxed) == 0 || sleeps.exchange(0) == 0) return;
+    (void)::syscall(SYS_futex, &sleeps, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+void Link::cancel(std::uint32_t slot) {
+    Job& job = services_.jobs[slot];
+    if (job.canceled) return;
+    job.canceled = true;
+    ++canceled_;
+    send(Ask::cancel, {bytes_of(AskCancel{services_.jobs.token(slot)})});
+    if (channel_.cancel_by_ns.load(std::memory_order_relaxed) != 0) return;
+    channel_.cancel_by_ns = now_ns() + kCancelNs;
+    services_.look();
+}
+
+// --- streams
+
+void Link::push(std::uint32_t slot) noexcept {
+    Job& job = services_.jobs[slot];
+    Stream& stream = streams_[job.owner.stream];
+    job.given_ns = now_ns();
+    job.previous = stream.back;
+    if (stream.back != Job::kNone) services_.jobs[stream.back].next = slot;
+    stream.back = slot;
+    if (stream.front != Job::kNone) return;
+    stream.front = slot;
+    if (channel_.streams.load(std::memory_order_relaxed) <= job.owner.stream) {
+        channel_.streams.store(job.owner.stream + 1, std::memory_order_release);
+    }
+    time_front(job.owner.stream, job.given_ns);
+}
+
+void Link::remove(std::uint32_t slot) noexcept {
+    const Job& job = services_.jobs[slot];
+    Stream& stream = streams_[job.owner.stream];
+    if (job.previous != Job::kNone) services_.jobs[job.previous].next = job.next;
+    if (job.next != Job::kNone) services_.jobs[job.next].previous = job.previous;
+    if (stream.back == slot) stream.back = job.previous;
+    if (stream.front != slot) return;
+    stream.front = job.next;
+    time_front(job.owner.stream, now_ns());
+}
+
+/// A launch may run from the later of: it was given, the one before it ended.
+void Link::time_front(std::uint32_t stream, std::uint64_t now) noexcept {
+    auto& deadline = channel_.deadline_ns[stream];
+    const std::uint32_t front = streams_[stream].front;
+    const bool timed =
+        services_.time_limit_ns != 0 && front != Job::kNone && services_.jobs[front].kind == JobKind::launch;
+    if (!timed) return deadline.store(0, std::memory_order_relaxed);
+    deadline.store(now + services_.time_limit_ns, std::memory_order_relaxed);
+    services_.deadline_set();
+}
+
+// --- from the worker
+
+bool Link::poll() {
+    if (!waiting_.empty()) flush();
+    if (!channel_.deaf.load(std::memory_order_relaxed)) {
+        std::uint32_t type = 0;
+        std::size_t bytes = 0;
+        switch (complete_.read(type, services_.scratch, bytes)) {
+            case RingReader::Read::broken: broken(); break;
+            case RingReader::Read::record: {
+                channel_.consumed.store(complete_.count(), std::memory_order_relaxed);
+                const auto payload = services_.scratch.first(bytes);
+                if (type == static_cast<std::uint32_t>(Say::ready)) {
+                    take_ready(payload);
+                } else if (type == static_cast<std::uint32_t>(Say::done)) {
+                    take_done(payload);
+                } else {
+                    broken();
+                }
+                return true;
+            }
+            case RingReader::Read::none: break;
+        }
+    }
+    if (channel_.buried.load(std::memory_order_relaxed) || !channel_.dead.load(std::memory_order_acquire)) return false;
+    // Between the look into the ring and this one it may have said something more.
+    if (channel_.has_unread()) return true;
+    die();
+    return true;
+}
+
+void Link::take_ready(std::span<const std::byte> payload) noexcept {
+    SayReady said;
+    if (!take(payload, said) || said.version != kVersion || channel_.ready.load()) return broken();
+    if (said.reason == FL_ACCEL_REASON_NONE) channel_.ready = true;
+}
+
+void Link::take_done(std::span<const std::byte> payload) {
+    SayDone said;
+    if (!take(payload, said) || !is_reason(said.reason) || !channel_.ready.load()) return broken();
+    if (services_.jobs.find(said.token, context_) == nullptr) return broken();
+    end_job(said.token.slot, said, payload);
+}
+
+void Link::end_job(std::uint32_t slot, const SayDone& said, std::span<const std::byte> report) {
+    Job& job = services_.jobs[slot];
+    Outcome outcome{static_cast<fl_accel_reason>(said.reason), said.detail, 0};
+    if (job.kind == JobKind::launch) count(job, said);
+    if (job.kind == JobKind::bind && outcome.ok()) outcome = bound(job, report);
+    if (job.kind == JobKind::load && outcome.ok()) modules[job.handle] = {true, job.builtin != nullptr, true};
+    end_cancel(job);
+    remove(slot);
+    if (job.kind == JobKind::scrub) return services_.ended_memory(slot);
+    services_.done(slot, outcome);
+}
+
+Outcome Link::bound(const Job& job, std::span<const std::byte> report) {
+    auto signature = Signature::parse(report);
+    if (!signature) {
+        broken();
+        return {FL_ACCEL_REASON_EXECUTION, 0, 0};
+    }
+    Kernel& kernel = kernels[job.handle];
+    kernel.used = true;
+    kernel.builtin = job.builtin;
+    kernel.module = static_cast<std::uint32_t>(job.address);
+    kernel.signature = std::move(*signature);
+    return {FL_ACCEL_REASON_NONE, 0, job.builtin != nullptr ? job.bytes : kernel.signature.block_bytes()};
+}
+
+void Link::count(const Job& job, const SayDone& said) noexcept {
+    const std::uint64_t most = now_ns() - job.given_ns;
+    usage.busy_ns += std::min(said.busy_ns, most);
+    if (said.reason == FL_ACCEL_REASON_NONE) ++usage.kernels;
+}
+
+void Link::end_cancel(const Job& job) noexcept {
+    if (job.canceled && --canceled_ == 0) channel_.cancel_by_ns = 0;
+}
+
+/// A worker that breaks the rules is in other hands than ours.
+void Link::broken() noexcept {
+    if (channel_.deaf.exchange(true)) return;
+    services_.kill(context_, Cause::protocol);
+}
+
+void Link::die() {
+    channel_.buried = true;
+    const Cause cause = channel_.cause.load();
+    fate_ = cause == Cause::not_ready ? FL_ACCEL_REASON_NO_WORKER : FL_ACCEL_REASON_CONTEXT_LOST;
+    waiting_.clear();
+    // Reasons first: a stream's front is no more once its jobs begin to end.
+    std::vector<std::pair<std::uint32_t, fl_accel_reason>> ended;
+    for (std::uint32_t slot = 0; slot < services_.jobs.size(); ++slot) {
+        const Job& job = services_.jobs[slot];
+        if (!job.used || job.owner.context != context_ || job.place != JobPlace::worker) continue;
+        ended.emplace_back(slot, reason_of_death(slot, cause));
+    }
+    streams_ = {};
+    for (auto& deadline : channel_.deadline_ns) deadline.store(0, std::memory_order_relaxed);
+    channel_.cancel_by_ns = 0;
+    canceled_ = 0;
+    for (const auto& [slot, reason] : ended) {
+        if (services_.jobs[slot].kind == JobKind::scrub) {
+            services_.ended_memory(slot);
+        } else {
+            services_.done(slot, {reason, 0, 0});
+        }
+    }
+}
+
+fl_accel_reason Link::reason_of_death(std::uint32_t slot, Cause cause) noexcept {
+    const Job& job = services_.jobs[slot];
+    if (job.canceled) return FL_ACCEL_REASON_EXECUTION;
+    const bool front = streams_[job.owner.stream].front == slot && job.kind != JobKind::commit;
+    switch (cause) {
+        case Cause::not_ready: return FL_ACCEL_REASON_NO_WORKER;
+        case Cause::time_limit: {
+            const std::uint64_t deadline = channel_.deadline_ns[job.owner.stream].load(std::memory_order_relaxed);
+            const bool over = front && deadline != 0 && deadline <= channel_.killed_ns.load();
+            return over ? FL_ACCEL_REASON_TIME_LIMIT : FL_ACCEL_REASON_CONTEXT_LOST;
+        }
+        case Cause::none:
+        case Cause::protocol: return front ? FL_ACCEL_REASON_CRASHED : FL_ACCEL_REASON_CONTEXT_LOST;
+        case Cause::canceled:
+        case Cause::closed: break;
+    }
+    return FL_ACCEL_REASON_CONTEXT_LOST;
+}
+
+}  // namespace farlane::backend::worker

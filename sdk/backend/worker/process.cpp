@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the path of the worker program. Hands on: processes of it. Owns: process.hpp.
+#include "backend/worker/process.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+
+namespace farlane::backend::worker {
+namespace {
+
+constexpr int kOutOfTheWay = 64;  // above every number that a program finds a descriptor under
+
+/// What a vendor's runtime reads; all else of the daemon's environment stays here.
+bool is_for_runtimes(std::string_view variable) noexcept {
+    static constexpr std::array<std::string_view, 7> kPrefixes = {"OCL_ICD_", "OPENCL_", "POCL_",           "CUDA_",
+                                                                  "NVIDIA_",  "LANG=",   "LD_LIBRARY_PATH="};
+    return std::any_of(kPrefixes.begin(), kPrefixes.end(), [&](auto p) { return variable.starts_with(p); });
+}
+
+std::vector<std::string> environment_for(const std::string& folder) {
+    static constexpr std::array<std::string_view, 5> kFolders = {"HOME", "TMPDIR", "XDG_CACHE_HOME", "POCL_CACHE_DIR",
+                                                                 "CUDA_CACHE_PATH"};
+    std::vector<std::string> all = {"PATH=/usr/local/bin:/usr/bin:/bin"};
+    for (char** e = environ; *e != nullptr; ++e) {
+        const std::string_view variable = *e;
+        const bool is_folder = std::any_of(kFolders.begin(), kFolders.end(),
+                                           [&](auto f) { return variable.starts_with(std::string(f) + "="); });
+        if (is_for_runtimes(variable) && !is_folder) all.emplace_back(variable);
+    }
+    for (const auto name : kFolders) all.push_back(std::string(name) + "=" + folder);
+    return all;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+    std::vector<char*> all;
+    for (std::string& t : texts) all.push_back(t.data());
+    all.push_back(nullptr);
+    return all;
+}
+
+/// posix_spawn's two kinds of parameters.
+class SpawnParameters {
+public:
+    SpawnParameters() {
+        posix_spawn_file_actions_init(&actions);
+        posix_spawnattr_init(&attributes);
+        sigset_t none, all;
+        sigemptyset(&none);
+        sigfillset(&all);
+        posix_spawnattr_setsigmask(&attributes, &none);
+        posix_spawnattr_setsigdefault(&attributes, &all);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+    }
+    ~SpawnParameters() {
+        posix_spawnattr_destroy(&attributes);
+        posix_spawn_file_actions_destroy(&actions);
+    }
+    SpawnParameters(const SpawnParameters&) = delete;
+    SpawnParameters& operator=(const SpawnParameters&) = delete;
+
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+};
+
+std::string beside_running_program() {
+    std::array<char, PATH_MAX> path;
+    const ssize_t got = ::readlink("/proc/self/exe", path.data(), path.size());
+    if (got <= 0) return "/";
+    return std::filesystem::path(std::string(path.data(), static_cast<std::size_t>(got))).parent_path();
+}
+
+}  // namespace
+
+Result<std::string> find_program(const std::string& wanted) {
+    static constexpr const char* kName = "farlane-accel-worker";
+    std::vector<std::string> places;
+    if (!wanted.empty()) {
+        places = {wanted};
+    } else {
+        // Beside comes first: a program of a build tree must not meet the worker of an installed version.
+        const std::string beside = beside_running_program();
+        places = {beside + "/" + kName, beside + "/../bin/" + kName, beside + "/../libexec/farlane/" + kName,
+                  std::string(FARLANE_WORKER_FOLDER "/") + kName};
+    }
+    std::string looked;
+    for (const std::string& place : places) {
+        if (::access(place.c_str(), X_OK) == 0) return std::filesystem::path(place).lexically_normal().string();
+        looked += (looked.empty() ? "" : ", ") + place;
+    }
+    return {Status::not_found,
+            "no worker program for accelerators (looked for " + looked + "); install it, or say where it is (worker=)"};
+}
+
+// --- Folder
+
+Result<Folder> Folder::make() {
+    std::error_code error;
+    std::string path = std::filesystem::temp_directory_path(error).string();
+    if (error) path = "/tmp";
+    path += "/farlane-accel-XXXXXX";
+    if (::mkdtemp(path.data()) == nullptr) {
+        return {Status::io, "no folder " + path + " for a worker process: " + std::strerror(errno)};
+    }
+    Folder made;
+    made.path_ = std::move(path);
+    return made;
+}
+
+void Folder::remove() noexcept {
+    if (path_.empty()) return;
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);  // follows no links
+    path_.clear();
+}
+
+// --- Process
+
+Result<Process> Process::spawn(const std::vector<std::string>& command, std::span<const Passed> passed,
+                               const std::string& folder) {
+    SpawnParameters parameters;
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        posix_spawn_file_actions_addopen(&parameters.actions, fd, "/dev/null", O_RDWR, 0);
+    }
+    std::vector<Handle> sources;  // none of them is a number that another becomes
+    int highest = STDERR_FILENO;
+    for (const Passed& p : passed) {
+        sources.emplace_back(::fcntl(p.fd, F_DUPFD_CLOEXEC, kOutOfTheWay));
+        if (!sources.back().valid()) return {Status::limit, "no file descriptor left; raise the limit (ulimit -n)"};
+        posix_spawn_file_actions_adddup2(&parameters.actions, sources.back().get(), p.as);
+        highest = std::max(highest, p.as);
+    }
+    posix_spawn_file_actions_addclosefrom_np(&parameters.actions, highest + 1);
+    std::vector<std::string> words = command;
+    std::vector<std::string> environment = environment_for(folder);
+    Process made;
+    const int error = ::posix_spawn(&made.pid_, words.front().c_str(), &parameters.actions, &parameters.attributes,
+                                    pointers(words).data(), pointers(environment).data());
+    if (error != 0) return {Status::not_found, words.front() + ": " + std::strerror(error)};
+    made.pidfd_ = Handle(static_cast<int>(::syscall(SYS_pidfd_open, made.pid_, 0)));
+    if (!made.pidfd_.valid()) {
+        const int why = errno;
+        (void)::kill(made.pid_, SIGKILL);
+        (void)::waitpid(made.pid_, nullptr, 0);
+        return {Status::limit, std::string("no descriptor of a process: ") + std::strerror(why)};
+    }
+    return made;
+}
+
+Process& Process::operator=(Process&& other) noexcept {
+    if (this != &other) {
+        end();
+        pid_ = other.pid_;
+        pidfd_ = std::move(other.pidfd_);
+    }
+    return *this;
+}
+
+void Process::kill() noexcept {
+    if (!running()) return;
+    // Not reaped yet, so both numbers are still its own.
+    (void)::kill(-pid_, SIGKILL);
+    (void)::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
+int Process::reap() noexcept {
+    (void)::kill(-pid_, SIGKILL);  // what it started
+    siginfo_t info{};
+    while (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0 && errno == EINTR) {
+    }
+    pidfd_.reset();
+    return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+}
+
+}  // namespace farlane::backend::worker

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a process that is about to run foreign code. Hands on: one that can do less harm. Owns: nothing.
+#pragma once
+
+#include <sys/types.h>
+
+namespace farlane::backend::worker {
+
+/// Ends with `parent`, opens nothing of other processes, leaves no core behind. False: the parent is gone.
+[[nodiscard]] bool confine(pid_t parent) noexcept;
+
+}  // namespace farlane::backend::worker
