@@ -138,7 +138,7 @@ void Engine::order_behind_waits(Guard& guard, Track& track, Event& event) {
 void Engine::send(Guard& guard, CommandQueue& q, Event& event) {
     Track& track = *q.track;
     const bool doomed = std::any_of(event.waits.begin(), event.waits.end(),
-                                    [](const auto& w) { return w->ended() && w->status() < 0; });
+                                    [](const auto& w) { return w->status() < 0 || w->failure != CL_SUCCESS; });
     if (doomed || broken()) {
         event.failure = doomed ? CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST : CL_OUT_OF_RESOURCES;
         event.work.reset();

@@ -50,7 +50,7 @@ std::string Program::binary() const {
     Binary b;
     b.content = is_il() ? Binary::Content::il : Binary::Content::source;
     b.type = s.type;
-    b.options = s.part.options.remote();
+    b.options = s.part.options.text();
     b.image = is_il() ? il_ : s.part.source;
     return pack(b);
 }
@@ -124,7 +124,7 @@ void Program::build(const char* options) {
         s.part.options = wanted;
         if (!is_il()) s.part.source = expand_includes(source_, wanted.include_dirs, {});
         const bool good = load(s, is_il() ? accel::ModuleKind::spirv : accel::ModuleKind::opencl_c,
-                               is_il() ? il_ : s.part.source, wanted.remote());
+                               is_il() ? il_ : wanted.preamble() + s.part.source, wanted.remote());
         if (good) {
             s.status = CL_BUILD_SUCCESS;
             s.type = CL_PROGRAM_BINARY_TYPE_EXECUTABLE;
@@ -147,7 +147,7 @@ void Program::compile(const char* options, const std::map<std::string, std::stri
         s.part.options = wanted;
         if (!is_il()) s.part.source = expand_includes(source_, wanted.include_dirs, headers);
         bool good = load(s, is_il() ? accel::ModuleKind::spirv : accel::ModuleKind::opencl_c,
-                         is_il() ? il_ : s.part.source, wanted.remote());
+                         is_il() ? il_ : wanted.preamble() + s.part.source, wanted.remote());
         engine().discard(std::move(s.module));  // only its log was wanted: it is linked first
         s.module.reset();
         s.names.clear();
@@ -190,7 +190,7 @@ void Program::link(const char* options, const std::vector<Ref<Program>>& inputs)
             s.type = CL_PROGRAM_BINARY_TYPE_LIBRARY;
         } else {
             good = load(s, is_il() ? accel::ModuleKind::spirv : accel::ModuleKind::opencl_c,
-                        is_il() ? il_ : s.part.source, s.part.options.remote());
+                        is_il() ? il_ : s.part.options.preamble() + s.part.source, s.part.options.remote());
             if (good) s.type = CL_PROGRAM_BINARY_TYPE_EXECUTABLE;
         }
         if (good) s.status = CL_BUILD_SUCCESS;

@@ -49,8 +49,12 @@ std::vector<std::string> words_of(std::string_view text, cl_int otherwise) {
     return words;
 }
 
+bool awkward(const std::string& word) {
+    return word.find_first_of(" \t\"'\\") != std::string::npos;
+}
+
 std::string quoted(const std::string& word) {
-    if (word.find_first_of(" \t\"'\\") == std::string::npos) return word;
+    if (!awkward(word)) return word;
     std::string text = "\"";
     for (const char c : word) {
         if (c == '"' || c == '\\') text += '\\';
@@ -169,9 +173,26 @@ void expand(Includes& in, std::string_view source, const std::string& name) {
 
 std::string BuildOptions::remote() const {
     std::string text;
-    const auto add = [&](const std::string& word) { text += (text.empty() ? "" : " ") + quoted(word); };
-    for (const auto& [name, value] : definitions) add("-D" + name + "=" + value);
+    const auto add = [&](const std::string& word) { text += (text.empty() ? "" : " ") + word; };
+    for (const auto& [name, value] : definitions) {
+        if (!awkward(name + value)) add("-D" + name + "=" + value);
+    }
     for (const std::string& o : others) add(o);
+    return text;
+}
+
+std::string BuildOptions::preamble() const {
+    std::string text;
+    for (const auto& [name, value] : definitions) {
+        if (awkward(name + value)) text += "#define " + name + " " + value + "\n";
+    }
+    return text.empty() ? text : text + "#line 1\n";
+}
+
+std::string BuildOptions::text() const {
+    std::string text;
+    for (const auto& [name, value] : definitions) text += quoted("-D" + name + "=" + value) + " ";
+    for (const std::string& o : others) text += quoted(o) + " ";
     return text;
 }
 

@@ -21,8 +21,13 @@ struct BuildOptions {
     std::vector<std::string> others;
     bool create_library = false;
 
-    /// Text for the remote compiler: everything but the include directories, which are of this machine.
+    /// Text for the remote compiler: everything but the include directories, which are of this machine, and what
+    /// preamble() has.
     [[nodiscard]] std::string remote() const;
+    /// Definitions that not every compiler takes from a command line: with blanks, with quotes. Ahead of the source.
+    [[nodiscard]] std::string preamble() const;
+    /// All of it, as parse_options() takes it.
+    [[nodiscard]] std::string text() const;
 };
 /// Errors: `otherwise`.
 [[nodiscard]] BuildOptions parse_options(const char* options, cl_int otherwise);

@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint32_t kSlots = 4;  // a COPY and what may have to be waited for
 /// The bytes between the rows are fetched, too, when that is not much more.
 constexpr std::size_t kSpanFactor = 4;
+/// From here on memory of the application is mapped: it takes a look at the process's map and two calls of the fabric.
+constexpr std::size_t kInPlaceBytes = 8 << 20;
 
 fl_accel_command copy_command(fl_accel_copy_kind kind, std::uint64_t to, std::uint64_t from, std::size_t bytes) {
     fl_accel_command c{};
@@ -67,9 +69,22 @@ ReadWork::ReadWork(Memory& memory, const Layout& device, std::byte* to, const La
     merge_rows(extent_, device_, host_);
 }
 
+/// Not every provider can do it, nor all memory be mapped.
+bool ReadWork::map_in_place(Engine& engine, std::size_t bytes) {
+    try {
+        mapping_ = engine.state().provider().domain().map(std::span(to_ + host_.offset, bytes), DmaDirection::from_device);
+        return true;
+    } catch (const Error&) {
+        return false;
+    }
+}
+
 void ReadWork::submit(Submission& s) {
     lib::BufferState& from = memory_->state();
     const std::size_t span = device_.span(extent_);
+    if (extent_.count() == 1 && span >= kInPlaceBytes && map_in_place(s.engine, span)) {
+        return copy_to_host(s, mapping_.iova(), from, memory_->offset() + device_.offset, span);
+    }
     const bool whole = extent_.count() == 1 || span / kSpanFactor <= extent_.bytes();
     block_layout_ = whole ? Layout{0, device_.row_pitch, device_.slice_pitch} : packed(extent_);
     block_ = s.engine.host_pool().take(whole ? span : extent_.bytes());
@@ -82,6 +97,14 @@ void ReadWork::submit(Submission& s) {
 }
 
 void ReadWork::finish(bool ok) noexcept {
+    if (mapping_.valid()) {
+        try {
+            mapping_.unmap();
+        } catch (const Error& e) {
+            log_error("unmap", e);
+        }
+        return;
+    }
     if (!ok) return;
     each_row(extent_, [&](std::size_t row, std::size_t slice) {
         std::memcpy(to_ + host_.at(row, slice), block_.data() + block_layout_.at(row, slice), extent_.row_bytes);

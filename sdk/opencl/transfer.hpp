@@ -11,23 +11,25 @@
 
 namespace farlane::opencl {
 
-/// From a buffer to the application's memory. The device writes into memory of a pool; it is copied out before the
-/// command is complete.
+/// From a buffer to the application's memory. The device writes into memory of a pool, which is copied out before the
+/// command is complete; or, when it is much, to its place.
 class ReadWork final : public Work {
 public:
     /// `device` counts from the start of the memory object, `host` from `to`.
     ReadWork(Memory& memory, const Layout& device, std::byte* to, const Layout& host, const Extent3& extent);
     void submit(Submission& s) override;
-    [[nodiscard]] bool has_rest() const noexcept override { return block_.valid(); }
+    [[nodiscard]] bool has_rest() const noexcept override { return block_.valid() || mapping_.valid(); }
     void finish(bool ok) noexcept override;
     [[nodiscard]] bool writes_host(const std::byte* begin, std::size_t bytes) const noexcept override;
 
 private:
+    [[nodiscard]] bool map_in_place(Engine& engine, std::size_t bytes);
     Ref<Memory> memory_;
     Layout device_, host_, block_layout_;
     std::byte* to_;
     Extent3 extent_;
     HostBlock block_;
+    Mapping mapping_;
 };
 
 /// The other way: pushed while it is sent.
