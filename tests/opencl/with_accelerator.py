@@ -24,10 +24,8 @@ def free_port():
 def wait_for(path, process, log):
     while not path.exists():
         if process.poll() is not None:
-            text = log.read_text()
-            print(text, file=sys.stderr)
-            no_device = "opencl" in text.lower() and "accel0" in text
-            sys.exit(SKIP if no_device else 1)
+            print(log.read_text(), file=sys.stderr)
+            sys.exit(1)
         time.sleep(0.02)
 
 
@@ -74,7 +72,6 @@ def initiator_config(port):
 name = "lan"
 url = "udp:127.0.0.1:0"
 [[peer]]
-name = "target"
 port = "lan"
 address = "127.0.0.1:{port}"
 '''
