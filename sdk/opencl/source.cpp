@@ -25,7 +25,9 @@ std::vector<std::string> words_of(std::string_view text, cl_int otherwise) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
         if (quote != 0) {
-            if (c == quote) {
+            if (c == '\\' && quote == '"' && i + 1 < text.size()) {
+                word += text[++i];
+            } else if (c == quote) {
                 quote = 0;
             } else {
                 word += c;
