@@ -176,13 +176,13 @@ public:
     }
     /// Source through the aperture at `image`; the report behind it.
     Outcome load(const JobOwner& owner, std::uint32_t module, const std::string& source, std::uint64_t image,
-                 const std::string& options = "") {
+                 const std::string& options = "", fl_accel_module_kind kind = FL_ACCEL_MODULE_OPENCL_C) {
         constexpr std::uint64_t kReport = 65536;
         std::memcpy(at(image), source.data(), source.size());
         backend::LoadRequest request;
         request.owner = owner;
         request.module = module;
-        request.kind = FL_ACCEL_MODULE_OPENCL_C;
+        request.kind = kind;
         request.image_address = image;
         request.image_bytes = source.size();
         request.report_address = image + kReport;

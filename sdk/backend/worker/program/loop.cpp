@@ -19,6 +19,7 @@ namespace {
 constexpr unsigned kRecordsPerTurn = 64;
 constexpr std::uint32_t kRunningPerStream = 256;  // what is behind waits here, where it can be taken back
 constexpr std::uint64_t kSpinNs = 50'000;
+constexpr std::uint64_t kPollSpinNs = 1'000'000;  // for a runtime that has to be asked
 constexpr long kPollNs = 50'000;
 constexpr long kRoomNs = 1'000'000;
 
@@ -80,7 +81,7 @@ void Loop::run() {
         }
         const std::uint64_t now = now_ns();
         if (idle_since == 0) idle_since = now;
-        if (now - idle_since < kSpinNs) {
+        if (now - idle_since < (runtime_.wants_poll() ? kPollSpinNs : kSpinNs)) {
             (void)::sched_yield();
             continue;
         }
