@@ -101,7 +101,7 @@ void Sharing::open_context(Share& share, const Answer& answer) {
 
 void Sharing::close_context(Share& share, std::uint32_t context, const Answer& answer) {
     if (context >= contexts_.size() || !contexts_[context].used || contexts_[context].owner != &share)
-        return answer(refusal(Status::not_found, "this attachment has no context " + std::to_string(context)));
+        return answer(refusal(Status::denied, "context " + std::to_string(context) + " is not this attachment's"));
     ContextSlot& c = contexts_[context];
     share.remove_windows(kContextWindows | context);
     c.closing = true;
