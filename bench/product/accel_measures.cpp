@@ -9,6 +9,7 @@
 #include <farlane/uapi/accel.h>
 #include <farlane/accel.hpp>
 
+#include "limits/opencl_work.hpp"
 #include "measures.hpp"
 #include "report.hpp"
 
@@ -156,6 +157,54 @@ LaunchTimes cold_program(Fabric& fabric) {
     if (result[0] != 2.0F) throw std::runtime_error("the result is wrong");
     const std::chrono::duration<double, std::milli> busy = context.properties().busy;
     return {all, busy.count(), 0, round_trip};
+}
+
+double stream_kib(Fabric& fabric) {
+    constexpr int kStreams = 8;
+    auto device = fabric.attach("accel0");
+    accel::Context context(device, options());
+    auto x = context.allocate<float>(kSmall), y = context.allocate<float>(kSmall);
+    const auto work = [&](accel::Stream& stream) {
+        for (int i = 0; i < 2000; ++i) stream.launch(accel::Axpy{1.0F, x, y});
+        stream.synchronize();
+    };
+    for (int i = 0; i < 20; ++i) work(context.stream());  // what all streams share is there then
+    const double before = resident_kib();
+    std::vector<accel::Stream> streams;
+    for (int i = 0; i < kStreams; ++i) work(streams.emplace_back(context.create_stream()));
+    return (resident_kib() - before) / kStreams;
+}
+
+std::vector<double> opencl_ms(Fabric& fabric, const std::string& work, unsigned count) {
+    const bool saxpy = work == "saxpy";
+    auto device = fabric.attach("accel0");
+    accel::Context context(device);
+    auto& stream = context.stream();
+    auto module = context.load(accel::ModuleKind::opencl_c, limits::kOpenclSource);
+    const auto kernel = module.kernel(work);
+    const std::size_t elements = saxpy ? limits::kSaxpyElements : std::size_t{limits::kGemmSize} * limits::kGemmSize;
+    std::vector<accel::Buffer<float>> buffers;
+    for (int i = 0; i < 3; ++i) {
+        buffers.push_back(context.allocate<float>(elements));
+        stream.fill(buffers.back(), 1.0F);
+    }
+    const accel::Extent items{limits::kGemmSize / limits::kGemmColumns, limits::kGemmSize / limits::kGemmRows};
+    std::vector<double> ms;
+    for (unsigned i = 0; i <= count; ++i) {
+        const auto start = Clock::now();
+        if (saxpy) {
+            stream.launch(kernel, {elements}, 2.0F, buffers[0], buffers[1]);
+        } else {
+            stream.launch(kernel, {items}, limits::kGemmSize, buffers[0], buffers[1], buffers[2]);
+        }
+        stream.synchronize();
+        if (i > 0) ms.push_back(ms_since(start));
+    }
+    std::vector<float> one(1);
+    stream.download(buffers[saxpy ? 1 : 2].part(0, 1), std::span<float>(one));
+    const float expected = saxpy ? 1.0F + 2.0F * static_cast<float>(count + 1) : static_cast<float>(limits::kGemmSize);
+    if (one[0] != expected) throw std::runtime_error("the result is wrong");
+    return {median(ms), static_cast<double>(context.properties().worker_bytes) / (1 << 20)};
 }
 
 }  // namespace farlane::bench

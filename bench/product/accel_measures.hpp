@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include <farlane/fabric.hpp>
@@ -31,5 +32,11 @@ struct LaunchTimes {
 [[nodiscard]] LaunchTimes launch_times(Fabric& fabric, unsigned count);
 /// Milliseconds of a cold program: allocate, load, bind, copy in, launch, read back.
 [[nodiscard]] LaunchTimes cold_program(Fabric& fabric);
+
+/// KiB of this process for one stream that has worked.
+[[nodiscard]] double stream_kib(Fabric& fabric);
+/// Milliseconds of "saxpy" or "gemm" (bench/limits/opencl_work.hpp), data resident, from launch to completion: the
+/// median of `count` after a first one; and MiB of the worker process that ran it.
+[[nodiscard]] std::vector<double> opencl_ms(Fabric& fabric, const std::string& work, unsigned count);
 
 }  // namespace farlane::bench

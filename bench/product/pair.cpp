@@ -25,12 +25,12 @@ namespace {
 
 [[noreturn]] void serve(const PairConfig& config) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    pin_to(1);
+    if (config.pinned) pin_to(1);
     try {
         auto port = transport::open_port(config.target_port).take();
         lane::LaneConfig lane_config;
         lane_config.never_sleep = config.never_sleep;
-        lane_config.spin = std::chrono::seconds(1);
+        if (config.pinned) lane_config.spin = std::chrono::seconds(1);
         lane::Lane lane(lane_config);
         const auto memory = backend::process_memory();
         lane::TargetConfig target_config;
@@ -41,8 +41,9 @@ namespace {
         target.listen(lane.add_port(std::move(port)));
         (void)target.add("scratch0", std::make_unique<test::ScratchDevice>());
         (void)target.add("echo0", std::make_unique<EchoDevice>());
-        if (config.accelerator) {
-            auto accel = backend::make_device({"accel0", "accel", {{"memory", "512M"}, {"threads", "1"}}}, *memory);
+        if (!config.executor.empty()) {
+            auto accel =
+                backend::make_device({"accel0", "accel", {{"memory", "512M"}, {"executor", config.executor}}}, *memory);
             (void)target.add("accel0", accel.take());
         }
         const std::stop_source never;
@@ -55,7 +56,7 @@ namespace {
 
 [[noreturn]] void work(const PairConfig& config, const std::function<std::vector<double>(Fabric&)>& measure, int out) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    pin_to(0);
+    if (config.pinned) pin_to(0);
     try {
         FabricOptions o;
         o.provider = ProviderKind::embedded;

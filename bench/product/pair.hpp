@@ -16,7 +16,9 @@ struct PairConfig {
     std::string initiator_port;
     std::string peer;
     bool integrity = true;
-    bool accelerator = false;  ///< the target exports "accel0" too: 512 MiB, cpu executor
+    /// The target exports "accel0" too, with this executor and 512 MiB; "" = it does not.
+    std::string executor = {};
+    bool pinned = true;  ///< each end has a core of its own; false: a target's workers have them all
     bool never_sleep = true;   ///< both ends have a core of their own; false: the target yields while it polls
 };
 

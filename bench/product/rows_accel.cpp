@@ -7,17 +7,19 @@
 #include "groups.hpp"
 #include "measures.hpp"
 #include "ports.hpp"
+#include "run.hpp"
 
 namespace farlane::bench {
 namespace {
 
 constexpr double kNoopRoomUs = 1.5;  // a command may cost this much more than a frame there and back
+constexpr double kStreamKib = 256;
 constexpr unsigned kLaunches = 1000;
 constexpr double kFarRoundTripMs = 15;
 
 PairConfig accel_pair(const std::string& port) {
     auto config = pair_on(port);
-    config.accelerator = true;
+    config.executor = "cpu";
     return config;
 }
 
@@ -89,6 +91,27 @@ void far_row(const Options& o, const std::string& key, double round_trips, Repor
     report.add(s);
 }
 
+/// Work of a local OpenCL device beside the same work through the fabric, data resident. On shared cores: nobody spins.
+void opencl_row(const Options& o, const std::string& work, Report& report) {
+    Series s{"accel_opencl_" + work, "ms", 1 / 0.9, true};
+    s.more = {{"limit_is", "the same kernel on the same device, locally"}};
+    auto config = pair_on("udp");
+    config.executor = "opencl";
+    config.pinned = config.never_sleep = false;
+    const unsigned count = work == "gemm" ? 2 : 20;
+    for (int i = 0; i < o.repeats; ++i) {
+        progress(s.key, i + 1, o.repeats);
+        const auto local = json::parse(
+            output_of({bench_folder() + "/opencl_local", "--work", work, "--count", std::to_string(count)}));
+        s.limit.push_back(local.at("median_ms").get<double>());
+        s.more["device"] = local.at("device");
+        const auto ours = measure_pair(config, [&](Fabric& f) { return opencl_ms(f, work, count); });
+        s.ours.push_back(ours[0]);
+        s.more["worker_mib"] = ours[1];
+    }
+    report.add(s);
+}
+
 }  // namespace
 
 void measure_accel(const Options& o, Report& report) {
@@ -101,12 +124,22 @@ void measure_accel(const Options& o, Report& report) {
         }
     }
     try {
+        if (wants(o, "accel_stream_memory")) {
+            Series s{"accel_stream_memory", "KiB", 1.0, true};
+            s.ours = measure_pair(accel_pair("udp"), [](Fabric& f) { return std::vector{stream_kib(f)}; });
+            s.limit = {kStreamKib};
+            s.more = {{"limit_is", "the goal"}};
+            report.add(s);
+        }
         if (wants(o, "accel_launches_15ms")) {
             far_row(o, "accel_launches_15ms", 1, report, [](Fabric& f) { return launch_times(f, kLaunches); });
         }
+        for (const char* work : {"saxpy", "gemm"}) {
+            if (wants(o, std::string("accel_opencl_") + work)) opencl_row(o, work, report);
+        }
         if (wants(o, "accel_cold_15ms")) far_row(o, "accel_cold_15ms", 2, report, cold_program);
     } catch (const std::exception& e) {
-        report.fail("accel_15ms", e.what());
+        report.fail("accel", e.what());
     }
 }
 

@@ -252,6 +252,7 @@ std::uint32_t ContextState::take_handle(Handles& handles, const char* what) {
 std::shared_ptr<KernelState> ContextState::bind(const std::shared_ptr<ModuleState>& module, const std::string& name) {
     check_open();
     reap_all();
+    if (!module->was_read() && module->report.done()) module->read();
     if (module->failure) raise(*module->failure, module.get());
     if (const auto there = module->kernels.find(name); there != module->kernels.end()) {
         const std::shared_ptr<KernelState> kernel(module, there->second.get());

@@ -6,6 +6,7 @@
 
 #include <farlane/accel.hpp>
 
+#include "lib/accel_copy.hpp"
 #include "lib/accel_state.hpp"
 
 namespace farlane::accel {
@@ -47,26 +48,26 @@ void ContextState::query(std::span<const fl_accel_property> properties, std::spa
     for (std::size_t i = 0; i < questions.size(); ++i) values[i] = questions[i]->value;
 }
 
+/// In memory of its own, which is given back before anybody asks how much there is.
 std::string ContextState::query_text(fl_accel_property property) {
+    constexpr std::size_t kRoom = Reports::kModuleBytes;
     Queue& q = *queues_.front();
-    prepare_reports(q);
-    auto& slot = take_slot(reports_.modules, reports_.next_module);
+    const auto report = allocate(kRoom, Place::aperture);
+    auto memory = provider().domain().allocate(kRoom);
+    const auto mapping = provider().domain().map(memory, DmaDirection::from_device);
     auto c = query_of(property);
-    c.u.query.report_address.set(reports_.address);
-    c.u.query.report_bytes.set(Reports::kModuleBytes);
+    c.u.query.report_address.set(report->address);
+    c.u.query.report_bytes.set(kRoom);
     auto question = std::make_shared<Question>(property);
     Sink sink;
     sink.object = question;
     submit(q, c, {}, "", 0, std::move(sink));
-    fl_accel_command copy{};
-    copy.head.opcode = FL_ACCEL_OP_COPY;
-    copy.u.copy.destination.set(reports_.host.iova() + slot.offset);
-    copy.u.copy.source.set(reports_.address);
-    copy.u.copy.bytes.set(Reports::kModuleBytes);
-    copy.u.copy.kind.set(FL_ACCEL_COPY_DEVICE_TO_HOST);
-    wait_for(Use{&q, submit(q, copy, {}, "of a report", 0)});
+    auto copy = copy_command(FL_ACCEL_COPY_DEVICE_TO_HOST, mapping.iova(), report->address, kRoom);
+    const Use use{&q, submit(q, copy, {}, "of a report", 0)};
+    report->uses.note(q, use.ticket);
+    wait_for(use);
     provider().check();
-    const auto bytes = report_of(slot, std::min<std::uint64_t>(question->value, Reports::kModuleBytes));
+    const auto bytes = memory.bytes().first(std::min<std::uint64_t>(question->value, kRoom));
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -103,6 +104,7 @@ Properties Context::properties() {
         FL_ACCEL_PROPERTY_MEMORY_CONTEXT,  FL_ACCEL_PROPERTY_KERNELS_RUN,     FL_ACCEL_PROPERTY_BUSY_NS,
         FL_ACCEL_PROPERTY_CONTEXT_KERNELS, FL_ACCEL_PROPERTY_CONTEXT_BUSY_NS, FL_ACCEL_PROPERTY_WORKER_BYTES,
         FL_ACCEL_PROPERTY_LOCAL_FREE,      FL_ACCEL_PROPERTY_ENERGY_UJ};
+    const std::string& names = s.names();
     std::array<std::uint64_t, kAsked.size()> v{};
     s.query(kAsked, v);
     Properties p;
@@ -121,7 +123,6 @@ Properties Context::properties() {
     if ((r.capabilities.get() & FL_ACCEL_CAP_ENERGY) != 0) p.energy_uj = v[10];
     p.time_limit = std::chrono::milliseconds(r.time_limit_ms.get());
     p.max_streams = r.max_queues.get();
-    const std::string names = s.names();
     std::string_view rest = names;
     p.device_name = next_text(rest);
     p.vendor = next_text(rest);

@@ -28,6 +28,13 @@ __attribute__((no_sanitize("thread"))) bool load_completion(const std::byte* fro
     return true;
 }
 
+/// Reasons whose detail is an offset in the argument block.
+bool names_argument(unsigned reason) noexcept {
+    return reason == FL_ACCEL_REASON_ARGUMENT_BYTES || reason == FL_ACCEL_REASON_ARGUMENT_VALUE ||
+           reason == FL_ACCEL_REASON_MISALIGNED || reason == FL_ACCEL_REASON_BAD_ADDRESS ||
+           reason == FL_ACCEL_REASON_NOT_ALLOCATED || reason == FL_ACCEL_REASON_OPERAND_OVERLAP;
+}
+
 std::string hex(std::uint64_t v) {
     constexpr const char* kDigits = "0123456789abcdef";
     std::string text;
@@ -77,8 +84,10 @@ std::optional<std::size_t> ArgumentSizes::at(std::uint64_t offset) const noexcep
 /// The first report counts, unless it only says that something before was the reason.
 void Fate::note(const CommandFailure& failure) {
     const bool ends = failure.reason == FL_ACCEL_REASON_TIME_LIMIT || failure.reason == FL_ACCEL_REASON_CRASHED;
-    if (ends && (!lost || lost->reason == FL_ACCEL_REASON_CONTEXT_LOST)) lost = failure;
-    if (failure.reason == FL_ACCEL_REASON_CONTEXT_LOST && !lost) lost = failure;
+    const bool lesser = failure.reason == FL_ACCEL_REASON_CONTEXT_LOST && !lost;
+    if (!lesser && !(ends && (!lost || lost->reason == FL_ACCEL_REASON_CONTEXT_LOST))) return;
+    lost = failure;
+    lost->object.reset();  // it may hold the context, which holds this
 }
 
 // --- life
@@ -233,12 +242,14 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p)
             text += ": " + cause->text;
             f.status = cause->status;
         }
+    } else if (const auto argument = names_argument(reason) ? p.sink.arguments.at(detail) : std::nullopt) {
+        text += " (argument " + std::to_string(*argument) + p.sink.object->argument_name(*argument) + ")";
+    } else if (reason == FL_ACCEL_REASON_ARGUMENT_COUNT) {
+        text += ": it takes " + std::to_string(detail);
+    } else if (reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_EXECUTION) {
+        if (detail != 0) text += " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
     } else if (detail != 0) {
-        const auto argument = p.sink.arguments.at(detail);
-        const bool in_arguments = argument && reason != FL_ACCEL_REASON_ARGUMENT_COUNT &&
-                                  reason != FL_ACCEL_REASON_BAD_HANDLE && reason != FL_ACCEL_REASON_HANDLE_RANGE;
-        text += in_arguments ? " (argument " + std::to_string(*argument) + p.sink.object->argument_name(*argument) + ")"
-                             : " (detail " + std::to_string(detail) + ")";
+        text += " (detail " + std::to_string(detail) + ")";
     }
     f.text = std::move(text);
     return f;

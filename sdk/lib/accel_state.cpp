@@ -207,8 +207,10 @@ void ContextState::order(Queue& q, const Use& use) {
     const auto there =
         std::find_if(q.behind.begin(), q.behind.end(), [&](const auto& b) { return b.first == use.queue; });
     if (there != q.behind.end() && there->second >= use.ticket) return;
-    const Use point = use.mark != 0 ? use : mark(*use.queue);
-    if (point.mark == 0) return wait_for(use);  // every event is in use
+    // An event behind what came after `use` would wait for that, too: a kernel, perhaps.
+    const bool exact = use.mark != 0 || use.queue->last() == use.ticket;
+    const Use point = use.mark != 0 ? use : exact ? mark(*use.queue) : Use{};
+    if (point.mark == 0) return wait_for(use);
     auto wait = command_of(FL_ACCEL_OP_EVENT_WAIT);
     wait.u.event.event.set(use.queue->event);
     wait.u.event.value.set(point.mark);

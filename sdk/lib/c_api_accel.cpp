@@ -7,34 +7,17 @@
 #include <cstring>
 #include <optional>
 
-#include <farlane/accel.hpp>
-
-#include "lib/c_api.hpp"
+#include "lib/c_api_accel.hpp"
 
 using farlane::Error;
 using farlane::Status;
+using farlane::c_api::context_of;
+using farlane::c_api::event_of;
 using farlane::c_api::guard;
 using farlane::c_api::need;
+using farlane::c_api::stream_of;
+using farlane::c_api::view_of;
 namespace accel = farlane::accel;
-
-/// The default stream is the context's; an own one is owned here.
-struct fl_accel_stream {
-    accel::Stream* stream = nullptr;
-    std::optional<accel::Stream> own;
-};
-struct fl_accel_context {
-    accel::Context context;
-    fl_accel_stream standard;
-};
-struct fl_accel_event {
-    accel::Event event;
-};
-struct fl_accel_buffer {
-    accel::RawBuffer buffer;
-};
-struct fl_accel_host {
-    accel::HostBuffer<std::byte> buffer;
-};
 
 namespace {
 
@@ -43,36 +26,6 @@ static_assert(FL_ACCEL_MINIMUM == static_cast<unsigned>(accel::Reduction::minimu
 static_assert(FL_ACCEL_MAXIMUM == static_cast<unsigned>(accel::Reduction::maximum));
 static_assert(FL_ACCEL_BORDER_CLAMP == static_cast<unsigned>(accel::Border::clamp));
 static_assert(FL_ACCEL_BORDER_ZERO == static_cast<unsigned>(accel::Border::zero));
-
-accel::Context& context_of(fl_accel_context* context) {
-    need(context, "context");
-    return context->context;
-}
-
-accel::Stream& stream_of(fl_accel_stream* stream) {
-    need(stream, "stream");
-    return *stream->stream;
-}
-
-accel::Event& event_of(fl_accel_event* event) {
-    need(event, "event");
-    return event->event;
-}
-
-/// A typed view of what the caller named; its bounds and alignment are checked here.
-template <class T>
-accel::View<T> view_of(const fl_accel_view& v, const char* argument) {
-    need(v.buffer, argument);
-    const std::uint64_t size = v.buffer->buffer.size_bytes();
-    if (v.offset_bytes > size || v.bytes > size - v.offset_bytes)
-        throw Error(Status::out_of_bounds, std::string(argument) + ": bytes " + std::to_string(v.offset_bytes) + "+" +
-                                               std::to_string(v.bytes) + " are not inside a buffer of " +
-                                               std::to_string(size));
-    if (v.offset_bytes % sizeof(T) != 0 || v.bytes % sizeof(T) != 0)
-        throw Error(Status::invalid, std::string(argument) + ": offset and length must be multiples of " +
-                                         std::to_string(sizeof(T)) + " bytes");
-    return {v.buffer->buffer.state(), v.offset_bytes, static_cast<std::size_t>(v.bytes / sizeof(T))};
-}
 
 accel::Border border_of(std::uint32_t border) {
     if (border != FL_ACCEL_BORDER_CLAMP && border != FL_ACCEL_BORDER_ZERO)
@@ -143,6 +96,17 @@ int fl_accel_get_properties(fl_accel_context* context, struct fl_accel_propertie
         out->memory_context_bytes = p.memory_context_bytes;
         out->kernels_run = p.kernels_run;
         out->busy_ns = static_cast<std::uint64_t>(p.busy.count());
+        farlane::c_api::copy_text(out->device_name, p.device_name);
+        farlane::c_api::copy_text(out->vendor, p.vendor);
+        farlane::c_api::copy_text(out->driver_version, p.driver_version);
+        out->local_bytes = p.local_bytes;
+        out->local_free_bytes = p.local_free_bytes;
+        out->time_limit_ms = static_cast<std::uint64_t>(p.time_limit.count());
+        out->has_energy = p.energy_uj.has_value() ? 1 : 0;
+        out->energy_uj = p.energy_uj.value_or(0);
+        out->context_kernels = p.context_kernels;
+        out->context_busy_ns = static_cast<std::uint64_t>(p.context_busy.count());
+        out->worker_bytes = p.worker_bytes;
     });
 }
 

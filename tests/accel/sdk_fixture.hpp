@@ -38,9 +38,7 @@ protected:
         static int number = 0;
         const auto id = std::to_string(20000 + getpid() % 20000 + number++);
         target_ = std::make_unique<TargetThread>(numbered(GetParam().target_port, id));
-        auto made = firmware::make_accel({"accel0", "accel", {{"memory", "64M"}, {"threads", "2"}}}, *memory_);
-        ASSERT_TRUE(made.ok());
-        target_->add("accel0", std::move(*made));
+        target_->add("accel0", make_device());
         target_->start();
         FabricOptions options;
         options.provider = ProviderKind::embedded;
@@ -51,6 +49,9 @@ protected:
         options.keepalive = std::chrono::milliseconds(200);
         fabric_.emplace(Fabric::open(options));
         device_ = fabric_->attach("accel0");
+    }
+    virtual std::unique_ptr<backend::Device> make_device() {
+        return firmware::make_accel({"accel0", "accel", {{"memory", "64M"}, {"threads", "2"}}}, *memory_).take();
     }
     void TearDown() override {
         device_ = Device();

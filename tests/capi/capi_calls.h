@@ -28,6 +28,9 @@ void capi_registers(const char *port, const struct scratch_layout *s, capi_compl
 void capi_dma(const char *port, const struct scratch_layout *s, capi_complain complain);
 void capi_accel_arguments(capi_complain complain);
 void capi_accel_work(const char *port, capi_complain complain);
+void capi_program_arguments(capi_complain complain);
+/* An accelerator that takes programs: lists of kernels, one name per line (accel/module_executor.hpp). */
+void capi_program_work(const char *port, capi_complain complain);
 
 #ifdef __cplusplus
 }

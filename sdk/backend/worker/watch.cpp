@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kBellPauseNs = 100'000;  // a lane that polls needs no bell: not more than one in this time
+constexpr unsigned long kTimerSlackNs = 5'000;
 constexpr std::uint64_t kStartNs = 60'000 * kMs;
 constexpr std::uint64_t kGraceNs = 100 * kMs;  // for a lane that has not read yet that a job ended in time
 constexpr std::uint64_t kLookAgainNs = kMs;
@@ -72,6 +74,7 @@ void Watch::kick() noexcept {
 // --- the thread
 
 void Watch::run(const std::stop_token& stop) {
+    (void)::prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
     std::array<epoll_event, 16> events;
     while (!stop.stop_requested()) {
         serve();
@@ -224,8 +227,10 @@ void Watch::rang(std::uint32_t context) {
     if (!w.process.running()) return;
     std::array<char, 4096> ignored;
     (void)!::read(w.bell.get(), ignored.data(), ignored.size());
-    w.rearm_ns = now_ns() + kBellPauseNs;
-    if (channels_[context].has_unread()) options_.wake();
+    // What is unread by now met a lane that sleeps: the next shall ring as well.
+    const bool unread = channels_[context].has_unread();
+    w.rearm_ns = unread ? 1 : now_ns() + kBellPauseNs;
+    if (unread) options_.wake();
 }
 
 void Watch::died(std::uint32_t context) {

@@ -43,6 +43,7 @@ ClRuntime::ClRuntime(const Api& api, cl_device_id device, cl_context context, co
     const bool any_pointer = setup.place == Place::aperture &&
                              (device_value<cl_device_type>(api, device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
     const auto bits = device_value<cl_uint>(api, device, CL_DEVICE_MEM_BASE_ADDR_ALIGN);
+    shared_bytes_ = device_value<cl_ulong>(api, device, CL_DEVICE_LOCAL_MEM_SIZE);
     if (!any_pointer) alignment_ = std::max<std::uint64_t>(1, bits / 8);
 }
 
@@ -176,7 +177,9 @@ void CL_CALLBACK ClRuntime::on_end(cl_event event, cl_int status, void* data) {
 
 // --- work
 
-Outcome ClRuntime::set_arguments(cl_kernel kernel, std::span<const std::byte> block) {
+Outcome ClRuntime::set_arguments(const ClKernel& bound, std::span<const std::byte> block) {
+    const cl_kernel kernel = bound.kernel();
+    std::uint64_t shared = bound.shared_bytes;
     ArgumentReader reader(block);
     Argument argument;
     for (cl_uint i = 0; reader.next(argument); ++i) {
@@ -184,6 +187,9 @@ Outcome ClRuntime::set_arguments(cl_kernel kernel, std::span<const std::byte> bl
         if (argument.kind == FL_ACCEL_ARGUMENT_VALUE) {
             error = api_.clSetKernelArg(kernel, i, argument.bytes, argument.data.data());
         } else if (argument.kind == FL_ACCEL_ARGUMENT_SHARED) {
+            // Not every runtime looks: some die of it.
+            shared += argument.bytes;
+            if (shared > shared_bytes_) return outcome_of(CL_OUT_OF_RESOURCES);
             error = api_.clSetKernelArg(kernel, i, argument.bytes, nullptr);
         } else {
             cl_mem memory = nullptr;
@@ -198,8 +204,9 @@ Outcome ClRuntime::set_arguments(cl_kernel kernel, std::span<const std::byte> bl
 
 Runtime::Answer ClRuntime::launch(const Ticket& ticket, BoundKernel& bound, const AskLaunch& shape,
                                   std::span<const std::byte> arguments) {
-    const cl_kernel kernel = static_cast<ClKernel&>(bound).kernel();
-    if (const auto outcome = set_arguments(kernel, arguments); !outcome.ok()) return outcome;
+    const auto& known = static_cast<ClKernel&>(bound);
+    const cl_kernel kernel = known.kernel();
+    if (const auto outcome = set_arguments(known, arguments); !outcome.ok()) return outcome;
     std::size_t global[3], local[3], offset[3];
     const bool chosen = shape.block[0] != 0;
     for (std::uint32_t i = 0; i < 3; ++i) {

@@ -30,6 +30,7 @@ public:
     ClKernel(const Api& api, cl_kernel kernel) : api_(api), kernel_(kernel) {}
     ~ClKernel() override { api_.clReleaseKernel(kernel_); }
     [[nodiscard]] cl_kernel kernel() const noexcept { return kernel_; }
+    std::uint64_t shared_bytes = 0;  ///< of a block, without arguments
 
 private:
     const Api& api_;
@@ -87,7 +88,7 @@ private:
     [[nodiscard]] cl_int view_of(std::uint64_t address, cl_mem& memory);
     [[nodiscard]] cl_int make_view(Allocation& allocation, std::uint64_t address, std::uint64_t offset, cl_mem& memory);
     [[nodiscard]] Answer copy_overlapping(const Ticket& ticket, const Spot& to, const Spot& from, std::uint64_t bytes);
-    [[nodiscard]] Outcome set_arguments(cl_kernel kernel, std::span<const std::byte> block);
+    [[nodiscard]] Outcome set_arguments(const ClKernel& kernel, std::span<const std::byte> block);
     /// After an enqueue: its end goes to the sink, or its error is the answer.
     [[nodiscard]] Answer began(const Ticket& ticket, cl_int error, cl_event event, bool timed = false);
     static void CL_CALLBACK on_end(cl_event event, cl_int status, void* pending);
@@ -97,7 +98,8 @@ private:
     cl_context context_;
     Setup setup_;
     Sink& sink_;
-    std::uint64_t alignment_ = 1;  ///< of a buffer in another; 1 where the device takes any pointer
+    std::uint64_t shared_bytes_ = 0;  ///< that a block can have
+    std::uint64_t alignment_ = 1;     ///< of a buffer in another; 1 where the device takes any pointer
     std::map<std::uint64_t, Allocation> allocations_;
     std::array<Queue, FL_ACCEL_MAX_QUEUES> queues_{};
     std::vector<std::uint32_t> dirty_;

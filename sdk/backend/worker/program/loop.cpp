@@ -34,7 +34,8 @@ T ask_of(std::span<const std::byte>& payload) noexcept {
 // --- Streams
 
 void Streams::note(const Ticket& ticket, const Outcome& outcome) noexcept {
-    if (!outcome.ok() && ticket.epoch != 0) failed_epoch_[ticket.stream].store(ticket.epoch, std::memory_order_relaxed);
+    if (outcome.ok() || ticket.epoch == 0 || poisoned(ticket)) return;
+    failed_[ticket.stream].store(std::uint64_t{ticket.epoch} << 32 | ticket.order, std::memory_order_relaxed);
 }
 
 void Streams::answer(const Ticket& ticket, const Outcome& outcome) noexcept {
@@ -118,7 +119,9 @@ bool Loop::take_records() {
 
 void Loop::take_record(Ask ask, std::span<const std::byte> payload) {
     auto rest = payload;
-    const auto stream_work = [&](const auto& head) { give(ask, {head.token, head.stream, head.epoch}, payload); };
+    const auto stream_work = [&](const auto& head) {
+        give(ask, {head.token, head.stream, head.epoch, ++order_}, payload);
+    };
     switch (ask) {
         case Ask::commit: return commit(ask_of<AskMemory>(rest));
         case Ask::decommit: return decommit(ask_of<AskMemory>(rest));

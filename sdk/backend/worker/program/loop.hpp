@@ -27,7 +27,9 @@ public:
     }
     /// One before it in its chain has failed.
     [[nodiscard]] bool poisoned(const Ticket& ticket) const noexcept {
-        return failed_epoch_[ticket.stream].load(std::memory_order_relaxed) == ticket.epoch && ticket.epoch != 0;
+        const std::uint64_t failed = failed_[ticket.stream].load(std::memory_order_relaxed);
+        return ticket.epoch != 0 && failed >> 32 == ticket.epoch &&
+               static_cast<std::int32_t>(ticket.order - static_cast<std::uint32_t>(failed)) > 0;
     }
     /// Somebody waits for the runtime to have fewer of a stream.
     std::atomic<bool> wanted{false};
@@ -36,7 +38,7 @@ private:
     void note(const Ticket& ticket, const Outcome& outcome) noexcept;
     Outbox& outbox_;
     std::array<std::atomic<std::uint32_t>, FL_ACCEL_MAX_QUEUES> running_{};
-    std::array<std::atomic<std::uint32_t>, FL_ACCEL_MAX_QUEUES> failed_epoch_{};
+    std::array<std::atomic<std::uint64_t>, FL_ACCEL_MAX_QUEUES> failed_{};  ///< epoch << 32 | order of the first
 };
 
 class Loop {
@@ -86,6 +88,7 @@ private:
     std::vector<std::byte> record_;
     std::array<std::deque<Waiting>, FL_ACCEL_MAX_QUEUES> waiting_;
     std::uint32_t waiting_count_ = 0;
+    std::uint32_t order_ = 0;  ///< of the last ticket
     std::unordered_map<std::uint32_t, std::unique_ptr<LoadedModule>> modules_;
     std::unordered_map<std::uint32_t, Kernel> kernels_;
     std::set<std::uint64_t> loading_;  ///< tokens of loads that were not canceled

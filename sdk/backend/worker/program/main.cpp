@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: the command line and descriptors of an executor. Hands on: the runtime and the loop, or what --probe found.
 // Owns: the process. It runs foreign code: whatever the executor must rely on, the executor does.
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <cstdio>
@@ -15,6 +16,8 @@ namespace farlane::backend::worker {
 namespace {
 
 constexpr int kUsage = 2;
+constexpr int kHeapStepBytes = 1 << 20;
+constexpr int kHeapKeptBytes = 64 << 20;
 
 int probe_all(std::string_view which) {
     std::string text = "{";
@@ -31,6 +34,11 @@ int probe_all(std::string_view which) {
 }
 
 int run_context() {
+    // A heap that grows and shrinks with every launch would stop the kernels' page faults each time; those of threads
+    // grow page by page.
+    (void)::mallopt(M_ARENA_MAX, 1);
+    (void)::mallopt(M_TOP_PAD, kHeapStepBytes);
+    (void)::mallopt(M_TRIM_THRESHOLD, kHeapKeptBytes);
     void* at = ::mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, kControlFd, 0);
     if (at == MAP_FAILED) return kUsage;
     auto& control = *static_cast<Control*>(at);

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// The executor's side of worker processes: programs that lie, die and storm; processes and memory that must not stay
+// behind.
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "accel/worker_fixture.hpp"
+#include "backend/worker/probe.hpp"
+#include "backend/worker/signature.hpp"
+
+namespace farlane::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The fake worker under another name.
+class FakeProgram {
+public:
+    explicit FakeProgram(const std::string& mode) {
+        std::string folder = (fs::temp_directory_path() / "fake-worker-XXXXXX").string();
+        if (::mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no folder");
+        folder_ = folder;
+        fs::create_symlink(FARLANE_FAKE_WORKER, folder_ / mode);
+        path = folder_ / mode;
+    }
+    ~FakeProgram() { fs::remove_all(folder_); }
+    FakeProgram(const FakeProgram&) = delete;
+    FakeProgram& operator=(const FakeProgram&) = delete;
+    fs::path path;
+
+private:
+    fs::path folder_;
+};
+
+backend::WorkerExecutorOptions fake_options(const FakeProgram& program) {
+    auto o = worker_options(1 << 20, 2);
+    o.worker = program.path.string();
+    return o;
+}
+
+// --- workers that lie
+
+class HostileWorker : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Modes, HostileWorker,
+                         testing::Values("unknown-type", "unknown-job", "far-job", "old-job", "unknown-reason",
+                                         "short-record", "odd-length", "no-length", "long-record", "longer-than-there",
+                                         "tail-too-far", "ready-twice", "exits", "hurry"),
+                         [](const auto& test) {
+                             std::string name = test.param;
+                             for (char& c : name) c = c == '-' ? '_' : c;
+                             return name;
+                         });
+
+TEST_P(HostileWorker, CostsOnlyItsContext) {
+    const FakeProgram program(GetParam());
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    worker->open(1);
+    EXPECT_TRUE(worker.commit({1, 0}, worker.base(1), 4096).ok());
+    backend::LoadRequest request;
+    request.module = 1;
+    request.kind = FL_ACCEL_MODULE_OPENCL_C;
+    request.image_address = worker.base(0);
+    request.image_bytes = 10;
+    EXPECT_EQ(worker.run([&](auto job) { return worker->load(job, request); }).reason, FL_ACCEL_REASON_CRASHED);
+    EXPECT_TRUE(worker->lost(0));
+    EXPECT_EQ(worker.commit({0, 0}, worker.base(0), 4096).reason, FL_ACCEL_REASON_CONTEXT_LOST);
+    EXPECT_FALSE(worker->lost(1));
+    EXPECT_TRUE(worker.commit({1, 0}, worker.base(1) + 8192, 4096).ok());
+    EXPECT_TRUE(worker.close(0).ok());
+    EXPECT_TRUE(worker.close(1).ok());
+    EXPECT_TRUE(children().empty());
+}
+
+TEST(WorkerProgram, ThatAnswersTwiceIsEnded) {
+    const FakeProgram program("twice");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    EXPECT_TRUE(worker.commit({}, worker.base(0), 4096).ok());
+    EXPECT_TRUE(worker.wait_until([&] { return worker->lost(0); }));
+}
+
+TEST(WorkerProgram, ThatReportsNonsenseOfAKernelIsEnded) {
+    const FakeProgram program("bad-report");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    EXPECT_EQ(worker.bind({}, 1, 1, "k").reason, FL_ACCEL_REASON_EXECUTION);
+    EXPECT_TRUE(worker.wait_until([&] { return worker->lost(0); }));
+}
+
+TEST(WorkerProgram, ThatNeverReadsHoldsUpNobody) {
+    const FakeProgram program("lies-about-head");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    worker->open(1);
+    std::vector<std::pair<std::uint64_t, Executor::Answer>> jobs;
+    for (std::uint64_t i = 0; i < 6000; ++i) {  // more than its ring takes
+        const std::uint64_t job = worker.number();
+        jobs.emplace_back(job, worker->commit(job, {}, worker.base(0) + i % 256 * 4096, 4096));
+    }
+    EXPECT_TRUE(worker.commit({1, 0}, worker.base(1), 4096).ok());
+    const std::uint64_t last = jobs.back().first;
+    worker->cancel(last);
+    EXPECT_EQ(worker.wait(last, jobs.back().second).reason, FL_ACCEL_REASON_EXECUTION);
+    for (std::size_t i = 0; i + 1 < jobs.size(); ++i) {
+        EXPECT_EQ(worker.wait(jobs[i].first, jobs[i].second).reason, FL_ACCEL_REASON_CONTEXT_LOST);
+    }
+    EXPECT_TRUE(worker->lost(0));
+    EXPECT_FALSE(worker->lost(1));
+}
+
+TEST(WorkerProgram, ThatStormsBlocksNobody) {
+    const FakeProgram program("storm");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    worker->open(1);
+    EXPECT_TRUE(worker.commit({}, worker.base(0), 4096).ok());
+    for (std::uint64_t i = 0; i < 50; ++i) ASSERT_TRUE(worker.commit({1, 0}, worker.base(1) + i * 4096, 4096).ok());
+    EXPECT_TRUE(worker.close(0).ok());
+    EXPECT_TRUE(worker.close(1).ok());
+}
+
+TEST(WorkerProgram, CanNotTakeMemoryAway) {
+    const FakeProgram program("shrinks");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    EXPECT_TRUE(worker.commit({}, worker.base(0), 4096).ok());
+    std::memset(worker.at(worker.base(0)), 1, 1 << 20);
+    EXPECT_TRUE(worker.close(0).ok());
+}
+
+TEST(WorkerProgram, ThatDoesNotStartIsToldOnce) {
+    for (const char* mode : {"wild-start", "not-ready"}) {
+        const FakeProgram program(mode);
+        WorkerHarness worker(fake_options(program));
+        worker->open(0);
+        EXPECT_EQ(worker.commit({}, worker.base(0), 4096).reason, FL_ACCEL_REASON_NO_WORKER) << mode;
+        EXPECT_TRUE(worker->lost(0));
+        EXPECT_EQ(worker.commit({}, worker.base(0), 4096).reason, FL_ACCEL_REASON_NO_WORKER) << mode;
+        EXPECT_TRUE(worker.close(0).ok());
+    }
+}
+
+TEST(WorkerProgram, OfAnotherVersionIsNotUsed) {
+    const FakeProgram program("wrong-version");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    const auto reason = worker.commit({}, worker.base(0), 4096).reason;
+    EXPECT_EQ(reason, FL_ACCEL_REASON_CONTEXT_LOST);
+    EXPECT_TRUE(worker->lost(0));
+}
+
+// --- what is found
+
+TEST(WorkerProgram, MissingOneSaysWhereItWasLookedFor) {
+    auto o = worker_options();
+    o.worker = "/nonexistent/worker";
+    const auto made = backend::make_worker_executor(o);
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.status(), Status::not_found);
+    EXPECT_NE(made.failure().detail.find("/nonexistent/worker"), std::string::npos);
+}
+
+TEST(WorkerProgram, ThatFindsNothingSaysWhatItFound) {
+    const auto refused = [](const char* mode, const char* device) {
+        const FakeProgram program(mode);
+        auto o = fake_options(program);
+        o.device = device;
+        o.wake = [] {};
+        return backend::make_worker_executor(o).failure();
+    };
+    const Failure unknown = refused("good", "radeon");
+    EXPECT_EQ(unknown.status, Status::unsupported);
+    EXPECT_NE(unknown.detail.find("0: fake, 1: Broken one (P) [no compiler]"), std::string::npos) << unknown.detail;
+    const Failure broken = refused("good", "broken");
+    EXPECT_NE(broken.detail.find("no compiler"), std::string::npos) << broken.detail;
+    EXPECT_EQ(refused("no-json", "").status, Status::protocol);
+    EXPECT_EQ(refused("no-probe", "").status, Status::protocol);
+    const FakeProgram program("good");
+    auto cuda = fake_options(program);
+    cuda.kind = FL_ACCEL_EXECUTOR_CUDA;
+    cuda.wake = [] {};
+    EXPECT_EQ(backend::make_worker_executor(cuda).status(), Status::protocol);
+}
+
+TEST(WorkerProgram, TellsNamesAndInfo) {
+    const FakeProgram program("good");
+    auto o = fake_options(program);
+    o.device = "0";
+    WorkerHarness worker(o);
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(worker->names().data()), worker->names().size()),
+              std::string("fake\0nobody\0"
+                          "1\0",
+                          14));
+    EXPECT_EQ(worker->opencl_info().size(), 8U);
+    EXPECT_EQ(worker->capabilities(), FL_ACCEL_CAP_OPENCL_C);
+    EXPECT_EQ(worker->units(), 1U);
+}
+
+// --- nothing stays behind
+
+TEST(WorkerProcesses, LeaveNothingBehind) {
+    const FakeProgram program("good");
+    WorkerHarness worker(fake_options(program));
+    const fs::path temporary = fs::temp_directory_path();
+    std::size_t files = 0, folders = 0;
+    for (int i = 0; i < 50; ++i) {
+        worker->open(0);
+        ASSERT_TRUE(worker.commit({}, worker.base(0), 4096).ok());
+        std::memset(worker.at(worker.base(0)), 1, 1 << 20);
+        ASSERT_EQ(children().size(), 1U);
+        ASSERT_TRUE(worker.close(0).ok());
+        ASSERT_EQ(static_cast<int>(*worker.at(worker.base(0) + 5000)), 0);
+        ASSERT_TRUE(children().empty());
+        if (i == 0) {
+            files = count_of("/proc/self/fd");
+            folders = count_of(temporary, "farlane-accel-");
+        }
+    }
+    EXPECT_EQ(count_of("/proc/self/fd"), files);
+    EXPECT_LE(count_of(temporary, "farlane-accel-"), folders);
+}
+
+TEST(WorkerProcesses, KilledFromOutsideCostsTheContext) {
+    const FakeProgram program("good");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    ASSERT_TRUE(worker.commit({}, worker.base(0), 4096).ok());
+    ASSERT_EQ(children().size(), 1U);
+    ASSERT_EQ(::kill(children().front(), SIGKILL), 0);
+    EXPECT_TRUE(worker.wait_until([&] { return worker->lost(0); }));
+    EXPECT_EQ(worker.commit({}, worker.base(0), 4096).reason, FL_ACCEL_REASON_CONTEXT_LOST);
+    EXPECT_TRUE(worker.close(0).ok());
+    worker->open(0);
+    EXPECT_TRUE(worker.commit({}, worker.base(0), 4096).ok());
+}
+
+TEST(WorkerProcesses, EndWithTheExecutor) {
+    const FakeProgram program("good");
+    {
+        WorkerHarness worker(fake_options(program));
+        worker->open(0);
+        worker->open(1);
+        ASSERT_TRUE(worker.commit({}, worker.base(0), 4096).ok());
+        const std::uint64_t job = worker.number();
+        (void)worker->commit(job, {1, 0}, worker.base(1), 4096);
+    }
+    EXPECT_TRUE(children().empty());
+}
+
+TEST(WorkerProcesses, AResetEndsAllContexts) {
+    const FakeProgram program("good");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    worker->open(1);
+    ASSERT_TRUE(worker.commit({1, 0}, worker.base(1), 4096).ok());
+    std::memset(worker.at(worker.base(1)), 1, 4096);
+    std::memset(worker.at(worker.options().plan.address), 1, 4096);
+    EXPECT_TRUE(worker.run([&](auto job) { return worker->scrub_all(job); }).ok());
+    EXPECT_TRUE(children().empty());
+    EXPECT_EQ(static_cast<int>(*worker.at(worker.base(1))), 0);
+    EXPECT_EQ(static_cast<int>(*worker.at(worker.options().plan.address)), 0);
+    worker->open(1);
+    EXPECT_TRUE(worker.commit({1, 0}, worker.base(1), 4096).ok());
+    EXPECT_TRUE(worker.run([&](auto job) { return worker->scrub_all(job); }).ok());
+    EXPECT_TRUE(worker.run([&](auto job) { return worker->scrub_all(job); }).ok());
+}
+
+TEST(WorkerProcesses, BuiltInKernelsNeedNone) {
+    const FakeProgram program("good");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    ASSERT_TRUE(worker.commit({}, worker.base(0), 8192).ok());
+    backend::LoadRequest builtin;
+    builtin.module = 1;
+    EXPECT_TRUE(worker.run([&](auto job) { return worker->load(job, builtin); }).ok());
+    EXPECT_EQ(worker.bind({}, 1, 1, FL_ACCEL_KERNEL_AXPY_F32).value, sizeof(fl_accel_args_axpy_f32));
+    auto* x = reinterpret_cast<float*>(worker.at(worker.base(0)));
+    x[0] = 3;
+    x[1024] = 4;
+    fl_accel_args_axpy_f32 args{};
+    args.x = fl_le64(worker.base(0));
+    args.y = fl_le64(worker.base(0) + 4096);
+    args.count = fl_le64(1);
+    args.a = fl_le32(0x40000000);
+    LaunchRequest request;
+    request.kernel = 1;
+    request.arguments = std::as_bytes(std::span(&args, 1));
+    EXPECT_FALSE(worker->chains(request));
+    EXPECT_TRUE(worker.launch(request).ok());
+    EXPECT_EQ(x[1024], 10.F);
+    EXPECT_EQ(worker->usage(0).kernels, 1U);
+    EXPECT_TRUE(worker.copy({}, worker.base(0) + 4, worker.base(0) + 4096, 4).ok());
+    EXPECT_EQ(x[1], 10.F);
+    EXPECT_TRUE(worker.scrub({}, worker.base(0), 8192).ok());
+    EXPECT_EQ(x[0], 0.F);
+}
+
+}  // namespace
+}  // namespace farlane::test
