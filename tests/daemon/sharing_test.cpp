@@ -77,6 +77,29 @@ TEST_F(SharingTest, AProcessKilledMidStreamIsNotNoticed) {
     }
 }
 
+TEST_F(SharingTest, TheProgramTellsWhoSharesIt) {
+    Fabric one = open_fabric(socket()), two = open_fabric(socket());
+    Device first = one.attach("accel0", AttachMode::shared), second = two.attach("accel0", AttachMode::shared);
+    ShareWork a(first, 1), b(second, 2);
+    a.round();
+    const auto said = [&](std::vector<std::string> verb) {
+        const std::string log = pair.dir / verb.front();
+        verb.insert(verb.begin(), {FARLANE, "--socket", socket()});
+        Process p(verb, log);
+        EXPECT_EQ(p.wait(), 0) << p.output();
+        return p.output();
+    };
+    EXPECT_NE(said({"list"}).find("shared by 2"), std::string::npos) << said({"list"});
+    const std::string who = "(pid " + std::to_string(::getpid()) + ", ";
+    const std::string shown = said({"show", "accel0"});
+    EXPECT_NE(shown.find(who), std::string::npos) << shown;
+    EXPECT_NE(shown.find("context 0, queue pairs 1, "), std::string::npos) << shown;
+    EXPECT_NE(shown.find("context 1, queue pairs 1, "), std::string::npos) << shown;
+    const std::string counted = said({"stats"});
+    EXPECT_NE(counted.find("shared by "), std::string::npos) << counted;
+    std::printf("%s%s", said({"list"}).c_str(), shown.substr(0, 700).c_str());
+}
+
 std::size_t open_files(pid_t pid) {
     std::size_t n = 0;
     for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd"))
