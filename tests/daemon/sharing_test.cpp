@@ -97,7 +97,6 @@ TEST_F(SharingTest, TheProgramTellsWhoSharesIt) {
     EXPECT_NE(shown.find("context 1, queue pairs 1, "), std::string::npos) << shown;
     const std::string counted = said({"stats"});
     EXPECT_NE(counted.find("shared by "), std::string::npos) << counted;
-    std::printf("%s%s", said({"list"}).c_str(), shown.substr(0, 700).c_str());
 }
 
 std::size_t open_files(pid_t pid) {
@@ -121,7 +120,7 @@ TEST_F(SharingTest, TwoHundredRoundsLeakNothing) {
     EXPECT_TRUE(comes_true([&] { return attachment().is_null(); }));
     const std::size_t files = open_files(daemon);
     rounds(100);
-    EXPECT_TRUE(comes_true([&] { return attachment().is_null() && open_files(daemon) == files; }));
+    EXPECT_TRUE(comes_true([&] { return attachment().is_null() && open_files(daemon) <= files; }));
     // The same beside one that stays: the attachment goes on, and gets older.
     Fabric other = open_fabric(socket());
     Device stays = other.attach("accel0", AttachMode::shared);
@@ -135,7 +134,7 @@ TEST_F(SharingTest, TwoHundredRoundsLeakNothing) {
     rounds(100);
     work.round();
     EXPECT_EQ(work.context().properties().memory_free_bytes, free_before);
-    EXPECT_TRUE(comes_true([&] { return open_files(daemon) == files_beside; })) << open_files(daemon);
+    EXPECT_TRUE(comes_true([&] { return open_files(daemon) <= files_beside; })) << open_files(daemon);
     EXPECT_EQ(attachment().at("holders").at(0).at("mapped_bytes"), mappings);
     EXPECT_EQ(attachment().at("shared").at("contexts_used"), 1);
     EXPECT_EQ(attachment().at("dma_refused"), 0);
