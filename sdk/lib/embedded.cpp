@@ -13,7 +13,7 @@ namespace farlane::provider {
 namespace {
 
 constexpr std::size_t kMaxEvents = 1024;
-constexpr unsigned kTurnsBeforeSleep = 2000;  // about 50 us of empty turns, as Lane::run
+constexpr auto kSpin = std::chrono::microseconds(50);  // of empty turns before a sleep, as Lane::run
 constexpr auto kListTimeout = std::chrono::seconds(5);
 
 proto::Instance random_instance() {
@@ -95,13 +95,14 @@ EmbeddedFabric::~EmbeddedFabric() {
 
 // Runs beside application threads that turn the lane themselves while they wait.
 void EmbeddedFabric::run(const std::stop_token& stop) {
-    unsigned idle_turns = 0;
+    lane::Time busy_at = lane::Lane::clock();
     while (!stop.stop_requested()) {
         auto held = lock();
-        idle_turns = lane_.turn() ? 0 : idle_turns + 1;
-        if (idle_turns < kTurnsBeforeSleep) {
+        const bool busy = lane_.turn();
+        if (busy) busy_at = lane_.now();
+        if (lane_.now() - busy_at < kSpin) {
             held.unlock();
-            if (idle_turns > 0) sched_yield();
+            if (!busy) sched_yield();
             continue;
         }
         const auto limit = lane_.before_sleep(std::chrono::seconds(1));
@@ -113,9 +114,9 @@ void EmbeddedFabric::run(const std::stop_token& stop) {
 }
 
 // A waiting caller has turned the lane in vain for a while: let others run, then sleep.
-void EmbeddedFabric::rest(std::unique_lock<std::mutex>& held, unsigned idle_turns, lane::Time deadline) {
+void EmbeddedFabric::rest(std::unique_lock<std::mutex>& held, lane::Time busy_at, lane::Time deadline) {
     if (threaded_) held.unlock();
-    if (idle_turns < kTurnsBeforeSleep) {
+    if (lane_.now() - busy_at < kSpin) {
         sched_yield();
     } else if (threaded_) {
         usleep(20);  // the library's thread owns the interrupts
@@ -169,7 +170,12 @@ std::vector<FunctionInfo> EmbeddedFabric::list() {
     return answer->take();
 }
 
-std::shared_ptr<DeviceProvider> EmbeddedFabric::attach(const std::string& name) {
+std::shared_ptr<DeviceProvider> EmbeddedFabric::attach(const std::string& name, AttachMode mode) {
+    if (mode == AttachMode::shared)
+        throw Error(Status::unsupported,
+                    "'" + name +
+                        "' can not be shared by the embedded provider: no process is trusted to keep others "
+                        "apart; attach it through farlaned (ProviderKind::daemon)");
     std::optional<Result<lane::Attachment*>> answer;
     auto held = lock();
     initiator_->attach(name, [&](auto r) { answer = std::move(r); });

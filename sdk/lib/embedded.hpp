@@ -24,7 +24,7 @@ public:
 
     // Provider
     [[nodiscard]] std::vector<FunctionInfo> list() override;
-    [[nodiscard]] std::shared_ptr<DeviceProvider> attach(const std::string& name) override;
+    [[nodiscard]] std::shared_ptr<DeviceProvider> attach(const std::string& name, AttachMode mode) override;
     [[nodiscard]] std::optional<Event> next_event(std::chrono::milliseconds timeout) override;
     bool poll() override;
 
@@ -55,7 +55,7 @@ private:
     static constexpr unsigned kTurnsBeforeRest = 64;  // about 2 us: longer than an answer on the same host takes
     [[nodiscard]] lane::PeerPath open_path(lane::PortId port, const std::string& url, const std::string& peer);
     void run(const std::stop_token& stop);
-    void rest(std::unique_lock<std::mutex>& held, unsigned idle_turns, lane::Time deadline);
+    void rest(std::unique_lock<std::mutex>& held, lane::Time busy_at, lane::Time deadline);
 
     bool threaded_;
     std::mutex mutex_;
@@ -72,13 +72,17 @@ private:
 template <class Done>
 bool EmbeddedFabric::turn_until(std::unique_lock<std::mutex>& held, lane::Time deadline, Done done) {
     // `done` may consume what it finds: it is asked again only after it said no.
+    lane::Time busy_at = lane_.now();
     for (unsigned idle_turns = 0; !done();) {
         if (lane_.now() >= deadline) return false;
         // What the caller has just asked for leaves first; what came with an answer is done when the caller has it.
         const bool worked = lane_.work();
-        idle_turns = lane_.receive() || worked ? 0 : idle_turns + 1;
-        if (idle_turns >= kTurnsBeforeRest) [[unlikely]]
-            rest(held, idle_turns, deadline);
+        if (lane_.receive() || worked) {
+            idle_turns = 0;
+            busy_at = lane_.now();
+        } else if (++idle_turns >= kTurnsBeforeRest) [[unlikely]] {
+            rest(held, busy_at, deadline);
+        }
     }
     if (threaded_) (void)lane_.work();  // its own thread may sleep, and the frame that would have woken it is taken
     return true;
