@@ -63,14 +63,14 @@ std::uint32_t take_first(std::vector<bool>& taken, const char* what) {
 
 std::shared_ptr<SharedDevice> SharedDevice::of(Device& device) {
     auto p = device.provider().shared_from_this();
-    enable(*p);  // a reset has switched it off
     Registry& r = registry();
     const std::lock_guard lock(r.mutex);
     auto& entry = r.devices[p.get()];
     if (auto there = entry.lock(); there != nullptr) {
-        if (there->same_life()) return there;
+        if (there->alive() && there->same_life()) return there;
         there->alive_.store(false, std::memory_order_relaxed);
     }
+    enable(*p);  // a reset has switched it off
     auto made = std::make_shared<SharedDevice>(std::move(p));
     entry = made;
     std::erase_if(r.devices, [](const auto& d) { return d.second.expired(); });
@@ -134,8 +134,13 @@ void SharedDevice::check_identity() {
 
 bool SharedDevice::same_life() {
     fl_le64 life;
-    provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, life),
-                        std::as_writable_bytes(std::span(&life, 1)));
+    try {
+        provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, life),
+                            std::as_writable_bytes(std::span(&life, 1)));
+    } catch (const Error& e) {
+        if (e.status() != Status::unsupported_request) throw;
+        return false;  // memory decoding is off after a reset
+    }
     return life.get() == registers_.life.get();
 }
 
