@@ -84,6 +84,7 @@ SharedDevice::SharedDevice(std::shared_ptr<provider::DeviceProvider> p) : provid
     wait_ready();
     check_identity();
     queues_.resize(registers_.max_queues.get());
+    sq_addresses_.resize(registers_.max_queues.get());
     contexts_.resize(registers_.max_contexts.get());
     const unsigned wanted = std::min<unsigned>(provider_->info().msix_vectors, registers_.max_contexts.get() + 1);
     if (wanted < 2) return;
@@ -237,8 +238,10 @@ std::uint64_t SharedDevice::program_queue(std::uint32_t queue, std::uint32_t con
     write32(at + offsetof(R, pasid), 0);
     write32(at + offsetof(R, vector), vector_of(context));
     write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
+    // Its place is asked for once; if the pair should be refused later, waits find out (Queue::check_enabled).
+    if (sq_addresses_[queue] != 0) return sq_addresses_[queue];
     const auto r = read_queue(queue);
-    if (r.state.get() == FL_ACCEL_QUEUE_ENABLED) return r.sq_address.get();
+    if (r.state.get() == FL_ACCEL_QUEUE_ENABLED) return sq_addresses_[queue] = r.sq_address.get();
     throw Error(Status::protocol,
                 "accelerator refuses queue pair " + std::to_string(queue) + ": " + reason_text(r.reason.get()));
 }

@@ -96,7 +96,8 @@ void define_context(py::module_& m) {
         "Work of one program on an accelerator: memory, programs, streams. Any thread; calls of several threads wait "
         "for "
         "each other. A kernel that crashes or runs too long costs the whole context: every later call raises why.")
-        .def(py::init(&open), py::arg("device"), py::kw_only(), py::arg("queue_slots") = 1024, py::arg("spin_us") = 50,
+        .def(py::init(&open), py::arg("device"), py::kw_only(),
+             py::arg("queue_slots") = accel::ContextOptions{}.queue_slots, py::arg("spin_us") = 50,
              "Opens one on an attached accelerator. queue_slots: commands of a stream in flight, a power of two; "
              "spin_us: how "
              "long a wait polls before it sleeps.")
