@@ -6,16 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstring>
-#include <thread>
 
 #include "lib/accel_state.hpp"
 
 namespace farlane::accel::detail {
 namespace {
-
-constexpr auto kDisableTimeout = std::chrono::seconds(5);
 
 /// One entry, which the data plane may be writing at this moment: the device writes the phase
 /// last, and the acquire fence keeps the rest behind it. The race is the point, so the thread
@@ -97,57 +93,26 @@ void Fate::note(const CommandFailure& failure) {
 // --- life
 
 Queue::Queue(std::shared_ptr<SharedDevice> device, std::uint32_t context, std::uint32_t slots)
-    : device_(std::move(device)), number_(device_->take_queue()), entries_(slots) {
-    try {
-        program(context);
-    } catch (...) {
-        close();
-        throw;
-    }
+    : device_(std::move(device)), entries_(slots) {
+    auto& domain = device_->provider().domain();
+    const std::size_t bytes = std::size_t{entries_} * FL_ACCEL_COMPLETION_BYTES;
+    cq_ = domain.allocate(bytes);
+    cq_mapping_ = domain.map(cq_, 0, bytes, DmaDirection::from_device);
+    pending_.resize(entries_);
+    const SharedDevice::Pair pair = device_->enable_queue(context, entries_, cq_mapping_.iova());
+    number_ = pair.number;
+    sq_offset_ = pair.sq_offset;
+    open_ = true;
 }
 
 Queue::~Queue() {
     close();
 }
 
-void Queue::program(std::uint32_t context) {
-    auto& p = device_->provider();
-    const std::size_t bytes = std::size_t{entries_} * FL_ACCEL_COMPLETION_BYTES;
-    cq_ = p.domain().allocate(bytes);
-    cq_mapping_ = p.domain().map(cq_, 0, bytes, DmaDirection::from_device);
-    pending_.resize(entries_);
-    using R = fl_accel_queue_registers;
-    const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{number_} * FL_ACCEL_QUEUE_STRIDE;
-    device_->write64(at + offsetof(R, cq_iova), cq_mapping_.iova());
-    device_->write32(at + offsetof(R, sq_entries), entries_);
-    device_->write32(at + offsetof(R, cq_entries), entries_);
-    device_->write32(at + offsetof(R, context), context);
-    device_->write32(at + offsetof(R, pasid), 0);
-    device_->write32(at + offsetof(R, vector), device_->vector_of(context));
-    device_->write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
-    open_ = true;
-    const auto r = device_->read_queue(number_);
-    if (r.state.get() != FL_ACCEL_QUEUE_ENABLED) {
-        throw Error(Status::protocol,
-                    "accelerator refuses queue pair " + std::to_string(number_) + ": " + reason_text(r.reason.get()));
-    }
-    const auto offset = device_->aperture(r.sq_address.get(), std::uint64_t{entries_} * FL_ACCEL_COMMAND_BYTES);
-    if (!offset) throw Error(Status::protocol, "the submission queue is not in the aperture");
-    sq_offset_ = *offset;
-}
-
 void Queue::close() noexcept {
-    if (number_ == ~0U) return;
+    if (!open_) return;
+    device_->disable_queue(number_);
     try {
-        if (open_ && device_->alive()) {
-            const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{number_} * FL_ACCEL_QUEUE_STRIDE;
-            device_->write32(at + offsetof(fl_accel_queue_registers, control), 0);
-            const auto deadline = std::chrono::steady_clock::now() + kDisableTimeout;
-            while (device_->read_queue(number_).state.get() != FL_ACCEL_QUEUE_DISABLED) {
-                if (std::chrono::steady_clock::now() > deadline) break;
-                std::this_thread::yield();
-            }
-        }
         cq_mapping_.unmap();
     } catch (const Error&) {
         // Lost or reset: the device has let go of it already.
@@ -158,8 +123,6 @@ void Queue::close() noexcept {
         const Sink sink = std::move(pending_[++completed_ % entries_].sink);
         if (sink.free_bytes != 0) device_->give_back_memory(sink.free_address, sink.free_bytes);
     }
-    device_->give_back_queue(number_);
-    number_ = ~0U;
 }
 
 // --- submission
@@ -283,6 +246,8 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p)
         text += " (argument " + std::to_string(*argument) + p.sink.object->argument_name(*argument) + ")";
     } else if (reason == FL_ACCEL_REASON_ARGUMENT_COUNT) {
         text += ": it takes " + std::to_string(detail);
+    } else if (reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_EXECUTION) {
+        if (detail != 0) text += " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
     } else if (detail != 0) {
         text += " (detail " + std::to_string(detail) + ")";
     }

@@ -143,7 +143,6 @@ private:
         std::uint64_t object = 0;
         Sink sink;
     };
-    void program(std::uint32_t context);
     void take(const fl_accel_completion& c);
     [[nodiscard]] CommandFailure failure_of(const fl_accel_completion& c, const Pending& p) const;
     void note_failure(const CommandFailure& failure, const Pending& p);

@@ -39,6 +39,7 @@ std::optional<std::uint32_t> Processor::poisoned_by(const QueuePair& q, Object k
 
 /// What the active command touches.
 std::optional<std::uint32_t> Processor::poisoned_by(const QueuePair& q) const noexcept {
+    if (q.active.touches.all()) return poisoned_by(q, Object::memory, 0, ~std::uint64_t{0});
     for (const auto& t : q.active.touches.items()) {
         if (const auto culprit = poisoned_by(q, Object::memory, t.address, t.bytes)) return culprit;
     }

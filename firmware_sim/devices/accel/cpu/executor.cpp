@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "devices/accel/cpu/energy.hpp"
 #include "devices/accel/cpu/tasks.hpp"
 
 namespace farlane::firmware::accel {
@@ -62,7 +63,7 @@ public:
           pool_(threads, options.max_jobs, options.wake) {}
 
     fl_accel_executor kind() const noexcept override { return FL_ACCEL_EXECUTOR_CPU; }
-    std::uint64_t capabilities() const noexcept override { return 0; }
+    std::uint64_t capabilities() const noexcept override { return energy_.available() ? FL_ACCEL_CAP_ENERGY : 0; }
     std::uint32_t units() const noexcept override { return pool_.threads(); }
     std::span<const std::byte> names() const noexcept override { return std::as_bytes(std::span(names_)); }
     std::span<std::byte> memory() const noexcept override { return memory_; }
@@ -149,6 +150,7 @@ public:
         return {pool_.kernels_run() + run_now_.kernels, pool_.busy_ns() + run_now_.busy_ns, 0};
     }
     Usage usage(std::uint32_t context) const noexcept override { return usage_[context]; }
+    std::uint64_t energy_uj() noexcept override { return energy_.used_uj(); }
 
 private:
     static constexpr std::size_t kHandles = backend::kMaxKernels + 1;
@@ -244,6 +246,7 @@ private:
     std::vector<Usage> usage_;
     Usage run_now_;    ///< by the lane itself
     Scratch scratch_;  ///< for that
+    PackageEnergy energy_;
     std::vector<Slot> slots_;
     Pool pool_;  ///< last: its threads end before anything they use
 };
