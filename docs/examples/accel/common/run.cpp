@@ -13,6 +13,8 @@ namespace {
 using farlane::Error;
 using farlane::Status;
 
+constexpr std::chrono::milliseconds kFoundWithin{10'000}, kLookAgain{500};
+
 void add_common_options(About& about) {
     const std::vector<Option> common = {
         {"--executor", "KIND",
@@ -83,6 +85,21 @@ void Run::start(const std::string& executor, bool shared) {
         report_.say("no OpenCL here, going on with the cpu executor (" + e.detail() + ")");
         options.executor = "cpu";
         own_ = std::make_unique<OwnFabric>(options);
+    }
+}
+
+void Run::wait_for_device(farlane::Fabric& fabric) {
+    const auto until = std::chrono::steady_clock::now() + kFoundWithin;
+    const auto there = [&] {
+        const auto list = fabric.list();
+        return std::any_of(list.begin(), list.end(), [&](const auto& f) { return f.name == device(); });
+    };
+    while (!there()) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        if (left.count() <= 0)
+            throw Error(Status::not_found, "no accelerator '" + device() + "': farlane list shows what there is");
+        (void)fabric.next_event(std::min(left, kLookAgain));
     }
 }
 
