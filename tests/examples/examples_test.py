@@ -154,6 +154,25 @@ def errors(folder):
     fails(9, "the training read", "inference", "--labels", folder / "wrong.txt")
 
 
+def python(folder):
+    def script(*arguments):
+        return subprocess.run([sys.executable, EXAMPLES / "python/kmeans.py", "--farlaned", BIN / "farlaned", *arguments],
+                              capture_output=True, text=True, timeout=240, check=False)
+    done = script("-o", "json")
+    if "no device for executor opencl" in done.stderr:
+        print(done.stderr)
+        sys.exit(SKIP)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    cpp = results("kmeans", "--plot", folder / "plot.png")
+    assert said["rows"] == sum(said["sizes"]) == cpp["check"]["rows"]
+    assert abs(said["inertia"] - cpp["check"]["inertia"]) < 1e-3 * said["inertia"]  # the same five groups
+    for arguments, word in ((("--executor", "cpu"), "takes no OpenCL C"), (("--csv", folder / "none.csv"), "none.csv"),
+                            (("--device", "accel0", "--socket", "/nonexistent/socket"), "/nonexistent/socket")):
+        failed = script(*arguments)
+        assert failed.returncode == 1 and failed.stderr.startswith("kmeans.py: ") and word in failed.stderr, failed.stderr
+
+
 def existing_fabric(folder):
     """A farlaned that is there already, reached without one on this side."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
