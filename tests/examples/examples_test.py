@@ -7,10 +7,12 @@ import json
 import os
 import pathlib
 import random
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 import pictures
 
@@ -152,6 +154,20 @@ def errors(folder):
     upside_down = "\n".join((EXAMPLES / "inference/digits.txt").read_text(encoding="utf-8").split()[::-1])
     (folder / "wrong.txt").write_text(upside_down, encoding="utf-8")
     fails(9, "the training read", "inference", "--labels", folder / "wrong.txt")
+
+
+def interrupted(folder):
+    """^C ends the example and its daemons, and leaves no file."""
+    for number in signal.SIGINT, signal.SIGTERM:
+        process = subprocess.Popen([BIN / "farlane-example-blocked-gemm", "--executor", "cpu", "--size", "16384"],
+                                   env={**os.environ, "TMPDIR": str(folder)}, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while not list(folder.glob("farlane-example-*/target.sock")):
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+        assert not list(folder.iterdir())
 
 
 def python(folder):

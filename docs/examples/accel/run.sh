@@ -4,7 +4,7 @@
 # result was right. Owns: nothing.
 set -uo pipefail
 
-[ $# -ge 2 ] || { echo "usage: run.sh PROGRAMS OUT [OPTION...]    options go to every example: --executor cpu" >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: run.sh PROGRAMS OUT [OPTION...]    options go to every example: --executor cuda" >&2; exit 2; }
 bin=$1
 out=$2
 shift 2

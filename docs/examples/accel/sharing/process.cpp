@@ -16,6 +16,8 @@
 
 #include <farlane/status.hpp>
 
+#include "common/interrupts.hpp"
+
 namespace example {
 
 Process::Process(const std::vector<std::string>& command) {
@@ -31,6 +33,7 @@ Process::Process(const std::vector<std::string>& command) {
     if (pid_ == 0) {  // only what is allowed between fork and exec
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != parent) ::_exit(1);
+        unblock_signals();
         ::dup2(in[0], STDIN_FILENO);
         ::dup2(out[1], STDOUT_FILENO);
         ::execv(arguments[0], arguments.data());
