@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The OpenCL executor on a real OpenCL device (PoCL), with kernels' memory in the aperture and in the device.
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <bit>
+#include <cerrno>
 #include <numeric>
 
 #include "accel/worker_fixture.hpp"
@@ -340,6 +345,46 @@ TEST_P(OpenCl, FreedMemoryIsZeroWhenItComesBack) {
     EXPECT_EQ(static_cast<int>(*worker.at(worker.base(0))), 0);
 }
 
+// --- foreign code
+
+#if defined(__x86_64__)
+constexpr const char* kForeign = R"(
+long call(long number, long a, long b, long c) {
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return result;
+}
+kernel void reach(global long* out, global const char* path) {
+    const long parent = call(110, 0, 0, 0);                    // getppid
+    out[0] = call(62, parent, 0, 0);                           // kill
+    out[1] = call(62, -1, 0, 0);
+    out[2] = call(41, 1, 1, 0);                                // socket(AF_UNIX)
+    out[3] = call(101, 16, parent, 0);                         // ptrace(PTRACE_ATTACH)
+    out[4] = call(2, (long)path, 0, 0);                        // open
+    out[5] = call(2, (long)path, 0x41, 0600);                  // open(O_CREAT | O_WRONLY)
+    out[6] = call(62, call(39, 0, 0, 0), 0, 0);                // kill(getpid(), 0)
+})";
+
+TEST_P(OpenCl, NativeCodeReachesNothingElse) {
+    open();
+    if (worker.load({}, 1, kForeign, worker.base(0)).reason == FL_ACCEL_REASON_BUILD) {
+        GTEST_SKIP() << "this device's compiler takes no machine code: " << worker.log;
+    }
+    ASSERT_TRUE(worker.bind({}, 1, 1, "reach").ok());
+    const std::string path = "/etc/hostname";
+    const auto at_path = put(std::vector<char>(path.c_str(), path.c_str() + path.size() + 1)), out = allocate(4096);
+    const Arguments arguments = Arguments().address(out).address(at_path);
+    ASSERT_TRUE(worker.launch(WorkerHarness::request({}, 1, arguments, 1)).ok());
+    const auto results = get<std::int64_t>(out, 7);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(results[i], -EPERM) << i;
+    EXPECT_EQ(results[6], 0);
+    // Files are Landlock's: Linux 5.19 and later, if it is built in and turned on.
+    if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, 1U) < 2) GTEST_SKIP() << "this kernel has no Landlock";
+    EXPECT_EQ(results[4], -EACCES);
+    EXPECT_EQ(results[5], -EACCES);
+}
+#endif
+
 // --- what goes wrong
 
 constexpr const char* kBad = R"(
@@ -437,6 +482,72 @@ TEST_P(OpenClFaults, ACanceledBuildCostsNothing) {
     arguments_ = Arguments().address(memory_);
     EXPECT_TRUE(worker.launch(WorkerHarness::request({}, 3, arguments_, 1)).ok());
     EXPECT_FALSE(worker->lost(0));
+}
+
+TEST_P(OpenClFaults, AnotherContextGoesOnWhileOneDies) {
+    constexpr std::uint32_t kN = 96, kRounds = 40;
+    prepare_bad();
+    const JobOwner calm{1, 1};
+    open(1);
+    const char* gemm = R"(
+        kernel void gemm(global const float* a, global const float* b, global float* c, uint n) {
+            const size_t x = get_global_id(0) % n, y = get_global_id(0) / n;
+            float sum = 0;
+            for (uint k = 0; k < n; ++k) sum += a[y * n + k] * b[k * n + x];
+            c[y * n + x] += sum;
+        })";
+    ASSERT_TRUE(worker.load(calm, 1, gemm, worker.base(1)).ok()) << worker.log;
+    ASSERT_TRUE(worker.bind(calm, 1, 1, "gemm").ok());
+    std::vector<float> a(kN * kN), b(kN * kN), wanted(kN * kN);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        a[i] = static_cast<float>(i % 7);
+        b[i] = static_cast<float>(i % 5) - 2.F;
+    }
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        for (std::size_t k = 0; k < kN; ++k) wanted[i] += a[i / kN * kN + k] * b[k * kN + i % kN] * kRounds;
+    }
+    const auto at_a = put(a, calm), at_b = put(b, calm), at_c = allocate(kN * kN * 4, calm);
+    const Arguments arguments = Arguments().address(at_a).address(at_b).address(at_c).value(kN);
+    std::vector<std::pair<std::uint64_t, Executor::Answer>> jobs;
+    for (std::uint32_t i = 0; i < kRounds; ++i) {
+        LaunchRequest r = WorkerHarness::request(calm, 1, arguments, kN * kN);
+        r.behind = i != 0;
+        const std::uint64_t job = worker.number();
+        jobs.emplace_back(job, worker->launch(job, r));
+        if (i == kRounds / 2) {
+            EXPECT_EQ(worker.launch(wild()).reason, FL_ACCEL_REASON_CRASHED);
+        }
+    }
+    for (const auto& [job, answer] : jobs) ASSERT_TRUE(worker.wait(job, answer).ok());
+    EXPECT_EQ(get<float>(at_c, kN * kN, calm), wanted);
+    EXPECT_TRUE(worker->lost(0));
+    EXPECT_FALSE(worker->lost(1));
+}
+
+TEST_P(OpenClFaults, KilledFromOutsideWhileAKernelRuns) {
+    prepare_bad();
+    const std::uint64_t job = worker.number();
+    const auto answer = worker->launch(job, endless());
+    const auto pids = children();
+    ASSERT_EQ(pids.size(), 1U);
+    ASSERT_EQ(::kill(pids.front(), SIGKILL), 0);
+    EXPECT_EQ(worker.wait(job, answer).reason, FL_ACCEL_REASON_CRASHED);
+    expect_lost();
+    expect_new_context_works();
+}
+
+TEST(OpenClProcesses, LeaveNothingBehind) {
+    WorkerHarness worker(worker_options(1 << 20, 2));
+    std::size_t files = 0;
+    for (int i = 0; i < 3; ++i) {  // worker_test.cpp has more, of a worker that is quicker
+        worker->open(0);
+        ASSERT_TRUE(worker.commit({}, worker.base(0), 1 << 20).ok());
+        ASSERT_TRUE(worker.load({}, 1, kBad, worker.base(0)).ok());
+        ASSERT_TRUE(worker.close(0).ok());
+        if (i == 0) files = count_of("/proc/self/fd");
+    }
+    EXPECT_EQ(count_of("/proc/self/fd"), files);
+    EXPECT_TRUE(children().empty());
 }
 
 TEST(OpenClTimeLimit, AnEndlessKernelEnds) {

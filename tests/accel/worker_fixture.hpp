@@ -7,6 +7,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <string>
@@ -70,6 +72,23 @@ inline backend::WorkerExecutorOptions worker_options(std::uint64_t context_bytes
     o.max_jobs = 8192;
     o.cpu.threads = 1;
     return o;
+}
+
+/// Of this process.
+inline std::vector<pid_t> children() {
+    std::vector<pid_t> all;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        std::ifstream list(task.path() / "children");
+        for (pid_t pid = 0; list >> pid;) all.push_back(pid);
+    }
+    return all;
+}
+inline std::size_t count_of(const std::filesystem::path& folder, const std::string& prefix = "") {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        if (entry.path().filename().string().starts_with(prefix)) ++count;
+    }
+    return count;
 }
 
 /// One thread is the lane: it gives jobs, sleeps until `wake`, takes ends.
@@ -140,10 +159,6 @@ public:
             if (!changed_.wait_until(lock, until, [this] { return woken_; })) return false;
             woken_ = false;
         }
-    }
-    [[nodiscard]] bool has_ended(std::uint64_t job) {
-        take();
-        return ended_.count(job) != 0;
     }
 
     // --- the calls, waited for

@@ -40,22 +40,6 @@ backend::WorkerExecutorOptions fake_options(const FakeProgram& program) {
     return o;
 }
 
-std::vector<pid_t> children() {
-    std::vector<pid_t> all;
-    for (const auto& task : fs::directory_iterator("/proc/self/task")) {
-        std::ifstream list(task.path() / "children");
-        for (pid_t pid = 0; list >> pid;) all.push_back(pid);
-    }
-    return all;
-}
-std::size_t count_of(const fs::path& folder, const std::string& prefix = "") {
-    std::size_t count = 0;
-    for (const auto& entry : fs::directory_iterator(folder)) {
-        if (entry.path().filename().string().starts_with(prefix)) ++count;
-    }
-    return count;
-}
-
 // --- workers that lie
 
 class HostileWorker : public testing::TestWithParam<const char*> {};

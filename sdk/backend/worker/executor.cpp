@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <charconv>
 
 namespace farlane::backend::worker {
@@ -197,11 +196,7 @@ Executor::Answer WorkerExecutor::fill(std::uint64_t job, const JobOwner& owner, 
 Executor::Answer WorkerExecutor::load(std::uint64_t job, const LoadRequest& request) noexcept {
     const JobOwner& owner = request.owner;
     if (const auto refused = refusal(owner.context)) return refused;
-    if (request.kind == FL_ACCEL_MODULE_BUILTIN) {
-        const auto answer = parts_.cpu->load(job, request);
-        if (answer && answer->ok()) links_[owner.context].modules[request.module] = {true, true};
-        return answer;
-    }
+    if (request.kind == FL_ACCEL_MODULE_BUILTIN) return load_builtin(job, request);
     static constexpr std::array<std::uint64_t, 5> kBits = {FL_ACCEL_CAP_OPENCL_C, FL_ACCEL_CAP_SPIRV, FL_ACCEL_CAP_PTX,
                                                            FL_ACCEL_CAP_CUBIN, FL_ACCEL_CAP_CUDA_C};
     const auto kind = static_cast<std::uint32_t>(request.kind);
@@ -232,11 +227,7 @@ void WorkerExecutor::unload(const JobOwner& owner, std::uint32_t module) noexcep
 Executor::Answer WorkerExecutor::bind(std::uint64_t job, const BindRequest& request) noexcept {
     Link& link = links_[request.owner.context];
     if (const auto refused = refusal(request.owner.context)) return refused;
-    if (link.modules[request.module].builtin) {
-        const auto answer = parts_.cpu->bind(job, request);
-        if (answer && answer->ok()) link.kernels[request.kernel] = {true, true, request.module, {}};
-        return answer;
-    }
+    if (link.modules[request.module].builtin) return bind_builtin(job, request);
     const std::uint32_t slot = jobs_.take(job, JobKind::bind, request.owner);
     jobs_[slot].handle = request.kernel;
     jobs_[slot].address = request.module;
@@ -252,7 +243,7 @@ Outcome WorkerExecutor::prepare(const LaunchRequest& request, AccessList& touche
     const Link::Kernel& kernel = link.kernels[request.kernel];
     if (const auto refused = refusal(request.owner.context)) return *refused;
     if (!kernel.used) return {FL_ACCEL_REASON_BAD_HANDLE, request.kernel, 0};
-    if (kernel.builtin) return parts_.cpu->prepare(request, touches);
+    if (kernel.builtin != nullptr) return prepare_builtin(request, touches);
     return prepare_loaded(request, kernel.signature, touches);
 }
 
@@ -265,6 +256,9 @@ Outcome WorkerExecutor::prepare_loaded(const LaunchRequest& request, const Signa
     for (std::size_t i = 0; reader.next(argument); ++i) {
         if (argument.kind != FL_ACCEL_ARGUMENT_ADDRESS || argument.address() == 0) continue;
         const auto allocation = links_[request.owner.context].allocation_at(argument.address());
+        if (allocation && parts_.place == Place::local && !is_local(allocation->first)) {
+            return {FL_ACCEL_REASON_BAD_ADDRESS, argument.offset, 0};
+        }
         if (!allocation) return {FL_ACCEL_REASON_NOT_ALLOCATED, argument.offset, 0};
         if (!touches.add({allocation->first, allocation->second, signature.writes(i), argument.offset})) {
             touches.add_all();
@@ -275,8 +269,12 @@ Outcome WorkerExecutor::prepare_loaded(const LaunchRequest& request, const Signa
 
 Executor::Answer WorkerExecutor::launch(std::uint64_t job, const LaunchRequest& request) noexcept {
     if (const auto refused = refusal(request.owner.context)) return refused;
+    if (links_[request.owner.context].kernels[request.kernel].builtin != nullptr) return launch_builtin(job, request);
+    return launch_in_worker(job, request);
+}
+
+Executor::Answer WorkerExecutor::launch_in_worker(std::uint64_t job, const LaunchRequest& request) noexcept {
     Link& link = links_[request.owner.context];
-    if (link.kernels[request.kernel].builtin) return parts_.cpu->launch(job, request);
     AskLaunch ask{{},
                   request.owner.stream,
                   link.epoch(request.owner.stream, request.behind),
@@ -296,7 +294,7 @@ Executor::Answer WorkerExecutor::launch(std::uint64_t job, const LaunchRequest& 
 
 bool WorkerExecutor::chains(const LaunchRequest& request) const noexcept {
     const Link::Kernel& kernel = links_[request.owner.context].kernels[request.kernel];
-    return kernel.used && !kernel.builtin;
+    return kernel.used && (kernel.builtin == nullptr || is_on_local(request));
 }
 bool WorkerExecutor::chains(std::uint64_t destination, std::uint64_t source) const noexcept {
     return is_local(destination) || is_local(source);
@@ -393,58 +391,3 @@ Executor::Usage WorkerExecutor::usage() const noexcept {
 }
 
 }  // namespace farlane::backend::worker
-
-namespace farlane::backend {
-namespace {
-
-using namespace worker;
-
-constexpr std::uint64_t kLocalAddress = std::uint64_t{1} << 44;  // far above every aperture
-
-LocalMemory local_memory(const WorkerExecutorOptions& options, const FoundDevice& device) {
-    constexpr std::uint64_t kPage = FL_ACCEL_PAGE_BYTES;
-    const std::uint64_t most = device.memory_bytes / kPage * kPage;
-    const std::uint64_t bytes = options.local_bytes == 0 ? most : std::min(most, options.local_bytes / kPage * kPage);
-    return {kLocalAddress, bytes, std::bit_ceil(bytes)};
-}
-
-}  // namespace
-
-Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptions& options) {
-    WorkerExecutor::Parts parts;
-    const std::string_view kind = options.kind == FL_ACCEL_EXECUTOR_CUDA ? "cuda" : "opencl";
-    auto program = find_program(options.worker);
-    if (!program) return program.failure();
-    parts.program = std::move(*program);
-    auto found = probe(parts.program, kind);
-    if (!found) return found.failure();
-    auto device = choose(*found, kind, options.device);
-    if (!device) return device.failure();
-    parts.device = std::move(*device);
-    const bool shares = options.place == WorkerExecutorOptions::Place::automatic
-                            ? parts.device.shares_memory
-                            : options.place == WorkerExecutorOptions::Place::aperture;
-    parts.place = shares ? Place::aperture : Place::local;
-    if (!shares) parts.local = local_memory(options, parts.device);
-    auto aperture = Aperture::make(options.plan);
-    if (!aperture) return aperture.failure();
-    parts.aperture = std::move(*aperture);
-    auto control = ControlMemory::make(options.plan.contexts);
-    if (!control) return control.failure();
-    parts.control = std::move(*control);
-    CpuExecutorOptions cpu = options.cpu;
-    cpu.plan = options.plan;
-    cpu.memory = parts.aperture->all();
-    cpu.max_jobs = options.max_jobs;
-    cpu.wake = options.wake;
-    auto made = make_cpu_executor(cpu);
-    if (!made) return made.failure();
-    parts.cpu = std::move(*made);
-    try {
-        return std::unique_ptr<Executor>(std::make_unique<WorkerExecutor>(options, std::move(parts)));
-    } catch (const Error& error) {
-        return {error.status(), error.detail()};
-    }
-}
-
-}  // namespace farlane::backend

@@ -94,6 +94,13 @@ private:
     template <class AskStruct>
     Answer give(std::uint64_t job, JobKind kind, const JobOwner& owner, Ask ask, AskStruct record,
                 std::span<const std::byte> more = {}) noexcept;
+    /// The built-in module works on the aperture in the daemon, on local memory in the worker.
+    Answer load_builtin(std::uint64_t job, const LoadRequest& request) noexcept;
+    Answer bind_builtin(std::uint64_t job, const BindRequest& request) noexcept;
+    [[nodiscard]] Outcome prepare_builtin(const LaunchRequest& request, AccessList& touches) const noexcept;
+    [[nodiscard]] bool is_on_local(const LaunchRequest& request) const noexcept;
+    Answer launch_builtin(std::uint64_t job, const LaunchRequest& request) noexcept;
+    Answer launch_in_worker(std::uint64_t job, const LaunchRequest& request) noexcept;
     [[nodiscard]] Outcome prepare_loaded(const LaunchRequest& request, const Signature& signature,
                                          AccessList& touches) const noexcept;
     void ended(std::uint32_t slot) noexcept;

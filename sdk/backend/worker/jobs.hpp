@@ -34,6 +34,7 @@ struct Job {
     bool canceled = false;
     std::uint32_t next = kNone, previous = kNone;  ///< of its stream
     std::uint32_t handle = 0;                      ///< of the module or kernel
+    const char* builtin = nullptr;                 ///< load, bind: of the built-in module
     std::uint64_t address = 0, bytes = 0;
     std::uint64_t given_ns = 0;
 };

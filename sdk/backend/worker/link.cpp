@@ -54,7 +54,7 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> Link::allocation_at(std::
 }
 
 void Link::unload(std::uint32_t module) {
-    if (!modules[module].builtin) send(Ask::unload, {bytes_of(AskUnload{module, 0})});
+    if (modules[module].in_worker) send(Ask::unload, {bytes_of(AskUnload{module, 0})});
     for (Kernel& k : kernels) {
         if (k.used && k.module == module) k = {};
     }
@@ -196,7 +196,7 @@ void Link::end_job(std::uint32_t slot, const SayDone& said, std::span<const std:
     Outcome outcome{static_cast<fl_accel_reason>(said.reason), said.detail, 0};
     if (job.kind == JobKind::launch) count(job, said);
     if (job.kind == JobKind::bind && outcome.ok()) outcome = bound(job, report);
-    if (job.kind == JobKind::load && outcome.ok()) modules[job.handle] = {true, false};
+    if (job.kind == JobKind::load && outcome.ok()) modules[job.handle] = {true, job.builtin != nullptr, true};
     end_cancel(job);
     remove(slot);
     if (job.kind == JobKind::scrub) return services_.ended_memory(slot);
@@ -211,10 +211,10 @@ Outcome Link::bound(const Job& job, std::span<const std::byte> report) {
     }
     Kernel& kernel = kernels[job.handle];
     kernel.used = true;
-    kernel.builtin = false;
+    kernel.builtin = job.builtin;
     kernel.module = static_cast<std::uint32_t>(job.address);
     kernel.signature = std::move(*signature);
-    return {FL_ACCEL_REASON_NONE, 0, kernel.signature.block_bytes()};
+    return {FL_ACCEL_REASON_NONE, 0, job.builtin != nullptr ? job.bytes : kernel.signature.block_bytes()};
 }
 
 void Link::count(const Job& job, const SayDone& said) noexcept {

@@ -36,10 +36,11 @@ public:
     struct Module {
         bool used = false;
         bool builtin = false;
+        bool in_worker = false;
     };
     struct Kernel {
         bool used = false;
-        bool builtin = false;
+        const char* builtin = nullptr;  ///< name of the contract's; nullptr: it has none
         std::uint32_t module = 0;
         Signature signature;
     };

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "backend/worker/builtin/source.hpp"
 #include "backend/worker/opencl/runtime.hpp"
 
 namespace farlane::backend::worker::opencl {
@@ -139,8 +140,9 @@ Built ClRuntime::build(fl_accel_module_kind kind, std::span<const std::byte> ima
     if (kind == FL_ACCEL_MODULE_SPIRV) {
         program = api_.clCreateProgramWithIL(context_, image.data(), image.size(), &error);
     } else {
-        const auto* text = reinterpret_cast<const char*>(image.data());
-        const std::size_t bytes = image.size();
+        const std::string own = kind == FL_ACCEL_MODULE_BUILTIN ? builtin_source_opencl() : std::string();
+        const auto* text = own.empty() ? reinterpret_cast<const char*>(image.data()) : own.data();
+        const std::size_t bytes = own.empty() ? image.size() : own.size();
         program = api_.clCreateProgramWithSource(context_, 1, &text, &bytes, &error);
     }
     if (program == nullptr) {

@@ -62,7 +62,8 @@ void Loop::decommit(const AskMemory& ask) {
 void Loop::load(std::span<const std::byte> payload) {
     AskLoad ask;
     if (!take(payload, ask) || payload.size() < ask.options_bytes) std::abort();
-    if (!memory_.contains(ask.image_address, ask.image_bytes)) {
+    const bool builtin = ask.kind == FL_ACCEL_MODULE_BUILTIN;
+    if (!builtin && !memory_.contains(ask.image_address, ask.image_bytes)) {
         return reply(ask.token, {FL_ACCEL_REASON_BAD_ADDRESS, 0, 0});
     }
     const auto* image = reinterpret_cast<const std::byte*>(ask.image_address);

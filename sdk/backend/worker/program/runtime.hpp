@@ -62,7 +62,7 @@ public:
 
     [[nodiscard]] virtual Answer commit(const Ticket& ticket, std::uint64_t address, std::uint64_t bytes) = 0;
     virtual void decommit(std::uint64_t address) = 0;
-    /// On a thread of its own. May take long.
+    /// On a thread of its own. May take long. FL_ACCEL_MODULE_BUILTIN has no image: builtin/source.hpp.
     [[nodiscard]] virtual Built build(fl_accel_module_kind kind, std::span<const std::byte> image,
                                       const std::string& options) = 0;
     [[nodiscard]] virtual Bound bind(LoadedModule& module, const std::string& name) = 0;

@@ -7,7 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstddef>
+#include "backend/worker/program/files.hpp"
+#include "backend/worker/program/system_calls.hpp"
 
 namespace farlane::backend::worker {
 namespace {
@@ -28,7 +29,8 @@ bool confine(pid_t parent) noexcept {
     (void)::prctl(PR_SET_DUMPABLE, 0);  // other contexts' workers are of the same user
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, kFileBytes);
-    return true;
+    confine_files();
+    return confine_system_calls();
 }
 
 }  // namespace farlane::backend::worker

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a process that is about to run foreign code. Hands on: one that can not turn on others. Owns: nothing.
+#include "backend/worker/program/system_calls.hpp"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <vector>
+
+namespace farlane::backend::worker {
+namespace {
+
+#if defined(__x86_64__)
+constexpr std::uint32_t kMachine = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr std::uint32_t kMachine = AUDIT_ARCH_AARCH64;
+#else
+constexpr std::uint32_t kMachine = 0;  // not known: no filter
+#endif
+constexpr std::uint32_t kX32 = 0x40000000;  // its calls have numbers of their own
+
+constexpr int kNever[] = {SYS_ptrace,
+                          SYS_process_vm_readv,
+                          SYS_process_vm_writev,
+                          SYS_pidfd_send_signal,
+                          SYS_pidfd_getfd,
+                          SYS_tkill,
+                          SYS_rt_sigqueueinfo,
+                          SYS_rt_tgsigqueueinfo,
+                          SYS_socket,
+                          SYS_connect,
+                          SYS_bind,
+                          SYS_bpf,
+                          SYS_unshare,
+                          SYS_setns,
+                          SYS_mount,
+                          SYS_io_uring_setup,
+                          SYS_userfaultfd,
+                          SYS_perf_event_open,
+                          SYS_keyctl,
+                          SYS_add_key,
+                          SYS_request_key};
+constexpr int kOnlyToItself[] = {SYS_kill, SYS_tgkill};  // the first argument is a process
+
+class Filter {
+public:
+    Filter() {
+        load(offsetof(seccomp_data, arch));
+        skip_if(kMachine, 1);
+        give(SECCOMP_RET_KILL_PROCESS);
+        load(offsetof(seccomp_data, nr));
+        skip_unless_at_least(kX32, 1);
+        give(SECCOMP_RET_ERRNO | ENOSYS);
+    }
+    void never(int call) {
+        skip_unless(static_cast<std::uint32_t>(call), 1);
+        give(SECCOMP_RET_ERRNO | EPERM);
+    }
+    void only_to_itself(int call) {
+        skip_unless(static_cast<std::uint32_t>(call), 4);
+        load(offsetof(seccomp_data, args));
+        skip_unless(static_cast<std::uint32_t>(::getpid()), 1);
+        give(SECCOMP_RET_ALLOW);
+        give(SECCOMP_RET_ERRNO | EPERM);
+    }
+    [[nodiscard]] bool apply() {
+        give(SECCOMP_RET_ALLOW);
+        sock_fprog program{static_cast<unsigned short>(code_.size()), code_.data()};
+        return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    }
+
+private:
+    void load(std::size_t offset) {
+        code_.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)));
+    }
+    void give(std::uint32_t what) { code_.push_back(BPF_STMT(BPF_RET | BPF_K, what)); }
+    void skip_if(std::uint32_t value, std::uint8_t count) {
+        code_.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, count, 0));
+    }
+    void skip_unless(std::uint32_t value, std::uint8_t count) {
+        code_.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, count));
+    }
+    void skip_unless_at_least(std::uint32_t value, std::uint8_t count) {
+        code_.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, value, 0, count));
+    }
+    std::vector<sock_filter> code_;
+};
+
+}  // namespace
+
+bool confine_system_calls() noexcept {
+    if (kMachine == 0) return true;
+    Filter filter;
+    for (const int call : kNever) filter.never(call);
+    for (const int call : kOnlyToItself) filter.only_to_itself(call);
+    return filter.apply();
+}
+
+}  // namespace farlane::backend::worker

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a process that is about to run foreign code. Hands on: one that can not turn on others. Owns: nothing.
+#pragma once
+
+namespace farlane::backend::worker {
+
+/// No signals to other processes, no sockets, no tracing, no new corners of the kernel. False: the filter was refused.
+[[nodiscard]] bool confine_system_calls() noexcept;
+
+}  // namespace farlane::backend::worker
