@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "backend/worker/builtin/source.hpp"
+#include "backend/worker/cuda/builtin_ptx.hpp"
 #include "backend/worker/cuda/runtime.hpp"
 
 namespace farlane::backend::worker::cuda {
@@ -140,10 +142,12 @@ Built CudaRuntime::build(fl_accel_module_kind kind, std::span<const std::byte> i
         return std::move(built);
     };
     if (const CuResult r = api_.cuCtxSetCurrent(context_); r != kSuccess) return fail(FL_ACCEL_REASON_EXECUTION, r);
-    const bool is_source = kind == FL_ACCEL_MODULE_CUDA_C;
+    const bool is_builtin = kind == FL_ACCEL_MODULE_BUILTIN;
+    const bool is_source = kind == FL_ACCEL_MODULE_CUDA_C || (is_builtin && compiler_ != nullptr);
     if (kind == FL_ACCEL_MODULE_CUBIN ? !is_cubin(image) : !is_text(image)) return fail(FL_ACCEL_REASON_BAD_IMAGE, 0);
     std::string code(reinterpret_cast<const char*>(image.data()), image.size());
-    bool is_ptx = kind == FL_ACCEL_MODULE_PTX;
+    if (is_builtin) code = is_source ? builtin_source_cuda() : builtin_ptx();
+    bool is_ptx = !is_source && kind != FL_ACCEL_MODULE_CUBIN;
     if (is_source) {
         if (compiler_ == nullptr) return fail(FL_ACCEL_REASON_BAD_KIND, static_cast<int>(kind));
         const int capability = api_.attribute(device_, kMajor) * 10 + api_.attribute(device_, kMinor);
