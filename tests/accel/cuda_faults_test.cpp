@@ -41,7 +41,8 @@ TEST_F(CudaFaults, WhatIsBehindACrashIsLost) {
     load();
     ASSERT_TRUE(commit(local(), kCudaPage).ok());
     std::vector<std::uint64_t> jobs = {give(WorkerHarness::request({}, kWild, Arguments(), 1, 1))};
-    auto r = WorkerHarness::request({}, kStep, Arguments().address(local()).value(0U), 1, 1);
+    const auto arguments = Arguments().address(local()).value(0U);
+    auto r = WorkerHarness::request({}, kStep, arguments, 1, 1);
     r.behind = true;
     for (int i = 0; i < 600; ++i) {
         const std::uint64_t job = worker.number();
@@ -82,7 +83,8 @@ TEST_F(CudaFaults, FreeingWhatAKernelUsesEndsTheContext) {
     ASSERT_TRUE(commit(local(), kCudaPage).ok());
     // A pointer into memory that is not there: the device does not see it, the kernel does.
     put(local(), std::vector<std::uint64_t>{local(kCudaChunk), 1});
-    const auto r = WorkerHarness::request({}, kChase, Arguments().address(local()).address(local(64)), 1, 1);
+    const auto arguments = Arguments().address(local()).address(local(64));
+    const auto r = WorkerHarness::request({}, kChase, arguments, 1, 1);
     EXPECT_EQ(worker.launch(r).reason, FL_ACCEL_REASON_CRASHED);
 }
 

@@ -66,6 +66,12 @@ CuResult cuInit(unsigned) {
     constexpr CuResult kNoDevice = 100;
     return is_set("no_device") ? kNoDevice : kSuccess;
 }
+/// NVRTC asks the driver for what is in no header: there is nothing, which the table's size says.
+CuResult cuGetExportTable(const void** table, const void*) {
+    static constexpr std::size_t kNothing[1] = {sizeof kNothing};
+    *table = kNothing;
+    return kSuccess;
+}
 CuResult cuGetErrorName(CuResult result, const char** name) {
     static const std::map<CuResult, const char*> names = {{kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY"},
                                                           {100, "CUDA_ERROR_NO_DEVICE"},

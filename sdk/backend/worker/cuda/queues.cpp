@@ -29,15 +29,17 @@ CuStream Queues::open(std::uint32_t queue, CuResult& why) {
     return q.stream;
 }
 
-CuEvent Queues::take_event() {
-    CuEvent event = nullptr;
+CuResult Queues::record(CuEvent& event, CuStream stream) {
+    CuResult r = kSuccess;
     if (!events_.empty()) {
         event = events_.back();
         events_.pop_back();
-    } else if (const CuResult r = api_.cuEventCreate(&event, 0); r != kSuccess) {
-        return nullptr;
+    } else {
+        r = api_.cuEventCreate(&event, 0);
     }
-    return event;
+    if (r == kSuccess) r = api_.cuEventRecord(event, stream);
+    if (r != kSuccess) event = nullptr;
+    return r;
 }
 
 void Queues::begin(Queue& q) {
@@ -46,12 +48,8 @@ void Queues::begin(Queue& q) {
     batch.number = next_++;
     batch.given_ns = now_ns();
     ++running_;
-    if (!idle) return;
-    batch.begin = take_event();
-    if (batch.begin != nullptr && api_.cuEventRecord(batch.begin, q.stream) != kSuccess) {
-        events_.push_back(batch.begin);
-        batch.begin = nullptr;
-    }
+    // Without it there is only no time.
+    if (idle) (void)record(batch.begin, q.stream);
 }
 
 Runtime::Answer Queues::given(std::uint32_t queue, const Ticket& ticket, const Outcome& outcome, bool is_launch) {
@@ -66,11 +64,8 @@ Runtime::Answer Queues::given(std::uint32_t queue, const Ticket& ticket, const O
 }
 
 void Queues::close(Queue& q) {
-    Batch& batch = q.batches.back();
-    batch.end = take_event();
-    // Nobody would tell when it has ended.
-    if (batch.end == nullptr) return fail(kOutOfMemory);
-    if (const CuResult r = api_.cuEventRecord(batch.end, q.stream); r != kSuccess) fail(r);
+    // Without it nobody would tell when it has ended.
+    if (const CuResult r = record(q.batches.back().end, q.stream); r != kSuccess) fail(r);
 }
 
 void Queues::flush() {

@@ -67,7 +67,7 @@ private:
     [[nodiscard]] static bool is_open(const Queue& q) noexcept {
         return !q.batches.empty() && q.batches.back().end == nullptr;
     }
-    [[nodiscard]] CuEvent take_event();
+    [[nodiscard]] CuResult record(CuEvent& event, CuStream stream);
     void begin(Queue& q);
     void close(Queue& q);
     void finish(Queue& q);

@@ -21,7 +21,7 @@ constexpr unsigned kRecordsPerTurn = 64;
 constexpr std::uint32_t kRunningPerStream = 256;  // what is behind waits here, where it can be taken back
 constexpr std::uint64_t kSpinNs = 50'000;
 constexpr long kRoomNs = 1'000'000;
-constexpr std::uint64_t kEnergyNs = 10'000'000;  // NVML looks no more often
+constexpr std::uint64_t kEnergyNs = 100'000'000;  // a look takes its time, and meters are no finer
 constexpr unsigned long kTimerSlackNs = 1'000;
 
 template <class T>
@@ -84,6 +84,7 @@ void Loop::run() {
         }
         const std::uint64_t now = now_ns();
         if (idle_since == 0) idle_since = now;
+        look_at_energy(now);
         if (now - idle_since < kSpinNs) {
             (void)::sched_yield();
             continue;
@@ -99,15 +100,13 @@ void Loop::end() noexcept {
     ::_exit(1);
 }
 
-void Loop::look_at_energy() noexcept {
-    const std::uint64_t now = now_ns();
+void Loop::look_at_energy(std::uint64_t now) noexcept {
     if (now - energy_ns_ < kEnergyNs) return;
     energy_ns_ = now;
     if (const std::uint64_t uj = runtime_.energy_uj(); uj != 0) control_.energy_uj.store(uj, std::memory_order_relaxed);
 }
 
 void Loop::sleep(bool waits_for_room) noexcept {
-    look_at_energy();
     streams_.wanted.store(waiting_count_ != 0, std::memory_order_seq_cst);
     control_.worker_sleeps.store(1, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);

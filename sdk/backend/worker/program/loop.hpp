@@ -57,7 +57,7 @@ private:
     bool take_records();
     void take_record(Ask ask, std::span<const std::byte> payload);
     void sleep(bool waits_for_room) noexcept;
-    void look_at_energy() noexcept;
+    void look_at_energy(std::uint64_t now) noexcept;
     [[noreturn]] void end() noexcept;
 
     // loop.cpp: work of streams, in order
