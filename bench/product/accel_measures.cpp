@@ -119,9 +119,7 @@ double download_rate(Fabric& fabric, std::size_t bytes) {
 
 LaunchTimes launch_times(Fabric& fabric, unsigned count) {
     auto device = fabric.attach("accel0");
-    auto o = options();
-    o.queue_slots = 4096;  // room for all of them
-    accel::Context context(device, o);
+    accel::Context context(device, options());
     auto& stream = context.stream();
     auto x = context.allocate<float>(kSmall), y = context.allocate<float>(kSmall);
     auto result = context.allocate_host<float>(kSmall);
@@ -159,7 +157,23 @@ LaunchTimes cold_program(Fabric& fabric) {
     return {all, busy.count(), 0, round_trip};
 }
 
-double opencl_ms(Fabric& fabric, const std::string& work, unsigned count) {
+double stream_kib(Fabric& fabric) {
+    constexpr int kStreams = 8;
+    auto device = fabric.attach("accel0");
+    accel::Context context(device, options());
+    auto x = context.allocate<float>(kSmall), y = context.allocate<float>(kSmall);
+    const auto work = [&](accel::Stream& stream) {
+        for (int i = 0; i < 2000; ++i) stream.launch(accel::Axpy{1.0F, x, y});
+        stream.synchronize();
+    };
+    for (int i = 0; i < 20; ++i) work(context.stream());  // what all streams share is there then
+    const double before = resident_kib();
+    std::vector<accel::Stream> streams;
+    for (int i = 0; i < kStreams; ++i) work(streams.emplace_back(context.create_stream()));
+    return (resident_kib() - before) / kStreams;
+}
+
+std::vector<double> opencl_ms(Fabric& fabric, const std::string& work, unsigned count) {
     const bool saxpy = work == "saxpy";
     auto device = fabric.attach("accel0");
     accel::Context context(device);
@@ -188,7 +202,7 @@ double opencl_ms(Fabric& fabric, const std::string& work, unsigned count) {
     stream.download(buffers[saxpy ? 1 : 2].part(0, 1), std::span<float>(one));
     const float expected = saxpy ? 1.0F + 2.0F * static_cast<float>(count + 1) : static_cast<float>(limits::kGemmSize);
     if (one[0] != expected) throw std::runtime_error("the result is wrong");
-    return median(ms);
+    return {median(ms), static_cast<double>(context.properties().worker_bytes) / (1 << 20)};
 }
 
 }  // namespace farlane::bench

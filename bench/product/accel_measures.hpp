@@ -33,8 +33,10 @@ struct LaunchTimes {
 /// Milliseconds of a cold program: allocate, load, bind, copy in, launch, read back.
 [[nodiscard]] LaunchTimes cold_program(Fabric& fabric);
 
+/// KiB of this process for one stream that has worked.
+[[nodiscard]] double stream_kib(Fabric& fabric);
 /// Milliseconds of "saxpy" or "gemm" (bench/limits/opencl_work.hpp), data resident, from launch to completion: the
-/// median of `count` after a first one.
-[[nodiscard]] double opencl_ms(Fabric& fabric, const std::string& work, unsigned count);
+/// median of `count` after a first one; and MiB of the worker process that ran it.
+[[nodiscard]] std::vector<double> opencl_ms(Fabric& fabric, const std::string& work, unsigned count);
 
 }  // namespace farlane::bench

@@ -29,13 +29,6 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double resident_kib() {
-    std::ifstream status("/proc/self/status");
-    for (std::string line; std::getline(status, line);)
-        if (line.starts_with("VmRSS:")) return std::stod(line.substr(6));
-    return 0;
-}
-
 /// A device ready for DMA, with a mapped buffer as large as its own memory.
 struct Dma {
     explicit Dma(Fabric& fabric) : d(fabric.attach("scratch0")) {
@@ -62,6 +55,13 @@ struct Dma {
 };
 
 }  // namespace
+
+double resident_kib() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("VmRSS:")) return std::stod(line.substr(6));
+    return 0;
+}
 
 std::vector<double> percentiles_of(std::vector<double>& ns) {
     if (ns.empty()) throw std::runtime_error("nothing was answered");

@@ -15,6 +15,8 @@ namespace farlane::bench {
 inline constexpr double kPercentiles[] = {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999};
 inline constexpr unsigned kP50 = 3, kP99 = 7;
 
+/// Memory of this process that is in use.
+[[nodiscard]] double resident_kib();
 /// Sorts `ns`; one value for each of kPercentiles. Throws when there are none.
 [[nodiscard]] std::vector<double> percentiles_of(std::vector<double>& ns);
 

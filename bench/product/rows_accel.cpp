@@ -13,6 +13,7 @@ namespace farlane::bench {
 namespace {
 
 constexpr double kNoopRoomUs = 1.5;  // a command may cost this much more than a frame there and back
+constexpr double kStreamKib = 256;
 constexpr unsigned kLaunches = 1000;
 constexpr double kFarRoundTripMs = 15;
 
@@ -104,7 +105,9 @@ void opencl_row(const Options& o, const std::string& work, Report& report) {
             output_of({bench_folder() + "/opencl_local", "--work", work, "--count", std::to_string(count)}));
         s.limit.push_back(local.at("median_ms").get<double>());
         s.more["device"] = local.at("device");
-        s.ours.push_back(measure_pair(config, [&](Fabric& f) { return std::vector{opencl_ms(f, work, count)}; })[0]);
+        const auto ours = measure_pair(config, [&](Fabric& f) { return opencl_ms(f, work, count); });
+        s.ours.push_back(ours[0]);
+        s.more["worker_mib"] = ours[1];
     }
     report.add(s);
 }
@@ -121,6 +124,13 @@ void measure_accel(const Options& o, Report& report) {
         }
     }
     try {
+        if (wants(o, "accel_stream_memory")) {
+            Series s{"accel_stream_memory", "KiB", 1.0, true};
+            s.ours = measure_pair(accel_pair("udp"), [](Fabric& f) { return std::vector{stream_kib(f)}; });
+            s.limit = {kStreamKib};
+            s.more = {{"limit_is", "the goal"}};
+            report.add(s);
+        }
         if (wants(o, "accel_launches_15ms")) {
             far_row(o, "accel_launches_15ms", 1, report, [](Fabric& f) { return launch_times(f, kLaunches); });
         }

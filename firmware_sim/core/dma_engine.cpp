@@ -24,24 +24,26 @@ DmaEngine::DmaEngine(DmaClient& client, Faults& faults, std::uint32_t transfers)
     free_count_ = transfers;
 }
 
-Status DmaEngine::write(std::uint64_t iova, std::span<const std::byte> source, DmaOrder order,
-                        std::uint64_t tag) noexcept {
+Status DmaEngine::write(std::uint64_t iova, std::span<const std::byte> source, DmaOrder order, std::uint64_t tag,
+                        std::uint32_t pasid) noexcept {
     const bool relaxed = order == DmaOrder::relaxed && relaxed_ordering_;
     // One descriptor serves both directions; give_record() never writes through a write's pointer.
-    return start(Kind::write, iova, const_cast<std::byte*>(source.data()), source.size(), relaxed, tag, writes_);
+    return start(Kind::write, iova, const_cast<std::byte*>(source.data()), source.size(), relaxed, tag, pasid,
+                 writes_);
 }
 
-Status DmaEngine::read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t tag) noexcept {
-    const Status s = start(Kind::read, iova, into.data(), into.size(), false, tag, reads_);
+Status DmaEngine::read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t tag,
+                       std::uint32_t pasid) noexcept {
+    const Status s = start(Kind::read, iova, into.data(), into.size(), false, tag, pasid, reads_);
     return s == Status::pending ? Status::ok : s;
 }
 
-Status DmaEngine::write_now(std::uint64_t iova, std::span<const std::byte> source) noexcept {
+Status DmaEngine::write_now(std::uint64_t iova, std::span<const std::byte> source, std::uint32_t pasid) noexcept {
     if (!ready()) {
         ++counters_.refused;
         return Status::denied;
     }
-    const Status s = port_->dma_write(faults_.dma_address(iova), source, false, 0, false);
+    const Status s = port_->dma_write(faults_.dma_address(iova), source, false, 0, false, pasid);
     if (s == Status::ok) {
         ++counters_.records_written;
         counters_.bytes_written += source.size();
@@ -52,7 +54,7 @@ Status DmaEngine::write_now(std::uint64_t iova, std::span<const std::byte> sourc
 }
 
 Status DmaEngine::start(Kind kind, std::uint64_t iova, std::byte* memory, std::size_t bytes, bool relaxed,
-                        std::uint64_t tag, Queue& queue) noexcept {
+                        std::uint64_t tag, std::uint32_t pasid, Queue& queue) noexcept {
     if (bytes == 0) return Status::invalid;
     if (iova + (bytes - 1) < iova) return Status::out_of_bounds;  // wraps around the address space
     if (!ready()) {
@@ -70,6 +72,7 @@ Status DmaEngine::start(Kind kind, std::uint64_t iova, std::byte* memory, std::s
     t.given = 0;
     t.records = 0;
     t.tag = tag;
+    t.pasid = pasid;
     t.outstanding = 0;
     t.next = kNone;
     t.status = Status::ok;
@@ -109,7 +112,7 @@ Status DmaEngine::give_record(Transfer& t, std::uint32_t index, std::size_t byte
     const std::uint64_t at = faults_.dma_address(t.iova + t.given);
     const std::uint64_t cookie = make_cookie(index, t.generation);
     if (t.kind == Kind::read) {
-        const Status s = port_->dma_read(at, {t.memory + t.given, bytes}, cookie);
+        const Status s = port_->dma_read(at, {t.memory + t.given, bytes}, cookie, t.pasid);
         if (patient_ && s == Status::timeout) return Status::would_block;  // until the host answers again
         if (s != Status::ok) return s;
         ++t.outstanding;
@@ -118,7 +121,7 @@ Status DmaEngine::give_record(Transfer& t, std::uint32_t index, std::size_t byte
         return s;
     }
     const bool notify = bytes > kCopiedBytes;
-    const Status s = port_->dma_write(at, {t.memory + t.given, bytes}, t.relaxed, cookie, notify);
+    const Status s = port_->dma_write(at, {t.memory + t.given, bytes}, t.relaxed, cookie, notify, t.pasid);
     if (s != Status::ok) return s;
     if (notify) ++t.outstanding;
     ++counters_.records_written;

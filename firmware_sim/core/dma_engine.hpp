@@ -57,13 +57,16 @@ public:
 
     /// Host memory <- `source`. ok: given to the host; pending: it waits for room (dma_ordered follows). Both
     /// are followed by dma_done, until then `source` must not change. Anything else: refused, nothing follows.
+    /// `pasid`, here and below: whose address space `iova` is of; 0 = the function's own.
     [[nodiscard]] Status write(std::uint64_t iova, std::span<const std::byte> source, DmaOrder order,
-                               std::uint64_t tag) noexcept;
+                               std::uint64_t tag, std::uint32_t pasid = 0) noexcept;
     /// `into` <- host memory. ok: dma_done follows. Anything else: refused.
-    [[nodiscard]] Status read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t tag) noexcept;
+    [[nodiscard]] Status read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t tag,
+                              std::uint32_t pasid = 0) noexcept;
     /// At most 64 bytes, strict, at once or not at all (would_block). Not ordered behind writes that are
     /// still `pending`, and not counted among them.
-    [[nodiscard]] Status write_now(std::uint64_t iova, std::span<const std::byte> source) noexcept;
+    [[nodiscard]] Status write_now(std::uint64_t iova, std::span<const std::byte> source,
+                                   std::uint32_t pasid = 0) noexcept;
 
     bool poll() noexcept;
     [[nodiscard]] bool busy() const noexcept { return ready() && (writes_.head != kNone || reads_.head != kNone); }
@@ -97,6 +100,7 @@ private:
         std::uint64_t tag = 0;
         std::uint32_t outstanding = 0;  // records the host has not answered
         std::uint32_t records = 0;      // records given
+        std::uint32_t pasid = 0;
         std::uint32_t generation = 0;   // part of the cookie: late answers to an earlier use are told apart
         std::uint32_t next = kNone;
         Status status = Status::ok;
@@ -110,7 +114,7 @@ private:
     };
 
     [[nodiscard]] Status start(Kind kind, std::uint64_t iova, std::byte* memory, std::size_t bytes, bool relaxed,
-                               std::uint64_t tag, Queue& queue) noexcept;
+                               std::uint64_t tag, std::uint32_t pasid, Queue& queue) noexcept;
     [[nodiscard]] Status give_record(Transfer& t, std::uint32_t index, std::size_t bytes) noexcept;
     [[nodiscard]] Status give(std::uint32_t index) noexcept;
     bool drain(Queue& queue) noexcept;

@@ -29,13 +29,20 @@ public:
     /// is copied; a longer one must stay unchanged until `released(cookie)` of the device.
     /// `relaxed`: bulk data that may be placed out of order (never completion-queue entries).
     /// out_of_bounds: no mapping allows it (counted; nothing is sent). would_block: try again
-    /// from the next poll().
+    /// from the next poll(). `pasid`: whose address space `iova` is of; 0 = the function's own.
     [[nodiscard]] virtual Status dma_write(std::uint64_t iova, std::span<const std::byte> source, bool relaxed,
-                                           std::uint64_t cookie, bool notify) noexcept = 0;
+                                           std::uint64_t cookie, bool notify, std::uint32_t pasid) noexcept = 0;
+    [[nodiscard]] Status dma_write(std::uint64_t iova, std::span<const std::byte> source, bool relaxed,
+                                   std::uint64_t cookie, bool notify) noexcept {
+        return dma_write(iova, source, relaxed, cookie, notify, 0);
+    }
     /// One memory read of at most 4096 bytes of host memory into `into`; the device's
     /// read_done(cookie, status) follows. Errors as above.
-    [[nodiscard]] virtual Status dma_read(std::uint64_t iova, std::span<std::byte> into,
-                                          std::uint64_t cookie) noexcept = 0;
+    [[nodiscard]] virtual Status dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie,
+                                          std::uint32_t pasid) noexcept = 0;
+    [[nodiscard]] Status dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie) noexcept {
+        return dma_read(iova, into, cookie, 0);
+    }
     /// MSI or MSI-X message, in order behind all writes before it.
     [[nodiscard]] virtual Status interrupt(std::uint64_t address, std::uint32_t data) noexcept = 0;
     /// Uncorrectable or correctable error to be reported to the initiator (AER).

@@ -18,6 +18,9 @@ Drain::~Drain() {
 
 void Drain::start(lane::Duration at_most, bool force, Done done) {
     if (done_) return done(refusal(Status::busy, "an upgrade is under way"));
+    if (const std::string sharers = holdings_.sharers(); !force && !sharers.empty())
+        return done(refusal(Status::busy, "shared by applications, which would lose it: " + sharers +
+                                              "; --force does it all the same"));
     const std::vector<std::string> lost = target_.would_reset();
     if (!force && !lost.empty()) {
         std::string names;

@@ -81,7 +81,7 @@ void Holding::when_free(std::function<void()> then) {
 
 // Records of a dead application still go out, and their memory stays, until the target has them.
 void Holding::finish_drain() {
-    if (!draining_ || (channel_ && !channel_->drained())) return;
+    if (!draining_ || sharing_ || (channel_ && !channel_->drained())) return;
     if (!waiting_ops_.empty()) return;
     draining_ = false;
     drop_channel();
@@ -93,6 +93,7 @@ void Holding::finish_drain() {
 }
 
 void Holding::expel() {
+    if (sharing_) sharing_->expel();
     if (!channel_) return;
     channel_->close();
     channel_->fail_in_flight(Status::device_lost, true);
@@ -103,6 +104,7 @@ void Holding::let_go() noexcept {
     // Whoever waits for an end of this may own it: nobody would ever be told now.
     if (bus_) std::exchange(bus_->unplugged, {}).clear();
     std::exchange(when_free_, {}).clear();
+    if (sharing_) sharing_->forget_waiting();
     if (attachment_ == nullptr) return;
     attachment_->set_sink(nullptr);
     attachment_->forget_memory();
@@ -116,7 +118,9 @@ void Holding::pause(bool on) noexcept {
 bool Holding::settled() const noexcept {
     if (phase_ == Phase::waiting) return true;
     const bool quiet = phase_ == Phase::ready && !draining_ && replay_.empty() && waiting_ops_.empty() && !own_.busy();
-    if (!quiet || (channel_ && channel_->outstanding() != 0)) return false;
+    if (!quiet && !sharing_) return false;
+    if (sharing_) return phase_ == Phase::ready && sharing_->settled() && !own_.busy();
+    if (channel_ && channel_->outstanding() != 0) return false;
     if (!bus_) return true;
     return bus_->phase == BusPort::Phase::live && !bus_->freeing &&
            (!bus_->node || bus_->node->channel().outstanding() == 0);
@@ -126,6 +130,7 @@ bool Holding::settled() const noexcept {
 void Holding::end() {
     attachment_ = nullptr;
     own_.abandon(Status::device_lost);
+    if (sharing_) sharing_->device_gone();
     waiting_ops_.clear();
     drop_channel();
 }
@@ -156,6 +161,7 @@ std::span<std::byte> Holding::buffer(std::uint32_t number) const noexcept {
 
 void Holding::on_completion(std::uint64_t cookie, Status status) noexcept {
     if (OwnRequests::mine(cookie)) return own_.on_completion(cookie, status);
+    if (sharing_) return sharing_->on_completion(cookie, status);
     if (NodeChannel::mine(cookie)) {
         if (bus_ && bus_->node) bus_->node->channel().on_completion(cookie, status);
         return;
@@ -164,6 +170,7 @@ void Holding::on_completion(std::uint64_t cookie, Status status) noexcept {
 }
 
 void Holding::on_released(std::uint64_t cookie) noexcept {
+    if (sharing_) return sharing_->on_released(cookie);
     if (NodeChannel::mine(cookie)) {
         if (bus_ && bus_->node) bus_->node->channel().on_released(cookie);
         return;
@@ -173,6 +180,7 @@ void Holding::on_released(std::uint64_t cookie) noexcept {
 
 void Holding::on_interrupt(std::uint32_t vector) noexcept {
     if (bus_) return bus_->memory.interrupt(vector);
+    if (sharing_) return sharing_->on_interrupt(vector);
     if (vector >= vectors_.size() || !vectors_[vector].valid()) return;
     if (!host_.bells.ring(vectors_[vector].get())) misbehaved_ = true;
 }
@@ -186,6 +194,7 @@ void Holding::note_handle() noexcept {
 
 void Holding::on_event(EventKind kind, const std::string& detail) noexcept {
     if (bus_ && bus_event(kind)) return;
+    if (sharing_) sharing_->on_event(kind, detail);
     switch (kind) {
         case EventKind::device_lost:
             if (channel_) {
@@ -229,10 +238,12 @@ bool Holding::turn(lane::Time now) noexcept {
     }
     if (draining_) finish_drain();
     if (bus_) busy |= turn_bus(now);
+    if (sharing_) busy |= sharing_->turn(now);
     return busy;
 }
 
 lane::Time Holding::next_timer() const noexcept {
+    if (sharing_) return sharing_->next_timer();
     return channel_ ? channel_->next_timer() : lane::kNever;
 }
 

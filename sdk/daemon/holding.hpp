@@ -17,6 +17,7 @@
 #include "daemon/node_channel.hpp"
 #include "daemon/own_requests.hpp"
 #include "daemon/reply.hpp"
+#include "daemon/sharing.hpp"
 
 namespace farlane::daemon {
 
@@ -101,6 +102,22 @@ public:
     [[nodiscard]] bool on_bus() const noexcept { return bus_ != nullptr; }
     [[nodiscard]] const BusPort* bus() const noexcept { return bus_.get(); }
 
+    // --- several applications (holding_shared.cpp)
+    /// From now on they share it, each with a holding of its own (start_share). Precondition: no user, attached.
+    void share_out();
+    /// The last of them is gone: `done` when it can be used otherwise.
+    void end_sharing(std::function<void()> done);
+    void start_share(std::unique_ptr<Share> share, const Client& client);
+    /// Of the function: who shares it; null when nobody does.
+    [[nodiscard]] Sharing* sharing() const noexcept { return sharing_.get(); }
+    /// Of one of its applications; null when it has the function alone.
+    [[nodiscard]] Share* share() const noexcept { return share_.get(); }
+    [[nodiscard]] bool in_use() const noexcept { return user_.has_value() || (sharing_ && !sharing_->over()); }
+    void open_context(const Answer& answer);
+    void close_context(std::uint32_t context, const Answer& answer);
+    void make_queue(const QueueWish& wish, const Answer& answer);
+    void drop_queue(std::uint32_t queue, const Answer& answer);
+
     // --- what the application asks for
     [[nodiscard]] Reply open_channel(const channel::Geometry& geometry);
     [[nodiscard]] Reply register_buffer(std::shared_ptr<SharedMemory> memory, std::optional<std::uint32_t> number);
@@ -110,6 +127,7 @@ public:
     void unmap(std::uint64_t iova, const Answer& answer);
     [[nodiscard]] Reply enable_interrupts(std::uint32_t count, std::uint32_t first, std::vector<UniqueFd> fds);
     [[nodiscard]] Reply acknowledge_reset();
+    void acknowledge_reset(const Answer& answer);
     void reset(const Answer& answer);
     void read_space(OwnRequests::SpaceDone done);
 
@@ -182,6 +200,7 @@ private:
     [[nodiscard]] std::vector<ResumeStep> plan_channel(Channel& channel, const SavedState& saved, bool reset);
     [[nodiscard]] Channel& channel_of(const ResumeStep& step) noexcept;
     [[nodiscard]] Json bus_json() const;
+    [[nodiscard]] bool can_share(const Answer& answer) const;
 
     HoldingHost& host_;
     std::unique_ptr<StateFile> file_;
@@ -189,6 +208,8 @@ private:
     OwnRequests own_;
     FunctionInfo info_;
     lane::Attachment* attachment_ = nullptr;
+    std::unique_ptr<Share> share_;  ///< longer than the channel
+    std::unique_ptr<Sharing> sharing_;
     std::unique_ptr<BusPort> bus_;  ///< longer than the channel, which is in its memory
     std::unique_ptr<Channel> channel_;
     std::map<std::uint32_t, std::shared_ptr<SharedMemory>> buffers_;

@@ -159,15 +159,21 @@ bool Holding::run_replay() noexcept {
 }
 
 Json Holding::holders() const {
+    if (sharing_) return sharing_->holders();
     Json all = Json::array();
     if (user_) all.push_back({{"pid", user_->pid}, {"comm", user_->comm}, {"uid", user_->uid}});
     return all;
 }
 
 Json Holding::json() const {
-    return {{"id", id()},         {"state", state_name(phase_, attachment_)}, {"persistent", persistent()},
-            {"uid", owner_uid()}, {"since", utc_of(file_->state().since_ms)}, {"holders", holders()},
-            {"bus", bus_json()}};
+    return {{"id", id()},
+            {"state", state_name(phase_, attachment_)},
+            {"persistent", persistent()},
+            {"uid", owner_uid()},
+            {"since", utc_of(file_->state().since_ms)},
+            {"holders", holders()},
+            {"bus", bus_json()},
+            {"shared", sharing_ ? sharing_->json() : Json(nullptr)}};
 }
 
 Json Holding::stats() const {

@@ -41,6 +41,7 @@ Reply Holding::open_channel(const channel::Geometry& geometry) {
     if (!memory.ok()) return refusal(memory.failure());
     Channel::Parts parts;
     parts.memory = *memory;
+    if (share_) parts.cookie_mark = share_->cookie_mark();
     parts.submit_bell = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     parts.complete_bell = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     if (!parts.submit_bell.valid() || !parts.complete_bell.valid())
@@ -239,6 +240,8 @@ struct Holding::Flr {
 
 void Holding::reset(const Answer& answer) {
     if (usable() != Status::ok) return answer(unusable());
+    if (share_)
+        return answer(refusal(Status::denied, "'" + info_.name + "' is shared: no application resets it for all"));
     own_.read_space(*attachment_, [this, answer](Status status, const std::shared_ptr<ConfigSpace>& space) {
         if (status != Status::ok) return answer(refusal(status, "configuration read before the reset failed"));
         const auto at = [&](std::uint32_t offset) { return std::to_integer<std::uint32_t>((*space)[offset & 0xfffU]); };

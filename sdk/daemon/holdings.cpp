@@ -46,8 +46,9 @@ Holdings::Holdings(HoldingHost& host, lane::Initiator& initiator, std::string di
 }
 
 Holdings::~Holdings() {
+    later_.clear();
     // Questions to the initiator that are open may own a holding for longer than its attachment lives.
-    for (const Pointer& h : holdings_) {
+    for (const Pointer& h : std::vector<Pointer>(holdings_)) {
         h->let_go();
         h->end();
     }
@@ -62,7 +63,7 @@ Holdings::Pointer Holdings::shared(const Holding& h) const {
 
 Holding* Holdings::named(const std::string& name) const {
     const auto at = std::ranges::find_if(holdings_, [&](const Pointer& h) {
-        return h->named(name) && h->phase() != Holding::Phase::ending && !h->lost();
+        return h->named(name) && h->share() == nullptr && h->phase() != Holding::Phase::ending && !h->lost();
     });
     return at != holdings_.end() ? at->get() : nullptr;
 }
@@ -78,12 +79,13 @@ Holding* Holdings::of(const Client& client, std::uint32_t id, const Answer& answ
 
 bool Holdings::has(const std::string& name, const std::string& target) const {
     return std::ranges::any_of(holdings_, [&](const Pointer& h) {
-        return h->info().name == name && h->info().target == target && !h->lost();
+        return h->info().name == name && h->info().target == target && h->share() == nullptr && !h->lost();
     });
 }
 
 void Holdings::each(const std::function<void(const Holding&)>& f) const {
-    for (const Pointer& h : holdings_) f(*h);
+    for (const Pointer& h : holdings_)
+        if (h->share() == nullptr) f(*h);
 }
 
 std::uint32_t Holdings::free_id() const {
@@ -103,23 +105,25 @@ void Holdings::attach(const Client& client, const std::string& name, bool persis
         if (h->on_bus()) return answer(on_bus_reply(*h, to_bus));
         if (is_drained(*h))
             return answer(refusal(Status::busy, "'" + name + "' is being detached as soon as its users are done"));
-        if (h->user()) return answer(busy_reply(*h));
+        const bool adopts = persistent && !to_bus && h->persistent() && h->sharing() != nullptr;
+        if (h->in_use() && !adopts) return answer(busy_reply(*h));
         if (to_bus) return h->when_free([this, keep = shared(*h), answer] { plug(*keep, true, answer); });
         if (persistent) return answer({Status::ok, "", attach_result(*h, true), {}});
         const Pointer keep = shared(*h);
         return h->when_free([this, keep, client, answer] {
             if (keep->on_bus()) return answer(on_bus_reply(*keep, false));
-            if (keep->user()) return answer(busy_reply(*keep));
+            if (keep->in_use()) return answer(busy_reply(*keep));
             adopt(*keep, client, answer);
         });
     }
-    if (holdings_.size() >= kMaxAttachments)
+    if (size() >= kMaxAttachments)
         return answer(refusal(Status::limit, "at most " + std::to_string(kMaxAttachments) + " attachments"));
     if (!attaching_.insert(name).second)
         return answer(refusal(Status::busy, "'" + name + "' is being attached by somebody else"));
     ++waiting_attaches_;
     const auto done = [this, client, name, persistent, to_bus, answer](Result<lane::Attachment*> result) {
         attaching_.erase(name);
+        try_again(name);
         attached(client, persistent, to_bus, std::move(result), answer);
         if (--waiting_attaches_ == 0) gone_while_attaching_.clear();
     };
@@ -162,6 +166,7 @@ void Holdings::drop(Holding& h, std::function<void(Status)> done, bool surprise)
         });
     h.set_phase(Holding::Phase::ending);
     h.expel();
+    if (h.share() != nullptr) return leave(keep, std::move(done));
     if (h.attachment() == nullptr) {
         h.forget();
         erase(h);
@@ -181,6 +186,10 @@ void Holdings::erase(const Holding& h) {
     const Pointer keep = shared(h);
     std::erase(holdings_, keep);
     host_.lane.post([keep] {});
+    if (keep != nullptr && keep->sharing() != nullptr) {
+        try_again(keep->info().name);
+        try_again(keep->info().target + "/" + keep->info().name);
+    }
 }
 
 void Holdings::detach(const Client& client, const std::string& name, bool force, const Answer& answer,
@@ -188,16 +197,16 @@ void Holdings::detach(const Client& client, const std::string& name, bool force,
     Holding* h = named(name);
     if (h == nullptr) {
         std::string have;
-        for (const Pointer& p : holdings_) have += (have.empty() ? "" : ", ") + p->info().name;
+        each([&](const Holding& p) { have += (have.empty() ? "" : ", ") + p.info().name; });
         return answer(refusal(Status::not_found,
                               "'" + name + "' is not attached here; attached: " + (have.empty() ? "nothing" : have)));
     }
-    if (h->user() && !force && !drain) return answer(busy_reply(*h));
+    if (h->in_use() && !force && !drain) return answer(busy_reply(*h));
     const uid_t owner = h->user() ? h->user()->uid : h->owner_uid();
     if (client.role != Role::admin && client.uid != owner)
         return answer(refusal(Status::denied, "'" + name + "' was attached by uid " + std::to_string(owner) +
                                                   "; only that user and admins may detach it"));
-    if (!h->user() || !drain) return detach_now(shared(*h), name, force, answer);
+    if (!h->in_use() || !drain) return detach_now(shared(*h), name, force, answer);
     if (is_drained(*h)) return answer(refusal(Status::busy, "'" + name + "' is being drained already"));
     drains_.push_back({shared(*h), client.id, name, host_.lane.now() + *drain, force, answer});
 }
@@ -226,14 +235,14 @@ bool Holdings::is_drained(const Holding& h) const noexcept {
 bool Holdings::look_at_drains(lane::Time now) {
     const auto ending = [](const Holding& h) { return h.phase() == Holding::Phase::ending; };
     const auto over = std::ranges::find_if(drains_, [&](const Drain& d) {
-        return d.deadline <= now || (ending(*d.holding) ? shared(*d.holding) == nullptr : !d.holding->user());
+        return d.deadline <= now || (ending(*d.holding) ? shared(*d.holding) == nullptr : !d.holding->in_use());
     });
     if (over == drains_.end()) return false;
     const Drain d = *over;
     drains_.erase(over);
     if (ending(*d.holding))
         d.answer({});
-    else if (!d.holding->user() || d.force)
+    else if (!d.holding->in_use() || d.force)
         detach_now(d.holding, d.name, d.force, d.answer);
     else
         d.answer(busy_reply(*d.holding));
@@ -271,6 +280,12 @@ std::vector<std::string> Holdings::restore() {
         h->set_phase(Holding::Phase::waiting);
         if (h->saved().on_bus != 0) {
             report.push_back(restore_bus(h));
+            continue;
+        }
+        if (h->saved().has_user == kSharedUsers) {
+            report.push_back("'" + h->info().name + "' of an earlier daemon, that applications shared: they lose it" +
+                             (h->persistent() ? ", attaching it anew" : ""));
+            attach_anew(h);
             continue;
         }
         report.push_back("'" + h->info().name + "' of an earlier daemon" +
@@ -441,14 +456,14 @@ void Holdings::list(lane::Duration timeout, const Answer& answer) {
             Json j = control::function_to_json(f);
             j["attachment"] = nullptr;
             for (const Pointer& h : holdings_) {
-                if (h->info().name != f.name || h->info().target != f.target) continue;
+                if (h->info().name != f.name || h->info().target != f.target || h->share() != nullptr) continue;
                 j["attachment"] = h->json();
                 listed.insert(h.get());
             }
             functions.push_back(std::move(j));
         }
         for (const Pointer& h : holdings_) {  // their target is silent
-            if (listed.contains(h.get())) continue;
+            if (listed.contains(h.get()) || h->share() != nullptr) continue;
             Json j = control::function_to_json(h->info());
             j["state"] = "attached";
             j["attachment"] = h->json();

@@ -3,6 +3,7 @@
 // its answers to clients. Owns: every attachment of this daemon. Lane thread.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -46,6 +47,11 @@ public:
 
     void attach(const Client& client, const std::string& name, bool persistent, const Answer& answer,
                 std::optional<lane::Duration> timeout = std::nullopt, Use use = Use::automatic);
+    /// The same beside others: each of them has a part of the accelerator `name` (holdings_shared.cpp).
+    void attach_shared(const Client& client, const std::string& name, const Answer& answer,
+                       std::optional<lane::Duration> timeout = std::nullopt);
+    /// Applications that share something, for people; "" = there are none.
+    [[nodiscard]] std::string sharers() const;
     /// While applications have it open: refused, or with `drain` when they have not closed it until then.
     void detach(const Client& client, const std::string& name, bool force, const Answer& answer,
                 std::optional<lane::Duration> drain = std::nullopt);
@@ -62,7 +68,8 @@ public:
     /// It is attached, or on its way to be.
     [[nodiscard]] bool has(const std::string& name, const std::string& target) const;
     void each(const std::function<void(const Holding&)>& f) const;
-    [[nodiscard]] std::size_t size() const noexcept { return holdings_.size(); }
+    /// Functions; those that applications share count once.
+    [[nodiscard]] std::size_t size() const noexcept;
 
     // Task
     bool turn(lane::Time now) noexcept override;
@@ -76,6 +83,15 @@ private:
     void attached(const Client& client, bool persistent, bool to_bus, Result<lane::Attachment*> result,
                   const Answer& answer);
     void drop(Holding& h, std::function<void(Status)> done, bool surprise = true);
+    // holdings_shared.cpp
+    void share_new(const Client& client, const std::string& name, Result<lane::Attachment*> result,
+                   const Answer& answer);
+    void enter(const Pointer& base, const Client& client, const Answer& answer);
+    void entered(const Pointer& base, const Client& client, Result<bool> ready, const Answer& answer);
+    void leave(const Pointer& h, std::function<void(Status)> done);
+    void end_if_empty(Sharing* sharing, std::function<void(Status)> done);
+    void try_again(const std::string& name);
+    void attach_anew(const Pointer& h);
     // holdings_kernel.cpp
     [[nodiscard]] bool wants_bus(Use use, bool persistent);
     void plug(Holding& h, bool adopted, const Answer& answer);
@@ -102,6 +118,8 @@ private:
     std::function<void(ClientId, const std::string&)> kick_;
     std::vector<Pointer> holdings_;
     std::set<std::string> attaching_;  ///< names asked for and not answered
+    /// Who wants to share a function that is on its way to be attached or detached: tried again then.
+    std::multimap<std::string, std::function<void()>> later_;
     std::set<ClientId> gone_while_attaching_;
     std::size_t waiting_attaches_ = 0;
     struct Resume {

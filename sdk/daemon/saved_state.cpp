@@ -68,13 +68,25 @@ Result<std::unique_ptr<StateFile>> StateFile::create(const std::string& director
     ::unlink(path.c_str());
     auto file = map(path, true);
     if (!file.ok()) return file;
-    SavedState& s = file.value()->state();
-    s.id = id;
-    s.bytes = sizeof(SavedState);
-    s.next_iova = std::uint64_t{1} << 32;
-    s.next_order = 1;
-    store_in_order(s.magic, std::uint64_t{SavedState::kMagic});
+    file.value()->begin(id);
     return file;
+}
+
+Result<std::unique_ptr<StateFile>> StateFile::nameless(std::uint32_t id) {
+    void* at =
+        ::mmap(nullptr, sizeof(SavedState), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) return {Status::no_memory, std::string("state of an attachment: ") + std::strerror(errno)};
+    std::unique_ptr<StateFile> file(new StateFile("", static_cast<SavedState*>(at)));
+    file->begin(id);
+    return file;
+}
+
+void StateFile::begin(std::uint32_t id) noexcept {
+    state_->id = id;
+    state_->bytes = sizeof(SavedState);
+    state_->next_iova = std::uint64_t{1} << 32;
+    state_->next_order = 1;
+    store_in_order(state_->magic, std::uint64_t{SavedState::kMagic});
 }
 
 std::vector<std::unique_ptr<StateFile>> StateFile::find(const std::string& directory, std::vector<std::string>& bad) {
@@ -98,7 +110,7 @@ std::vector<std::unique_ptr<StateFile>> StateFile::find(const std::string& direc
 
 StateFile::~StateFile() {
     ::munmap(state_, sizeof(SavedState));
-    if (forget_) ::unlink(path_.c_str());
+    if (forget_ && !path_.empty()) ::unlink(path_.c_str());
 }
 
 }  // namespace farlane::daemon

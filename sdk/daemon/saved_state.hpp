@@ -23,6 +23,9 @@ constexpr std::uint32_t kMaxMappings = 4096;     // = lane::DmaTable::kMaxRanges
 constexpr std::uint32_t kMaxAnnouncements = 64;  // map and unmap not known to be released
 constexpr std::uint32_t kMaxVectors = 2048;
 
+/// SavedState::has_user of what several applications share: nothing of that outlives the daemon.
+constexpr std::uint32_t kSharedUsers = 2;
+
 struct SavedMapping {
     std::uint64_t bytes;  // 0 = free; written last
     std::uint64_t iova;
@@ -53,7 +56,7 @@ struct SavedState {
     std::uint16_t function_index, function_generation;
     std::uint32_t uid;
     std::uint32_t persistent;
-    std::uint32_t has_user;  // an application held it
+    std::uint32_t has_user;  // an application held it; kSharedUsers: several did
     std::uint32_t vectors;
     std::uint32_t has_channel;
     std::array<std::uint8_t, 16> token;
@@ -86,6 +89,8 @@ class StateFile {
 public:
     /// A new file in `directory`.
     [[nodiscard]] static Result<std::unique_ptr<StateFile>> create(const std::string& directory, std::uint32_t id);
+    /// The same without a file: nothing of it outlives this process.
+    [[nodiscard]] static Result<std::unique_ptr<StateFile>> nameless(std::uint32_t id);
     /// All files of an earlier daemon; those that are not plausible are removed and named in `bad`.
     [[nodiscard]] static std::vector<std::unique_ptr<StateFile>> find(const std::string& directory,
                                                                       std::vector<std::string>& bad);
@@ -102,6 +107,7 @@ public:
 private:
     StateFile(std::string path, SavedState* state) : path_(std::move(path)), state_(state) {}
     [[nodiscard]] static Result<std::unique_ptr<StateFile>> map(const std::string& path, bool fresh);
+    void begin(std::uint32_t id) noexcept;
     std::string path_;
     SavedState* state_;
     bool forget_ = false;

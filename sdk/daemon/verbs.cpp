@@ -58,6 +58,10 @@ const std::map<std::string, Verbs::Verb>& Verbs::table() {
         {"map", &Verbs::map},
         {"unmap", &Verbs::unmap},
         {"enable_interrupts", &Verbs::enable_interrupts},
+        {"open_context", &Verbs::open_context},
+        {"close_context", &Verbs::close_context},
+        {"make_queue", &Verbs::make_queue},
+        {"drop_queue", &Verbs::drop_queue},
         {"reset", &Verbs::reset},
         {"acknowledge_reset", &Verbs::acknowledge_reset},
         {"resume_attachment", &Verbs::resume_attachment},
@@ -158,7 +162,14 @@ void Verbs::attach(Request& r, const Answer& answer) {
     const bool stands = args.flag("stands", persistent && engine_.config().daemon.persist);
     if (stands && !persistent) throw Error(Status::invalid, "'stands' is of a persistent attachment");
     const auto timeout = time_of(args);
+    const bool shared = args.flag("shared", false);
     args.finish();
+    if (shared && (persistent || use == Use::bus))
+        throw Error(Status::invalid, "'shared' is of applications: not 'persistent', not provider kernel");
+    if (shared)
+        return engine_.post([this, answer, name, timeout, client = r.client] {
+            engine_.holdings().attach_shared(client, name, answer, timeout);
+        });
     // What is on the bus belongs to no connection.
     const auto noted = [this, answer, stands, persistent, use, uid = r.client.uid](Reply reply) {
         if (reply.status == Status::ok && persistent) note_standing(reply, stands, use, uid);

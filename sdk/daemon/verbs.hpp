@@ -44,6 +44,10 @@ private:
     void map(Request& r, const Answer& answer);
     void unmap(Request& r, const Answer& answer);
     void enable_interrupts(Request& r, const Answer& answer);
+    void open_context(Request& r, const Answer& answer);
+    void close_context(Request& r, const Answer& answer);
+    void make_queue(Request& r, const Answer& answer);
+    void drop_queue(Request& r, const Answer& answer);
     void reset(Request& r, const Answer& answer);
     void acknowledge_reset(Request& r, const Answer& answer);
     void resume_attachment(Request& r, const Answer& answer);

@@ -99,6 +99,41 @@ void Verbs::enable_interrupts(Request& r, const Answer& answer) {
     });
 }
 
+void Verbs::open_context(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const std::uint32_t id = args.number32("attachment");
+    args.finish();
+    with(r.client, id, answer, [](Holding& h, const Answer& a) { h.open_context(a); });
+}
+
+void Verbs::close_context(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const std::uint32_t id = args.number32("attachment");
+    const std::uint32_t context = args.number32("context");
+    args.finish();
+    with(r.client, id, answer, [context](Holding& h, const Answer& a) { h.close_context(context, a); });
+}
+
+void Verbs::make_queue(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const std::uint32_t id = args.number32("attachment");
+    QueueWish wish;
+    wish.context = args.number32("context");
+    wish.entries = args.number32("entries");
+    wish.cq_iova = args.number("cq_iova");
+    wish.vector = static_cast<std::uint32_t>(args.optional_number("vector", kMaxVectors).value_or(FL_ACCEL_NO_VECTOR));
+    args.finish();
+    with(r.client, id, answer, [wish](Holding& h, const Answer& a) { h.make_queue(wish, a); });
+}
+
+void Verbs::drop_queue(Request& r, const Answer& answer) {
+    Arguments args(r.args);
+    const std::uint32_t id = args.number32("attachment");
+    const std::uint32_t queue = args.number32("queue");
+    args.finish();
+    with(r.client, id, answer, [queue](Holding& h, const Answer& a) { h.drop_queue(queue, a); });
+}
+
 void Verbs::reset(Request& r, const Answer& answer) {
     Arguments args(r.args);
     const std::uint32_t id = args.number32("attachment");
@@ -110,7 +145,7 @@ void Verbs::acknowledge_reset(Request& r, const Answer& answer) {
     Arguments args(r.args);
     const std::uint32_t id = args.number32("attachment");
     args.finish();
-    with(r.client, id, answer, [](Holding& h, const Answer& a) { a(h.acknowledge_reset()); });
+    with(r.client, id, answer, [](Holding& h, const Answer& a) { h.acknowledge_reset(a); });
 }
 
 void Verbs::resume_attachment(Request& r, const Answer& answer) {

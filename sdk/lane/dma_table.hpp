@@ -19,17 +19,26 @@ struct DmaRange {
     std::byte* host = nullptr;    ///< initiator: the memory; target: null
     std::uint32_t slot = 0;       ///< owner's own number
     bool may_vanish = false;      ///< initiator: the application may take the memory away (lane/own_memory.hpp)
+    std::uint32_t pasid = 0;      ///< address space; 0 = the function's own
 };
 
-/// Ranges sorted by IOVA. One lane, no locks; look-ups do not allocate.
+/// Ranges sorted by PASID and IOVA: each PASID is an address space of its own. One lane, no locks; look-ups
+/// do not allocate.
 class DmaTable {
 public:
     /// Errors: invalid (IOVA 0, length 0, wrap-around, no direction), busy (overlaps), limit.
     [[nodiscard]] Status add(const DmaRange& range);
-    /// The range that starts at `iova` is gone; not_found when there is none.
-    [[nodiscard]] Status remove(std::uint64_t iova, DmaRange* removed = nullptr) noexcept;
-    /// The range that holds all of [iova, +bytes) and allows `direction`, or null.
-    [[nodiscard]] const DmaRange* find(std::uint64_t iova, std::uint64_t bytes, std::uint32_t direction) noexcept;
+    /// The range of `pasid` that starts at `iova` is gone; not_found when there is none.
+    [[nodiscard]] Status remove(std::uint32_t pasid, std::uint64_t iova, DmaRange* removed = nullptr) noexcept;
+    [[nodiscard]] Status remove(std::uint64_t iova, DmaRange* removed = nullptr) noexcept {
+        return remove(0, iova, removed);
+    }
+    /// The range of `pasid` that holds all of [iova, +bytes) and allows `direction`, or null.
+    [[nodiscard]] const DmaRange* find(std::uint32_t pasid, std::uint64_t iova, std::uint64_t bytes,
+                                       std::uint32_t direction) noexcept;
+    [[nodiscard]] const DmaRange* find(std::uint64_t iova, std::uint64_t bytes, std::uint32_t direction) noexcept {
+        return find(0, iova, bytes, direction);
+    }
     [[nodiscard]] const std::vector<DmaRange>& ranges() const noexcept { return ranges_; }
     void clear() noexcept;
 

@@ -122,7 +122,7 @@ void Grip::on_posted(proto::Function&, const proto::Tlp& tlp, std::span<const st
         ++counters_.dma_writes;
         return;
     }
-    const auto* range = dma_.find(tlp.address, payload.size(), FL_MAP_DEVICE_WRITES);
+    const auto* range = dma_.find(tlp.pasid, tlp.address, payload.size(), FL_MAP_DEVICE_WRITES);
     if (range == nullptr || (tlp.attr & FL_ATTR_EP) != 0) {
         ++counters_.dma_refused;
         return;
@@ -143,7 +143,7 @@ void Grip::on_relaxed(proto::Function&, const proto::Tlp& tlp, std::uint32_t off
         if (offset_bytes + payload.size() >= tlp.length_bytes) ++counters_.dma_writes;
         return;
     }
-    const auto* range = dma_.find(tlp.address, tlp.length_bytes, FL_MAP_DEVICE_WRITES);
+    const auto* range = dma_.find(tlp.pasid, tlp.address, tlp.length_bytes, FL_MAP_DEVICE_WRITES);
     if (range == nullptr || (tlp.attr & FL_ATTR_EP) != 0) {
         ++counters_.dma_refused;
         return;
@@ -183,14 +183,14 @@ proto::Answer Grip::on_request(proto::Function&, const proto::Tlp& tlp, std::spa
         return proto::Answer::done;
     }
     if (tlp.type == proto::TlpType::memory_read) {
-        if (dma_.find(tlp.address, tlp.length_bytes, FL_MAP_DEVICE_READS) != nullptr) {
+        if (dma_.find(tlp.pasid, tlp.address, tlp.length_bytes, FL_MAP_DEVICE_READS) != nullptr) {
             status = Status::ok;
             ++counters_.dma_reads;
             return proto::Answer::by_fetch;
         }
     } else if (is_atomic(tlp.type)) {
         const auto bytes = result.size();
-        const auto* range = dma_.find(tlp.address, bytes, FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES);
+        const auto* range = dma_.find(tlp.pasid, tlp.address, bytes, FL_MAP_DEVICE_READS | FL_MAP_DEVICE_WRITES);
         auto* at = range != nullptr ? range->host + (tlp.address - range->iova) : nullptr;
         if (at != nullptr && !range->may_vanish && reinterpret_cast<std::uintptr_t>(at) % bytes == 0) {
             bytes == 4 ? atomic_on<std::uint32_t>(at, tlp.type, payload, result)
@@ -218,10 +218,10 @@ Status Grip::ask_memory(const proto::Tlp& tlp, std::span<const std::byte> payloa
 }
 
 // Looked up again for every frame: after an unmap nothing of the memory is read any more.
-Status Grip::fetch(proto::Function&, std::uint64_t address, std::uint32_t, std::uint32_t offset_bytes,
+Status Grip::fetch(proto::Function&, std::uint64_t address, std::uint32_t pasid, std::uint32_t offset_bytes,
                    std::span<std::byte> out) noexcept {
     if (host_ != nullptr) return Status::out_of_bounds;  // its reads are answered at once
-    const auto* range = dma_.find(address + offset_bytes, out.size(), FL_MAP_DEVICE_READS);
+    const auto* range = dma_.find(pasid, address + offset_bytes, out.size(), FL_MAP_DEVICE_READS);
     if (range == nullptr) return Status::out_of_bounds;
     const std::byte* const at = range->host + (address + offset_bytes - range->iova);
     if (range->may_vanish) [[unlikely]]
@@ -241,7 +241,8 @@ void Grip::on_released(proto::Function&, std::uint64_t cookie) noexcept {
 
 Status Grip::announce(std::uint8_t code, const DmaRange& range) noexcept {
     const fl_msg_map raw{fl_le64{range.iova}, fl_le64{range.length_bytes}, fl_le32{range.direction}, fl_le32{0}};
-    const proto::Tlp tlp{.type = proto::TlpType::message, .code = code, .length_bytes = sizeof raw};
+    const proto::Tlp tlp{
+        .type = proto::TlpType::message, .code = code, .length_bytes = sizeof raw, .pasid = range.pasid};
     return function_->submit(tlp, std::as_bytes(std::span{&raw, 1}), 0, false, lane_.now());
 }
 
@@ -254,18 +255,19 @@ bool Grip::send_announcements() noexcept {
     return announcements_.empty();
 }
 
-Status Grip::map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction, bool may_vanish) {
+Status Grip::map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction, bool may_vanish,
+                 std::uint32_t pasid) {
     if (state_ == AttachmentState::lost) return Status::device_lost;
-    const DmaRange range{iova, host.size(), direction, host.data(), 0, may_vanish};
+    const DmaRange range{iova, host.size(), direction, host.data(), 0, may_vanish, pasid};
     if (const auto status = dma_.add(range); status != Status::ok) return status;
     announcements_.push_back({FL_MSG_MAP, range});
     if (state_ == AttachmentState::ready || state_ == AttachmentState::down) (void)send_announcements();
     return Status::ok;
 }
 
-Status Grip::unmap(std::uint64_t iova) noexcept {
+Status Grip::unmap(std::uint64_t iova, std::uint32_t pasid) noexcept {
     DmaRange range;
-    if (const auto status = dma_.remove(iova, &range); status != Status::ok) return status;
+    if (const auto status = dma_.remove(pasid, iova, &range); status != Status::ok) return status;
     if (state_ == AttachmentState::lost) return Status::ok;
     announcements_.push_back({FL_MSG_UNMAP, range});
     if (state_ == AttachmentState::ready || state_ == AttachmentState::down) (void)send_announcements();

@@ -61,9 +61,11 @@ public:
     void hurry() noexcept override;
     void resubmitted() noexcept override;
     using Attachment::map;
-    [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction,
-                             bool may_vanish) override;
-    [[nodiscard]] Status unmap(std::uint64_t iova) noexcept override;
+    using Attachment::unmap;
+    [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction, bool may_vanish,
+                             std::uint32_t pasid) override;
+    [[nodiscard]] Status unmap(std::uint64_t iova, std::uint32_t pasid) noexcept override;
+    [[nodiscard]] std::size_t unsent_announcements() const noexcept override { return announcements_.size(); }
     [[nodiscard]] Status use_memory(HostMemory& memory) override;
     void forget_memory() noexcept override;
     void allow_interrupts(std::uint32_t count) noexcept override { vectors_ = count; }

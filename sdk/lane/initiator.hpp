@@ -92,14 +92,20 @@ public:
 
     /// Lets the device reach `host`. The announcement goes out in order with the posted writes.
     /// `may_vanish`: it need not be there when the device comes; what is not there is refused, and so are
-    /// atomics. Errors: invalid, busy (overlap), limit, would_block (posted window full).
+    /// atomics. Each `pasid` is an address space of its own, 0 the function's: only DMA that carries the PASID
+    /// reaches it. Errors: invalid, busy (overlap), limit, would_block (posted window full).
     [[nodiscard]] virtual Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction,
-                                     bool may_vanish) = 0;
-    [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction) {
-        return map(iova, host, direction, false);
+                                     bool may_vanish, std::uint32_t pasid) = 0;
+    [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction,
+                             bool may_vanish = false) {
+        return map(iova, host, direction, may_vanish, 0);
     }
     /// From here on no byte of it is touched.
-    [[nodiscard]] virtual Status unmap(std::uint64_t iova) noexcept = 0;
+    [[nodiscard]] virtual Status unmap(std::uint64_t iova, std::uint32_t pasid) noexcept = 0;
+    [[nodiscard]] Status unmap(std::uint64_t iova) noexcept { return unmap(iova, 0); }
+    /// Maps and unmaps that the target has not been told of yet. They go out before anything that is submitted
+    /// later: the last of them gets the sequence next_sequence(posted) - 1 + this.
+    [[nodiscard]] virtual std::size_t unsent_announcements() const noexcept = 0;
     /// From here on DMA goes to `memory`, which decides what the device may reach, and the target is told
     /// that it may reach everything. Interrupts count at any address then: who programs vectors is who has
     /// the memory. Errors: as map().

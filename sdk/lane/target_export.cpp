@@ -150,9 +150,9 @@ void Export::on_map(const proto::Tlp& tlp, std::span<const std::byte> payload) n
         return;
     }
     std::memcpy(&map, payload.data(), sizeof map);
-    DmaRange range{map.iova.get(), map.length_bytes.get(), map.direction.get(), nullptr, 0};
+    DmaRange range{map.iova.get(), map.length_bytes.get(), map.direction.get(), nullptr, 0, false, tlp.pasid};
     if (tlp.code == FL_MSG_UNMAP) {
-        if (maps_.remove(range.iova, &range) == Status::ok) memory_.maps[range.slot].length_bytes = 0;
+        if (maps_.remove(range.pasid, range.iova, &range) == Status::ok) memory_.maps[range.slot].length_bytes = 0;
         return;
     }
     auto* const free_slot = tlp.code == FL_MSG_MAP ? memory_.free_map() : nullptr;
@@ -176,35 +176,40 @@ void Export::rebuild_maps() noexcept {
     maps_.clear();
     for (std::uint32_t i = 0; i < memory_.map_slots; ++i) {
         auto& m = memory_.maps[i];
-        if (m.length_bytes != 0 && maps_.add({m.iova, m.length_bytes, m.direction, nullptr, i}) != Status::ok)
+        if (m.length_bytes != 0 &&
+            maps_.add({m.iova, m.length_bytes, m.direction, nullptr, i, false, m.pasid}) != Status::ok)
             m.length_bytes = 0;
     }
 }
 
 Status Export::dma_write(std::uint64_t iova, std::span<const std::byte> source, bool relaxed, std::uint64_t cookie,
-                         bool notify) noexcept {
+                         bool notify, std::uint32_t pasid) noexcept {
     if (function_ == nullptr) return Status::device_lost;
     if (source.size() > FL_TLP_MAX_PAYLOAD_BYTES || !bus_master() ||
-        maps_.find(iova, source.size(), FL_MAP_DEVICE_WRITES) == nullptr) {
+        maps_.find(pasid, iova, source.size(), FL_MAP_DEVICE_WRITES) == nullptr) {
         refuse_dma(iova, source.size());
         return Status::out_of_bounds;
     }
     proto::Tlp tlp{.type = proto::TlpType::memory_write,
                    .attr = relaxed ? std::uint8_t{FL_ATTR_RO} : std::uint8_t{0},
                    .length_bytes = static_cast<std::uint16_t>(source.size()),
+                   .pasid = pasid,
                    .address = iova};
     return function_->submit(tlp, source, cookie, notify, lane_.now());
 }
 
-Status Export::dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie) noexcept {
+Status Export::dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie,
+                        std::uint32_t pasid) noexcept {
     if (function_ == nullptr) return Status::device_lost;
     if (into.size() > FL_TLP_MAX_PAYLOAD_BYTES || !bus_master() ||
-        maps_.find(iova, into.size(), FL_MAP_DEVICE_READS) == nullptr) {
+        maps_.find(pasid, iova, into.size(), FL_MAP_DEVICE_READS) == nullptr) {
         refuse_dma(iova, into.size());
         return Status::out_of_bounds;
     }
-    const proto::Tlp tlp{
-        .type = proto::TlpType::memory_read, .length_bytes = static_cast<std::uint16_t>(into.size()), .address = iova};
+    const proto::Tlp tlp{.type = proto::TlpType::memory_read,
+                         .length_bytes = static_cast<std::uint16_t>(into.size()),
+                         .pasid = pasid,
+                         .address = iova};
     return function_->request(tlp, {}, into, cookie, lane_.now());
 }
 

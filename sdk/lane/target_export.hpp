@@ -105,9 +105,9 @@ public:
 
     // HostPort
     [[nodiscard]] Status dma_write(std::uint64_t iova, std::span<const std::byte> source, bool relaxed,
-                                   std::uint64_t cookie, bool notify) noexcept override;
-    [[nodiscard]] Status dma_read(std::uint64_t iova, std::span<std::byte> into,
-                                  std::uint64_t cookie) noexcept override;
+                                   std::uint64_t cookie, bool notify, std::uint32_t pasid) noexcept override;
+    [[nodiscard]] Status dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie,
+                                  std::uint32_t pasid) noexcept override;
     [[nodiscard]] Status interrupt(std::uint64_t address, std::uint32_t data) noexcept override;
     [[nodiscard]] Status error(std::uint32_t severity, std::uint32_t source) noexcept override;
     [[nodiscard]] std::uint64_t writes_submitted() const noexcept override;

@@ -12,6 +12,8 @@
 
 #include <farlane/accel.hpp>
 
+#include "lib/accel_queue.hpp"
+
 namespace farlane::accel {
 
 bool is_accelerator(const FunctionInfo& info) noexcept {
@@ -22,6 +24,7 @@ namespace detail {
 namespace {
 
 constexpr auto kReadyTimeout = std::chrono::seconds(5);
+constexpr auto kDisableTimeout = std::chrono::seconds(5);
 constexpr std::uint32_t kCommand = 4;  // PCIe 6.0, 7.5.1.1.3
 constexpr std::byte kMemoryAndBusMaster{0x06};
 
@@ -143,20 +146,27 @@ void SharedDevice::throw_reset() {
 // --- numbers and addresses
 
 std::uint32_t SharedDevice::take_context() {
+    if (!provider_->shared()) {
+        const std::lock_guard lock(mutex_);
+        return take_first(contexts_, "contexts");
+    }
+    const provider::ContextGrant grant = provider_->open_context();
     const std::lock_guard lock(mutex_);
-    return take_first(contexts_, "contexts");
+    const bool local_ok = grant.local_bytes == 0 || local_.grant(grant.number, grant.local_address, grant.local_bytes);
+    if (memory_.grant(grant.number, grant.memory_address, grant.memory_bytes) && local_ok) return grant.number;
+    throw Error(Status::protocol, "farlaned gave a range of memory that the accelerator does not have");
 }
 void SharedDevice::give_back_context(std::uint32_t context) noexcept {
-    const std::lock_guard lock(mutex_);
-    contexts_[context] = false;
-}
-std::uint32_t SharedDevice::take_queue() {
-    const std::lock_guard lock(mutex_);
-    return take_first(queues_, "queue pairs");
-}
-void SharedDevice::give_back_queue(std::uint32_t queue) noexcept {
-    const std::lock_guard lock(mutex_);
-    queues_[queue] = false;
+    if (!provider_->shared()) {
+        const std::lock_guard lock(mutex_);
+        contexts_[context] = false;
+        return;
+    }
+    try {
+        if (alive()) provider_->close_context(context);
+    } catch (const Error&) {
+        // Lost or reset: it is gone already.
+    }
 }
 std::optional<std::uint64_t> SharedDevice::take_memory(std::uint32_t context, std::uint64_t bytes, Place place) {
     const std::lock_guard lock(mutex_);
@@ -173,6 +183,81 @@ std::uint64_t SharedDevice::largest_free(std::uint32_t context, Place place) con
 }
 std::uint32_t SharedDevice::vector_of(std::uint32_t context) const noexcept {
     return vectors_ < 2 ? FL_ACCEL_NO_VECTOR : 1 + context % (vectors_ - 1);
+}
+
+// --- queue pairs
+
+std::uint32_t SharedDevice::take_queue() {
+    const std::lock_guard lock(mutex_);
+    return take_first(queues_, "queue pairs");
+}
+void SharedDevice::give_back_queue(std::uint32_t queue) noexcept {
+    const std::lock_guard lock(mutex_);
+    queues_[queue] = false;
+}
+
+SharedDevice::Pair SharedDevice::enable_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova) {
+    Pair pair;
+    std::uint64_t sq_address = 0;
+    if (provider_->shared()) {
+        check_alive();
+        const std::uint32_t vector = vector_of(context);
+        const auto wanted = vector == FL_ACCEL_NO_VECTOR ? std::nullopt : std::optional(vector);
+        const provider::QueueGrant grant = provider_->make_queue(context, entries, cq_iova, wanted);
+        pair.number = grant.number;
+        sq_address = grant.sq_address;
+    } else {
+        pair.number = take_queue();
+        try {
+            sq_address = program_queue(pair.number, context, entries, cq_iova);
+        } catch (...) {
+            disable_queue(pair.number);
+            throw;
+        }
+    }
+    const auto offset = aperture(sq_address, std::uint64_t{entries} * FL_ACCEL_COMMAND_BYTES);
+    if (offset) return pair.sq_offset = *offset, pair;
+    disable_queue(pair.number);
+    throw Error(Status::protocol, "the submission queue is not in the aperture");
+}
+
+std::uint64_t SharedDevice::program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries,
+                                          std::uint64_t cq_iova) {
+    using R = fl_accel_queue_registers;
+    const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queue} * FL_ACCEL_QUEUE_STRIDE;
+    write64(at + offsetof(R, cq_iova), cq_iova);
+    write32(at + offsetof(R, sq_entries), entries);
+    write32(at + offsetof(R, cq_entries), entries);
+    write32(at + offsetof(R, context), context);
+    write32(at + offsetof(R, pasid), 0);
+    write32(at + offsetof(R, vector), vector_of(context));
+    write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
+    const auto r = read_queue(queue);
+    if (r.state.get() == FL_ACCEL_QUEUE_ENABLED) return r.sq_address.get();
+    throw Error(Status::protocol,
+                "accelerator refuses queue pair " + std::to_string(queue) + ": " + reason_text(r.reason.get()));
+}
+
+void SharedDevice::disable_queue(std::uint32_t queue) noexcept {
+    try {
+        if (alive() && provider_->shared())
+            provider_->drop_queue(queue);
+        else if (alive())
+            wait_disabled(queue);
+    } catch (const Error&) {
+        // Lost or reset: the device has let go of it already.
+    }
+    if (!provider_->shared()) give_back_queue(queue);
+}
+
+void SharedDevice::wait_disabled(std::uint32_t queue) {
+    const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queue} * FL_ACCEL_QUEUE_STRIDE;
+    write32(at + offsetof(fl_accel_queue_registers, control), 0);
+    const auto deadline = std::chrono::steady_clock::now() + kDisableTimeout;
+    while (read_queue(queue).state.get() != FL_ACCEL_QUEUE_DISABLED) {
+        if (std::chrono::steady_clock::now() > deadline) break;
+        std::this_thread::yield();
+    }
 }
 
 // --- registers and aperture

@@ -33,11 +33,17 @@ public:
     [[nodiscard]] const fl_accel_registers& registers() const noexcept { return registers_; }
     [[nodiscard]] provider::DeviceProvider& provider() const noexcept { return *provider_; }
 
-    // --- numbers and addresses; any thread
+    // --- numbers and addresses; any thread. Of a shared accelerator the provider gives contexts and queue pairs.
     [[nodiscard]] std::uint32_t take_context();
     void give_back_context(std::uint32_t context) noexcept;
-    [[nodiscard]] std::uint32_t take_queue();
-    void give_back_queue(std::uint32_t queue) noexcept;
+    /// An enabled queue pair. Errors: limit; protocol when the device refuses.
+    struct Pair {
+        std::uint32_t number = 0;
+        std::uint64_t sq_offset = 0;  ///< in BAR2
+    };
+    [[nodiscard]] Pair enable_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova);
+    /// Disables it. When it returns the device has let go of it, unless it is gone or hangs.
+    void disable_queue(std::uint32_t queue) noexcept;
     [[nodiscard]] std::optional<std::uint64_t> take_memory(std::uint32_t context, std::uint64_t bytes, Place place);
     void give_back_memory(std::uint64_t address, std::uint64_t bytes);
     [[nodiscard]] std::uint64_t largest_free(std::uint32_t context, Place place) const;
@@ -73,6 +79,11 @@ public:
 
 private:
     void check_identity();
+    [[nodiscard]] std::uint32_t take_queue();
+    void give_back_queue(std::uint32_t queue) noexcept;
+    [[nodiscard]] std::uint64_t program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries,
+                                              std::uint64_t cq_iova);
+    void wait_disabled(std::uint32_t queue);
     [[nodiscard]] const Ranges& ranges(Place place) const noexcept { return place == Place::local ? local_ : memory_; }
     void wait_ready();
     [[nodiscard]] bool same_life();

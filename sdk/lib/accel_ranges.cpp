@@ -53,10 +53,30 @@ bool Ranges::sane(std::uint32_t contexts) const noexcept {
     return stride_ >= bytes_ && (kEnd - address_ - bytes_) / stride_ >= contexts - 1;
 }
 
+Ranges::Part Ranges::part_of(std::uint32_t context) const noexcept {
+    const auto granted = granted_.find(context);
+    return granted != granted_.end() ? granted->second : Part{address_ + context * stride_, bytes_};
+}
+
+// Memory that was taken from a part stays taken while its buffer lives, whoever gets the part next: so parts never
+// change their bounds.
+bool Ranges::grant(std::uint32_t context, std::uint64_t first, std::uint64_t bytes) {
+    const std::uint64_t begin = address_ + context * stride_;
+    if (first < begin || bytes == 0 || bytes > bytes_ || first - begin > bytes_ - bytes) return false;
+    const auto next = parts_.lower_bound(first);
+    const bool known = next != parts_.end() && next->first == first && next->second == bytes;
+    const bool hits_next = next != parts_.end() && next->first - first < bytes;
+    const bool hits_previous = next != parts_.begin() && first - std::prev(next)->first < std::prev(next)->second;
+    if (!known && (hits_next || hits_previous)) return false;
+    parts_[first] = bytes;
+    granted_[context] = {first, bytes};
+    return true;
+}
+
 std::optional<std::uint64_t> Ranges::take(std::uint32_t context, std::uint64_t bytes) {
     if (empty()) return std::nullopt;
-    const std::uint64_t first = first_of(context);
-    return spaces_.try_emplace(first, first, bytes_).first->second.take(bytes);
+    const Part part = part_of(context);
+    return spaces_.try_emplace(part.first, part.first, part.bytes).first->second.take(bytes);
 }
 
 void Ranges::give_back(std::uint64_t address, std::uint64_t bytes) {
@@ -65,8 +85,9 @@ void Ranges::give_back(std::uint64_t address, std::uint64_t bytes) {
 }
 
 std::uint64_t Ranges::largest(std::uint32_t context) const {
-    const auto space = spaces_.find(first_of(context));
-    return space == spaces_.end() ? bytes_ : space->second.largest();
+    const Part part = part_of(context);
+    const auto space = spaces_.find(part.first);
+    return space == spaces_.end() ? part.bytes : space->second.largest();
 }
 
 bool Ranges::contains(std::uint64_t address, std::uint32_t contexts) const noexcept {

@@ -31,6 +31,8 @@ public:
     /// Ranges of that many contexts lie within 64 bits and apart from each other.
     [[nodiscard]] bool sane(std::uint32_t contexts) const noexcept;
     [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
+    /// The context has [first, +bytes) of the memory, and not its whole range. False: that can not be.
+    [[nodiscard]] bool grant(std::uint32_t context, std::uint64_t first, std::uint64_t bytes);
     [[nodiscard]] std::optional<std::uint64_t> take(std::uint32_t context, std::uint64_t bytes);
     void give_back(std::uint64_t address, std::uint64_t bytes);
     [[nodiscard]] std::uint64_t largest(std::uint32_t context) const;
@@ -40,8 +42,13 @@ public:
     [[nodiscard]] bool contains(std::uint64_t address, std::uint32_t contexts) const noexcept;
 
 private:
-    [[nodiscard]] std::uint64_t first_of(std::uint32_t context) const noexcept { return address_ + context * stride_; }
+    struct Part {
+        std::uint64_t first = 0, bytes = 0;
+    };
+    [[nodiscard]] Part part_of(std::uint32_t context) const noexcept;
     std::uint64_t address_ = 0, bytes_ = 0, stride_ = 0;
+    std::map<std::uint32_t, Part> granted_;         ///< by context
+    std::map<std::uint64_t, std::uint64_t> parts_;  ///< granted once: first address -> bytes; they stay what they are
     std::map<std::uint64_t, AddressSpace> spaces_;  ///< by first address; made when first used
 };
 

@@ -177,14 +177,22 @@ int fl_fabric_list(fl_fabric* fabric, struct fl_function_info* functions, size_t
     });
 }
 
-int fl_fabric_attach(fl_fabric* fabric, const char* name, fl_device** out) {
+static int attach(fl_fabric* fabric, const char* name, fl_device** out, farlane::AttachMode mode) {
     return guard([&] {
         need(out, "out");
         *out = nullptr;
         need(fabric, "fabric");
         need(name, "name");
-        *out = std::make_unique<fl_device>(fl_device{fabric->fabric.attach(name)}).release();
+        *out = std::make_unique<fl_device>(fl_device{fabric->fabric.attach(name, mode)}).release();
     });
+}
+
+int fl_fabric_attach(fl_fabric* fabric, const char* name, fl_device** out) {
+    return attach(fabric, name, out, farlane::AttachMode::alone);
+}
+
+int fl_fabric_attach_shared(fl_fabric* fabric, const char* name, fl_device** out) {
+    return attach(fabric, name, out, farlane::AttachMode::shared);
 }
 
 const char* fl_event_kind_name(uint32_t kind) {

@@ -34,8 +34,11 @@ std::string text(const Json& j, const char* key) {
 
 }  // namespace
 
-std::shared_ptr<DaemonDevice> DaemonDevice::attach(const std::shared_ptr<DaemonLink>& link, const std::string& name) {
-    const Json a = link->call("attach", {{"name", name}}, false);
+std::shared_ptr<DaemonDevice> DaemonDevice::attach(const std::shared_ptr<DaemonLink>& link, const std::string& name,
+                                                   bool shared) {
+    Json wish = {{"name", name}};
+    if (shared) wish["shared"] = true;
+    const Json a = link->call("attach", wish, false);
     const auto attachment = number<std::uint32_t>(a, "attachment");
     std::vector<control::UniqueFd> fds;
     const Json c = link->call("open_channel", {{"attachment", attachment}}, false, {}, &fds);
@@ -45,19 +48,20 @@ std::shared_ptr<DaemonDevice> DaemonDevice::attach(const std::shared_ptr<DaemonL
     auto ring = std::make_unique<channel::AppChannel>(geometry, std::move(fds));
     const auto function = a.find("function");
     if (function == a.end()) throw Error(Status::protocol, "farlaned answered without 'function'");
-    std::shared_ptr<DaemonDevice> d(
-        new DaemonDevice(link, control::function_from_json(*function), attachment, text(a, "token"), std::move(ring)));
+    std::shared_ptr<DaemonDevice> d(new DaemonDevice(link, control::function_from_json(*function), attachment,
+                                                     text(a, "token"), std::move(ring), shared));
     if (text(a, "state") == "reset") d->channel_->set_device_state(Status::device_reset);
     link->add(d);
     return d;
 }
 
 DaemonDevice::DaemonDevice(std::shared_ptr<DaemonLink> link, FunctionInfo info, std::uint32_t attachment,
-                           std::string token, std::unique_ptr<channel::AppChannel> channel)
+                           std::string token, std::unique_ptr<channel::AppChannel> channel, bool shared)
     : RingDevice(std::move(info), std::move(channel)),
       link_(std::move(link)),
       token_(std::move(token)),
-      attachment_(attachment) {}
+      attachment_(attachment),
+      shared_(shared) {}
 
 DaemonDevice::~DaemonDevice() {
     try {
@@ -193,7 +197,49 @@ void DaemonDevice::enable_interrupts(unsigned count) {
             return link_->call("enable_interrupts", args(std::move(more)), true, fds);
         },
         0);
-    program_msix(*this, count);
+    if (!shared_) program_msix(*this, count);
+}
+
+// --- a part of a shared accelerator. Not made again at another daemon: it knows nothing of them.
+
+ContextGrant DaemonDevice::open_context() {
+    if (!shared_) return DeviceProvider::open_context();
+    const Json r = link_->call("open_context", args(), false);
+    return {number<std::uint32_t>(r, "context"), number<std::uint64_t>(r, "memory_address"),
+            number<std::uint64_t>(r, "memory_bytes"), number<std::uint64_t>(r, "local_address"),
+            number<std::uint64_t>(r, "local_bytes")};
+}
+
+// What was written before goes before: a call would overtake it, and find it no longer allowed.
+void DaemonDevice::push_ring() {
+    std::array<std::byte, 4> id{};
+    config_read(0, id);
+}
+
+void DaemonDevice::close_context(std::uint32_t number) {
+    if (!shared_) return DeviceProvider::close_context(number);
+    push_ring();
+    (void)link_->call("close_context", args({{"context", number}}), false);
+}
+
+QueueGrant DaemonDevice::make_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova,
+                                    std::optional<std::uint32_t> vector) {
+    if (!shared_) return DeviceProvider::make_queue(context, entries, cq_iova, vector);
+    Json wish = {{"context", context}, {"entries", entries}, {"cq_iova", cq_iova}};
+    if (vector) wish["vector"] = *vector;
+    const Json r = link_->call("make_queue", args(std::move(wish)), false);
+    return {number<std::uint32_t>(r, "queue"), number<std::uint64_t>(r, "sq_address")};
+}
+
+void DaemonDevice::drop_queue(std::uint32_t number) {
+    if (!shared_) return DeviceProvider::drop_queue(number);
+    push_ring();
+    (void)link_->call("drop_queue", args({{"queue", number}}), false);
+}
+
+void DaemonDevice::reset() {
+    if (!shared_) return DeviceProvider::reset();
+    throw Error(Status::denied, "'" + info_.name + "' is shared: no application resets it for all");
 }
 
 void DaemonDevice::acknowledge_reset() {
@@ -237,6 +283,9 @@ void DaemonDevice::resume(control::ControlClient& client, std::chrono::milliseco
         const Lock held(mutex_);
         if (detached_ || !lost_.empty()) return;
     }
+    if (shared_)
+        throw control::CallError(Status::device_lost,
+                                 "farlaned was restarted, and what applications share ends with it: attach again", {});
     const Lock held(lists_);
     const Json r = client.call("resume_attachment", {{"token", token_}});
     attachment_ = number<std::uint32_t>(r, "attachment");

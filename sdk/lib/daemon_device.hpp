@@ -21,7 +21,7 @@ class DaemonDevice final : public RingDevice, public Resumable {
 public:
     /// Attaches. Throws Error.
     [[nodiscard]] static std::shared_ptr<DaemonDevice> attach(const std::shared_ptr<DaemonLink>& link,
-                                                              const std::string& name);
+                                                              const std::string& name, bool shared);
     ~DaemonDevice() override;
 
     // DeviceProvider
@@ -31,6 +31,13 @@ public:
                                     DmaDirection direction) override;
     [[nodiscard]] std::uint64_t map_own(std::span<std::byte> memory, DmaDirection direction) override;
     void unmap(std::uint64_t iova) override;
+    [[nodiscard]] bool shared() const noexcept override { return shared_; }
+    [[nodiscard]] ContextGrant open_context() override;
+    void close_context(std::uint32_t number) override;
+    [[nodiscard]] QueueGrant make_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova,
+                                        std::optional<std::uint32_t> vector) override;
+    void drop_queue(std::uint32_t number) override;
+    void reset() override;
     void acknowledge_reset() override;
     void detach() override;
 
@@ -47,9 +54,10 @@ private:
     };
 
     DaemonDevice(std::shared_ptr<DaemonLink> link, FunctionInfo info, std::uint32_t attachment, std::string token,
-                 std::unique_ptr<channel::AppChannel> channel);
+                 std::unique_ptr<channel::AppChannel> channel, bool shared);
     [[nodiscard]] std::optional<std::uint32_t> number_of(Buffer& buffer) override;
     void forget_freed_buffers();
+    void push_ring();
     void send_interrupts(const std::function<control::Json(control::Json, const std::vector<int>&)>& call,
                          std::size_t from) const;
     [[nodiscard]] control::Json args(control::Json more = control::Json::object());
@@ -60,6 +68,7 @@ private:
     std::vector<Registered> registered_;
     std::map<std::uint64_t, std::shared_ptr<Buffer>> mapped_;
     std::uint64_t next_token_ = 1;
+    bool shared_;
 };
 
 }  // namespace farlane::provider

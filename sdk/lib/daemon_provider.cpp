@@ -20,8 +20,8 @@ public:
         return all;
     }
 
-    std::shared_ptr<DeviceProvider> attach(const std::string& name) override {
-        return DaemonDevice::attach(link_, name);
+    std::shared_ptr<DeviceProvider> attach(const std::string& name, AttachMode mode) override {
+        return DaemonDevice::attach(link_, name, mode == AttachMode::shared);
     }
 
     std::optional<Event> next_event(std::chrono::milliseconds timeout) override {

@@ -101,6 +101,27 @@ bool DeviceProvider::wait_interrupt(unsigned vector, std::chrono::milliseconds t
 
 namespace {
 
+[[noreturn]] void not_shared(const DeviceProvider& d) {
+    throw Error(Status::invalid, "'" + d.info().name + "' is attached alone: its registers are this application's");
+}
+
+}  // namespace
+
+ContextGrant DeviceProvider::open_context() {
+    not_shared(*this);
+}
+void DeviceProvider::close_context(std::uint32_t) {
+    not_shared(*this);
+}
+QueueGrant DeviceProvider::make_queue(std::uint32_t, std::uint32_t, std::uint64_t, std::optional<std::uint32_t>) {
+    not_shared(*this);
+}
+void DeviceProvider::drop_queue(std::uint32_t) {
+    not_shared(*this);
+}
+
+namespace {
+
 // PCIe 6.0, 6.6.2: transactions first, then the bit.
 void begin_reset(DeviceProvider& d) {
     const auto cap = find_capability(d, kPcieId);

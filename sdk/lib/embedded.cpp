@@ -170,7 +170,12 @@ std::vector<FunctionInfo> EmbeddedFabric::list() {
     return answer->take();
 }
 
-std::shared_ptr<DeviceProvider> EmbeddedFabric::attach(const std::string& name) {
+std::shared_ptr<DeviceProvider> EmbeddedFabric::attach(const std::string& name, AttachMode mode) {
+    if (mode == AttachMode::shared)
+        throw Error(Status::unsupported,
+                    "'" + name +
+                        "' can not be shared by the embedded provider: no process is trusted to keep others "
+                        "apart; attach it through farlaned (ProviderKind::daemon)");
     std::optional<Result<lane::Attachment*>> answer;
     auto held = lock();
     initiator_->attach(name, [&](auto r) { answer = std::move(r); });

@@ -24,7 +24,7 @@ public:
 
     // Provider
     [[nodiscard]] std::vector<FunctionInfo> list() override;
-    [[nodiscard]] std::shared_ptr<DeviceProvider> attach(const std::string& name) override;
+    [[nodiscard]] std::shared_ptr<DeviceProvider> attach(const std::string& name, AttachMode mode) override;
     [[nodiscard]] std::optional<Event> next_event(std::chrono::milliseconds timeout) override;
     bool poll() override;
 

@@ -24,8 +24,8 @@ std::vector<FunctionInfo> Fabric::list() {
     return provider_->list();
 }
 
-Device Fabric::attach(std::string_view name) {
-    return Device(provider_->attach(std::string(name)));
+Device Fabric::attach(std::string_view name, AttachMode mode) {
+    return Device(provider_->attach(std::string(name), mode));
 }
 
 std::optional<Event> Fabric::next_event(std::chrono::milliseconds timeout) {

@@ -15,7 +15,11 @@ public:
     std::vector<FunctionInfo> list() override { return daemon_->list(); }
 
     /// The function is put on the bus when it is not there yet; it stays when the application ends.
-    std::shared_ptr<DeviceProvider> attach(const std::string& name) override {
+    std::shared_ptr<DeviceProvider> attach(const std::string& name, AttachMode mode) override {
+        if (mode == AttachMode::shared)
+            throw Error(Status::unsupported, "'" + name +
+                                                 "' can not be shared at its device node; attach it through "
+                                                 "farlaned (ProviderKind::daemon)");
         const control::Json reply = link_->call("attach", {{"name", name}, {"provider", "kernel"}}, false);
         const auto function = reply.find("function");
         const auto bus = reply.find("bus");

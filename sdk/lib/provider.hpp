@@ -25,6 +25,18 @@ public:
     [[nodiscard]] virtual bool huge_pages() const noexcept = 0;
 };
 
+/// A context of a shared accelerator, with the memory that is this application's.
+struct ContextGrant {
+    std::uint32_t number = 0;
+    std::uint64_t memory_address = 0, memory_bytes = 0;
+    std::uint64_t local_address = 0, local_bytes = 0;
+};
+/// A queue pair of a shared accelerator, enabled.
+struct QueueGrant {
+    std::uint32_t number = 0;
+    std::uint64_t sq_address = 0;
+};
+
 /// One attached function. Every call throws Error on failure.
 class DeviceProvider : public std::enable_shared_from_this<DeviceProvider> {
 public:
@@ -53,7 +65,18 @@ public:
     [[nodiscard]] virtual std::uint64_t map_own(std::span<std::byte> memory, DmaDirection direction) = 0;
     virtual void unmap(std::uint64_t iova) = 0;
 
-    /// Function level reset by configuration space (provider.cpp).
+    /// Other applications use the accelerator beside this one: contexts and queue pairs come from the calls below,
+    /// and its registers are not this application's to write.
+    [[nodiscard]] virtual bool shared() const noexcept { return false; }
+    [[nodiscard]] virtual ContextGrant open_context();
+    virtual void close_context(std::uint32_t number);
+    /// `vector`: of those that were enabled; none = no interrupts. The device has enabled it when this returns.
+    [[nodiscard]] virtual QueueGrant make_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova,
+                                                std::optional<std::uint32_t> vector);
+    /// When it returns the device has let go of it.
+    virtual void drop_queue(std::uint32_t number);
+
+    /// Function level reset by configuration space (device_setup.cpp).
     virtual void reset();
     virtual void acknowledge_reset() = 0;
     /// Throws what is wrong with the device now (device_lost, device_reset), if anything.
@@ -70,7 +93,7 @@ class Provider {
 public:
     virtual ~Provider() = default;
     [[nodiscard]] virtual std::vector<FunctionInfo> list() = 0;
-    [[nodiscard]] virtual std::shared_ptr<DeviceProvider> attach(const std::string& name) = 0;
+    [[nodiscard]] virtual std::shared_ptr<DeviceProvider> attach(const std::string& name, AttachMode mode) = 0;
     [[nodiscard]] virtual std::optional<Event> next_event(std::chrono::milliseconds timeout) = 0;
     virtual bool poll() = 0;
 };

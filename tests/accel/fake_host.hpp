@@ -43,11 +43,13 @@ public:
     std::vector<Error> errors;
     std::size_t hurried = 0;
     std::uint64_t refused = 0;
+    std::uint32_t last_pasid = 0;  ///< of the last access
     std::int64_t clock_ns = 1000;
 
     Status dma_write(std::uint64_t iova, std::span<const std::byte> source, bool relaxed, std::uint64_t cookie,
-                     bool notify) noexcept override {
+                     bool notify, std::uint32_t pasid) noexcept override {
         if (room == 0) return Status::would_block;
+        last_pasid = pasid;
         const auto to = find(iova, source.size(), true);
         if (to.empty()) {
             ++refused;
@@ -66,8 +68,10 @@ public:
         if (!defer) release_all_later_ = true;
         return Status::ok;
     }
-    Status dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie) noexcept override {
+    Status dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie,
+                    std::uint32_t pasid) noexcept override {
         if (room == 0) return Status::would_block;
+        last_pasid = pasid;
         if (find(iova, into.size(), false).empty()) {
             ++refused;
             return Status::out_of_bounds;

@@ -25,7 +25,7 @@ TEST(AccelQueues, EnableIsRefusedWithAReason) {
         {offsetof(R, cq_iova), 0x20, FL_ACCEL_REASON_BAD_QUEUE},
         {offsetof(R, vector), 17, FL_ACCEL_REASON_BAD_QUEUE},
         {offsetof(R, context), 16, FL_ACCEL_REASON_BAD_CONTEXT},
-        {offsetof(R, pasid), 1, FL_ACCEL_REASON_BAD_CONTEXT},
+        {offsetof(R, pasid), 0x100000, FL_ACCEL_REASON_BAD_CONTEXT},
     };
     for (const Case& c : cases) {
         Driver d;

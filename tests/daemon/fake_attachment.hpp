@@ -25,6 +25,7 @@ public:
     std::size_t window = 1 << 20;     ///< records in all, then would_block
     lane::AttachmentState now = lane::AttachmentState::ready;
     unsigned hurries = 0;
+    lane::DmaTable mapped;
 
     [[nodiscard]] const FunctionInfo& info() const noexcept override { return info_; }
     [[nodiscard]] lane::AttachmentState state() const noexcept override { return now; }
@@ -51,8 +52,14 @@ public:
     }
     void hurry() noexcept override { ++hurries; }
     void resubmitted() noexcept override {}
-    [[nodiscard]] Status map(std::uint64_t, std::span<std::byte>, std::uint32_t, bool) override { return Status::ok; }
-    [[nodiscard]] Status unmap(std::uint64_t) noexcept override { return Status::ok; }
+    [[nodiscard]] Status map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction, bool may_vanish,
+                             std::uint32_t pasid) override {
+        return mapped.add({iova, host.size(), direction, host.data(), 0, may_vanish, pasid});
+    }
+    [[nodiscard]] Status unmap(std::uint64_t iova, std::uint32_t pasid) noexcept override {
+        return mapped.remove(pasid, iova);
+    }
+    [[nodiscard]] std::size_t unsent_announcements() const noexcept override { return 0; }
     [[nodiscard]] Status use_memory(lane::HostMemory&) override { return Status::ok; }
     void forget_memory() noexcept override {}
     void allow_interrupts(std::uint32_t) noexcept override {}

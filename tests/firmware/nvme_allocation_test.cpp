@@ -41,7 +41,7 @@ namespace {
 class PlainPort final : public backend::HostPort {
 public:
     Status dma_write(std::uint64_t iova, std::span<const std::byte> source, bool, std::uint64_t cookie,
-                     bool notify) noexcept override {
+                     bool notify, std::uint32_t) noexcept override {
         if (iova + source.size() > sizeof memory) return Status::out_of_bounds;
         if (notify && events == std::size(cookies)) return Status::would_block;
         std::memcpy(memory + iova, source.data(), source.size());
@@ -49,7 +49,8 @@ public:
         if (notify) cookies[events++] = {cookie, false};
         return Status::ok;
     }
-    Status dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie) noexcept override {
+    Status dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie,
+                    std::uint32_t) noexcept override {
         if (iova + into.size() > sizeof memory) return Status::out_of_bounds;
         if (events == std::size(cookies)) return Status::would_block;
         std::memcpy(into.data(), memory + iova, into.size());

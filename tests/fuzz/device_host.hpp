@@ -19,7 +19,7 @@ public:
     static constexpr std::size_t kHostBytes = 256 * 1024;
 
     [[nodiscard]] Status dma_write(std::uint64_t iova, std::span<const std::byte> source, bool, std::uint64_t cookie,
-                                   bool notify) noexcept override {
+                                   bool notify, std::uint32_t) noexcept override {
         require(source.size() >= 1 && source.size() <= FL_TLP_MAX_PAYLOAD_BYTES, "a write has 1 to 4096 bytes");
         if (!inside(iova, source.size())) return Status::out_of_bounds;
         std::memcpy(memory_.data() + iova, source.data(), source.size());
@@ -27,8 +27,8 @@ public:
         if (notify) events_.push_back({cookie, false});
         return Status::ok;
     }
-    [[nodiscard]] Status dma_read(std::uint64_t iova, std::span<std::byte> into,
-                                  std::uint64_t cookie) noexcept override {
+    [[nodiscard]] Status dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie,
+                                  std::uint32_t) noexcept override {
         require(into.size() >= 1 && into.size() <= FL_TLP_MAX_PAYLOAD_BYTES, "a read has 1 to 4096 bytes");
         if (!inside(iova, into.size())) return Status::out_of_bounds;
         std::memcpy(into.data(), memory_.data() + iova, into.size());

@@ -74,5 +74,28 @@ TEST(DmaTable, AgreesWithAReferenceModel) {
     }
 }
 
+TEST(DmaTable, EachPasidIsASpaceOfItsOwn) {
+    DmaTable t;
+    std::byte a{}, b{};
+    EXPECT_EQ(t.add({0x1000, 0x1000, FL_MAP_DEVICE_WRITES, &a, 0, false, 0}), Status::ok);
+    EXPECT_EQ(t.add({0x1000, 0x1000, FL_MAP_DEVICE_READS, &b, 0, false, 7}), Status::ok) << "the same IOVA";
+    EXPECT_EQ(t.add({0x1800, 0x1000, FL_MAP_DEVICE_READS, &b, 0, false, 7}), Status::busy);
+    EXPECT_EQ(t.add({0x2000, 0x1000, FL_MAP_DEVICE_READS, &b, 0, false, 7}), Status::ok);
+    EXPECT_EQ(t.add({0x800, 0x801, FL_MAP_DEVICE_READS, &b, 0, false, 7}), Status::busy);
+    EXPECT_EQ(t.add({0x1000, 0x1000, FL_MAP_DEVICE_READS, &b, 0, false, FL_PASID_MAX + 1}), Status::invalid);
+    ASSERT_NE(t.find(0x1000, 16, FL_MAP_DEVICE_WRITES), nullptr);
+    EXPECT_EQ(t.find(0x1000, 16, FL_MAP_DEVICE_WRITES)->host, &a);
+    EXPECT_EQ(t.find(7, 0x1000, 16, FL_MAP_DEVICE_WRITES), nullptr) << "another's direction";
+    ASSERT_NE(t.find(7, 0x1000, 16, FL_MAP_DEVICE_READS), nullptr);
+    EXPECT_EQ(t.find(7, 0x1000, 16, FL_MAP_DEVICE_READS)->host, &b);
+    EXPECT_EQ(t.find(6, 0x1000, 16, FL_MAP_DEVICE_READS), nullptr);
+    EXPECT_EQ(t.find(8, 0x1000, 16, FL_MAP_DEVICE_READS), nullptr);
+    EXPECT_EQ(t.find(0x2000, 16, FL_MAP_DEVICE_READS), nullptr) << "the function's own space has it not";
+    EXPECT_EQ(t.remove(7, 0x1000), Status::ok);
+    EXPECT_EQ(t.find(7, 0x1000, 16, FL_MAP_DEVICE_READS), nullptr);
+    EXPECT_NE(t.find(0x1000, 16, FL_MAP_DEVICE_WRITES), nullptr);
+    EXPECT_EQ(t.remove(7, 0x1000), Status::not_found);
+}
+
 }  // namespace
 }  // namespace farlane::lane

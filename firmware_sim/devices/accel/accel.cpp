@@ -105,7 +105,8 @@ fl_accel_registers Accel::registers() const noexcept {
     fl_accel_registers r{};
     r.magic.set(FL_ACCEL_MAGIC);
     r.version.set(FL_ACCEL_VERSION);
-    r.capabilities.set(FL_ACCEL_CAP_HOST_READS | executor_->capabilities());
+    r.capabilities.set(FL_ACCEL_CAP_HOST_READS | FL_ACCEL_CAP_PASID | FL_ACCEL_CAP_CONTEXT_PART |
+                       executor_->capabilities());
     r.memory_address.set(memory.aperture().address);
     r.memory_bytes.set(memory.aperture().bytes);
     r.aperture_address.set(kBaseAddress);
@@ -153,6 +154,14 @@ fl_accel_queue_registers Accel::queue_registers(std::uint32_t n) const noexcept 
     return r;
 }
 
+fl_accel_context_registers Accel::context_registers(std::uint32_t n) const noexcept {
+    const MemoryMap::Part part = processor_.memory().part(n);
+    fl_accel_context_registers r{};
+    r.part_address.set(part.address);
+    r.part_bytes.set(part.bytes);
+    return r;
+}
+
 /// Doorbells and whatever has no name read as zero.
 Status Accel::register_read(unsigned bar, std::uint64_t offset, std::span<std::byte> out) noexcept {
     if (bar == FL_ACCEL_BAR_APERTURE) {
@@ -163,6 +172,9 @@ Status Accel::register_read(unsigned bar, std::uint64_t offset, std::span<std::b
     }
     std::fill(out.begin(), out.end(), std::byte{0});
     copy_image(registers(), 0, offset, out);
+    for (std::uint32_t n = 0; n < contexts_ && offset + out.size() > FL_ACCEL_CONTEXT_OFFSET; ++n)
+        copy_image(context_registers(n), FL_ACCEL_CONTEXT_OFFSET + std::uint64_t{n} * FL_ACCEL_CONTEXT_STRIDE, offset,
+                   out);
     const std::uint64_t first = std::max<std::uint64_t>(offset, FL_ACCEL_QUEUE_OFFSET);
     const std::uint64_t queues_end = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queues_} * FL_ACCEL_QUEUE_STRIDE;
     const std::uint64_t end = std::min(offset + out.size(), queues_end);
@@ -194,6 +206,13 @@ void Accel::write_register(std::uint64_t offset, std::uint32_t value) noexcept {
         const std::uint64_t n = (offset - FL_ACCEL_DOORBELL_OFFSET) / FL_ACCEL_DOORBELL_STRIDE;
         const std::uint64_t field = (offset - FL_ACCEL_DOORBELL_OFFSET) % FL_ACCEL_DOORBELL_STRIDE;
         if (n < queues_) processor_.ring(static_cast<std::uint32_t>(n), static_cast<std::uint32_t>(field), value);
+        return;
+    }
+    if (offset >= FL_ACCEL_CONTEXT_OFFSET) {
+        const std::uint64_t n = (offset - FL_ACCEL_CONTEXT_OFFSET) / FL_ACCEL_CONTEXT_STRIDE;
+        const std::uint64_t field = (offset - FL_ACCEL_CONTEXT_OFFSET) % FL_ACCEL_CONTEXT_STRIDE;
+        if (n < contexts_)
+            processor_.write_context(static_cast<std::uint32_t>(n), static_cast<std::uint32_t>(field), value);
         return;
     }
     if (offset >= FL_ACCEL_QUEUE_OFFSET) {

@@ -79,6 +79,7 @@ protected:
 private:
     [[nodiscard]] fl_accel_registers registers() const noexcept;
     [[nodiscard]] fl_accel_queue_registers queue_registers(std::uint32_t n) const noexcept;
+    [[nodiscard]] fl_accel_context_registers context_registers(std::uint32_t n) const noexcept;
     void write_register(std::uint64_t offset, std::uint32_t value) noexcept;
     Status write_aperture(std::uint64_t offset, std::span<const std::byte> in, std::uint8_t enables) noexcept;
 

@@ -81,9 +81,9 @@ Step Processor::copy_out_local(QueuePair& q) noexcept {
         const std::size_t pin = pins_.add({from, chunk.bytes, q.number, a.serial});
         const std::uint64_t tag = tag_of(static_cast<std::uint32_t>(pin), false);
         const auto source = bytes_at(from, chunk.bytes);
-        const Status status = a.outcome.ok()
-                                  ? dma_.write(c.destination.get() + chunk.offset, source, DmaOrder::relaxed, tag)
-                                  : Status::canceled;
+        const Status status =
+            a.outcome.ok() ? dma_.write(c.destination.get() + chunk.offset, source, DmaOrder::relaxed, tag, q.pasid)
+                           : Status::canceled;
         if (status == Status::would_block) {
             pins_.remove(pin);
             return Step::wait;
@@ -141,7 +141,7 @@ Step Processor::copy_in_local(QueuePair& q) noexcept {
     if (!unused) return Step::wait;
     const auto n = std::min<std::uint64_t>(layout_.plan.bounce_bytes / kChunks, c.bytes.get() - a.staged);
     const std::uint64_t tag = tag_of(q.number | (*unused + 1) << 8, true);
-    const Status status = dma_.read(c.source.get() + a.staged, bytes_at(chunk_address(q, *unused), n), tag);
+    const Status status = dma_.read(c.source.get() + a.staged, bytes_at(chunk_address(q, *unused), n), tag, q.pasid);
     if (status == Status::would_block) return Step::wait;
     if (status != Status::ok) {
         host_failed(q, status);

@@ -183,7 +183,7 @@ Step Processor::copy_out(QueuePair& q) noexcept {
     const std::uint64_t from = c.source.get() + a.given;
     const std::size_t pin = pins_.add({from, n, q.number, a.serial});
     const std::uint64_t tag = tag_of(static_cast<std::uint32_t>(pin), false);
-    const Status status = dma_.write(c.destination.get() + a.given, bytes_at(from, n), DmaOrder::relaxed, tag);
+    const Status status = dma_.write(c.destination.get() + a.given, bytes_at(from, n), DmaOrder::relaxed, tag, q.pasid);
     if (status == Status::ok || status == Status::pending) {
         a.given += n;
         bytes_out_ += n;
@@ -204,8 +204,8 @@ Step Processor::copy_in(QueuePair& q) noexcept {
     if (all_given && a.reads == 0) return Step::done;
     if (all_given || a.reads == kReadsInFlight) return Step::wait;
     const std::uint64_t n = std::min(kInBytes, bytes - a.given);
-    const Status status =
-        dma_.read(c.source.get() + a.given, bytes_at(c.destination.get() + a.given, n), tag_of(q.number, true));
+    const Status status = dma_.read(c.source.get() + a.given, bytes_at(c.destination.get() + a.given, n),
+                                    tag_of(q.number, true), q.pasid);
     if (status == Status::ok) {
         a.given += n;
         bytes_in_ += n;

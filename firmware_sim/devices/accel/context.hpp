@@ -36,6 +36,7 @@ struct Context {
     };
     std::uint32_t queues = 0;  ///< not disabled
     bool closed = false;       ///< the executor was told that it ends
+    bool wiped = false;        ///< its part was made zero, or is being
     bool ending = false;       ///< its last queue pair is being disabled: nothing new may join
     std::vector<Module> modules = std::vector<Module>(kMaxModules + 1);
     std::vector<Kernel> kernels = std::vector<Kernel>(kMaxKernels + 1);

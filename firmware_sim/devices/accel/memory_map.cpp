@@ -28,7 +28,10 @@ Outcome MemoryMap::allocate(std::uint64_t address, std::uint64_t bytes, std::uin
     const Region& region = region_of(address);
     std::uint64_t& used = used_of(address);
     if (bytes > region.bytes - used || table_.size() == max_) return {FL_ACCEL_REASON_OUT_OF_MEMORY, kBytesField, 0};
-    if (!region.contains(address, bytes, context)) return {FL_ACCEL_REASON_BAD_ADDRESS, kAddressField, 0};
+    const Part own = is_local(address) ? Part{} : part(context);
+    const bool in_part = own.bytes == 0 || (is_part(own, context) && address >= own.address && bytes <= own.bytes &&
+                                            address - own.address <= own.bytes - bytes);
+    if (!region.contains(address, bytes, context) || !in_part) return {FL_ACCEL_REASON_BAD_ADDRESS, kAddressField, 0};
     const std::size_t i = lower(address);
     const bool hits_next = i < table_.size() && table_[i].address - address < bytes;
     const bool hits_previous = i > 0 && address - table_[i - 1].address < table_[i - 1].bytes;
@@ -36,6 +39,20 @@ Outcome MemoryMap::allocate(std::uint64_t address, std::uint64_t bytes, std::uin
     table_.insert(table_.begin() + static_cast<std::ptrdiff_t>(i), Allocation{address, bytes, context});
     used += bytes;
     return {};
+}
+
+void MemoryMap::set_part(std::uint32_t context, const Part& part) {
+    parts_[context] = part;
+}
+
+MemoryMap::Part MemoryMap::part(std::uint32_t context) const noexcept {
+    const auto at = parts_.find(context);
+    return at != parts_.end() ? at->second : Part{};
+}
+
+bool MemoryMap::is_part(const Part& part, std::uint32_t context) const noexcept {
+    return part.bytes != 0 && part.address % FL_ACCEL_PAGE_BYTES == 0 && part.bytes % FL_ACCEL_PAGE_BYTES == 0 &&
+           aperture_.contains(part.address, part.bytes, context);
 }
 
 const Allocation* MemoryMap::find(std::uint64_t address, std::uint32_t context) const noexcept {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "backend/executor.hpp"
@@ -43,6 +44,16 @@ class MemoryMap {
 public:
     MemoryMap(const Region& aperture, const Region& local, std::size_t max_allocations);
 
+    /// The part of its range that a context may use (struct fl_accel_context_registers); as it was written, hostile.
+    struct Part {
+        std::uint64_t address = 0, bytes = 0;  ///< 0 bytes: the whole range
+    };
+    void set_part(std::uint32_t context, const Part& part);
+    [[nodiscard]] Part part(std::uint32_t context) const noexcept;
+    /// It is a part, in pages, of the context's range.
+    [[nodiscard]] bool is_part(const Part& part, std::uint32_t context) const noexcept;
+    void clear_parts() noexcept { parts_.clear(); }
+
     [[nodiscard]] backend::Outcome allocate(std::uint64_t address, std::uint64_t bytes, std::uint32_t context) noexcept;
     /// The allocation that starts at `address`, or nullptr. Valid until the next change.
     [[nodiscard]] const Allocation* find(std::uint64_t address, std::uint32_t context) const noexcept;
@@ -80,6 +91,7 @@ private:
     std::uint64_t used_ = 0, local_used_ = 0;
     std::size_t max_;
     std::vector<Allocation> table_;
+    std::map<std::uint32_t, Part> parts_;  ///< by context, those that were written
 };
 
 }  // namespace farlane::firmware::accel

@@ -273,6 +273,7 @@ void Processor::reset() noexcept {
     for (Chunks& c : chunks_) c = {};
     for (std::size_t i = 0; i < Pins::kCapacity; ++i) pins_.remove(i);
     map_.clear();
+    map_.clear_parts();
     error_ = {};
     ++generation_;
     life_ = Life::draining;

@@ -66,6 +66,7 @@ public:
     [[nodiscard]] const MemoryMap& memory() const noexcept { return map_; }
     /// A field of fl_accel_queue_registers, by offset; ignored when it is read-only or the pair not disabled.
     void write_queue(std::uint32_t n, std::uint32_t offset, std::uint32_t value) noexcept;
+    void write_context(std::uint32_t n, std::uint32_t offset, std::uint32_t value) noexcept;
     /// A field of fl_accel_doorbell, by offset; ignored when the pair is not enabled.
     void ring(std::uint32_t n, std::uint32_t offset, std::uint32_t value) noexcept;
     struct QueueError {

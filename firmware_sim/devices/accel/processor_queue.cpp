@@ -45,6 +45,16 @@ void Processor::write_queue(std::uint32_t n, std::uint32_t offset, std::uint32_t
     }
 }
 
+void Processor::write_context(std::uint32_t n, std::uint32_t offset, std::uint32_t value) noexcept {
+    using R = fl_accel_context_registers;
+    if (contexts_[n].queues != 0) return;
+    MemoryMap::Part part = map_.part(n);
+    const bool high = offset % sizeof(std::uint64_t) != 0;
+    auto& field = offset < offsetof(R, part_bytes) ? part.address : part.bytes;
+    field = with_dword(field, high, value);
+    map_.set_part(n, part);
+}
+
 fl_accel_reason Processor::check_enable(const QueuePair& q) const noexcept {
     if (life_ != Life::ready) return FL_ACCEL_REASON_NOT_READY;
     const std::uint64_t cq_bytes = std::uint64_t{q.cq_entries} * FL_ACCEL_COMPLETION_BYTES;
@@ -52,7 +62,7 @@ fl_accel_reason Processor::check_enable(const QueuePair& q) const noexcept {
     const bool address = q.cq_iova != 0 && q.cq_iova % 64 == 0 && q.cq_iova <= ~std::uint64_t{0} - cq_bytes;
     const bool vector = q.vector == FL_ACCEL_NO_VECTOR || q.vector < layout_.vectors;
     if (!entries || !address || !vector) return FL_ACCEL_REASON_BAD_QUEUE;
-    if (q.context >= layout_.plan.contexts || q.pasid != 0) return FL_ACCEL_REASON_BAD_CONTEXT;
+    if (q.context >= layout_.plan.contexts || q.pasid > FL_PASID_MAX) return FL_ACCEL_REASON_BAD_CONTEXT;
     if (contexts_[q.context].ending) return FL_ACCEL_REASON_NOT_READY;
     return FL_ACCEL_REASON_NONE;
 }
@@ -128,7 +138,20 @@ void Processor::give_up_active(QueuePair& q) noexcept {
 bool Processor::end_context(QueuePair& q) noexcept {
     Context& context = contexts_[q.context];
     // Ranges of their own are made zero with the context; in a shared one each allocation is, as a FREE would.
-    const bool own_range = layout_.plan.stride != 0;
+    // A part is made zero as a whole: what was pushed beside the allocations must not be there for the next.
+    const MemoryMap::Part part = map_.part(q.context);
+    const bool has_part = layout_.plan.stride == 0 && map_.is_part(part, q.context);
+    if (has_part && !context.wiped) {
+        context.ending = context.wiped = true;
+        q.active.command = {};
+        q.active.command.head.opcode = FL_ACCEL_OP_FREE;
+        q.active.command.u.alloc.address = fl_le64(part.address);
+        if (given(q, executor_.scrub(job_of(q), owner_of(q), part.address, part.bytes)) == Step::run) {
+            q.active.stage = Stage::running;
+        }
+        return true;
+    }
+    const bool own_range = layout_.plan.stride != 0 || has_part;
     if (const Allocation* a = own_range ? nullptr : map_.any_of(q.context)) {
         q.active.command = {};
         q.active.command.head.opcode = FL_ACCEL_OP_FREE;
@@ -205,7 +228,7 @@ Status Processor::post(QueuePair& q, fl_accel_completion completion) noexcept {
     const bool odd_round = (q.cq_tail / q.cq_entries) % 2 != 0;
     completion.phase.set(odd_round ? 0 : FL_ACCEL_PHASE);
     const std::uint64_t iova = q.cq_iova + std::uint64_t{slot} * FL_ACCEL_COMPLETION_BYTES;
-    const Status status = dma_.write_now(iova, std::as_bytes(std::span{&completion, 1}));
+    const Status status = dma_.write_now(iova, std::as_bytes(std::span{&completion, 1}), q.pasid);
     if (status != Status::ok) return status;
     ++q.cq_tail;
     interrupt_if_due(q);

@@ -22,7 +22,7 @@ namespace farlane::accel {
 
 struct ContextOptions {
     /// Slots of each stream's queue, a power of two of 64 and more; a small command takes one.
-    std::uint32_t queue_slots = 1024;
+    std::uint32_t queue_slots = 2048;
     /// How long a wait polls before it sleeps until an interrupt.
     std::chrono::microseconds spin{50};
 };

@@ -39,6 +39,12 @@ struct PathOptions {
     std::string peer;  ///< address of the target on that port
 };
 
+/// Who uses a function beside this attachment.
+enum class AttachMode : std::uint8_t {
+    alone,   ///< nobody
+    shared,  ///< other applications of the same farlaned that ask for the same
+};
+
 struct FabricOptions {
     ProviderKind provider = ProviderKind::daemon;
     /// daemon, kernel: path of the control socket; "" = /run/farlane/farlaned.sock, where farlaned has it.
@@ -79,7 +85,14 @@ public:
     /// names the holder), denied, unreachable, timeout. The device is as after power-on. It is free again when
     /// the Device is detached or its process has ended in any way: `embedded` after the target's grace then.
     /// With `kernel` the function stays attached, on this host's bus, for the next application.
-    [[nodiscard]] Device attach(std::string_view name);
+    /// With AttachMode::shared (provider `daemon`, accelerators) several applications, or several attachments of one,
+    /// have it at once. farlaned is the driver then: it reset the accelerator before the first of them, and gives
+    /// contexts and queue pairs to each (accel::Context asks it). An application reads the accelerator's registers and
+    /// configuration space, and reaches what it was given and nothing else; its DMA reaches its own mappings. Anything
+    /// else is refused with `denied`, and so is Device::reset(). More errors: unsupported (another provider, no
+    /// accelerator, or one that can not keep applications apart), busy (somebody has it alone), limit (64 share it).
+    /// A restart or an upgrade of farlaned ends it: device_lost, attach again. Thread rule as for all of Fabric.
+    [[nodiscard]] Device attach(std::string_view name, AttachMode mode = AttachMode::alone);
     /// The next hot-plug or link event, or nothing within `timeout`.
     [[nodiscard]] std::optional<Event> next_event(std::chrono::milliseconds timeout);
     /// Progress::caller: one turn of the data plane. True = something was done.

@@ -128,6 +128,9 @@ FL_NODISCARD int fl_fabric_list(fl_fabric *fabric, struct fl_function_info *func
 /* Attaches the function `name`. *out is given back with fl_device_detach().
  * NOT_FOUND (the text lists what there is), BUSY (the text names the holder), DENIED, UNREACHABLE, TIMEOUT. */
 FL_NODISCARD int fl_fabric_attach(fl_fabric *fabric, const char *name, fl_device **out);
+/* The same beside other applications, which have a part of the accelerator each: AttachMode::shared of
+ * farlane/fabric.hpp. Also UNSUPPORTED (another provider than the daemon's, no accelerator), LIMIT. */
+FL_NODISCARD int fl_fabric_attach_shared(fl_fabric *fabric, const char *name, fl_device **out);
 
 /* What an event is about; numbers as farlane::EventKind. */
 #define FL_EV_ADDED 0u	      /* a function can be attached now */

@@ -26,6 +26,8 @@
 #define FL_ACCEL_MSIX_PBA_OFFSET 0x3000u
 #define FL_ACCEL_QUEUE_OFFSET 0x4000u /* struct fl_accel_queue_registers, one per queue pair */
 #define FL_ACCEL_QUEUE_STRIDE 64u
+#define FL_ACCEL_CONTEXT_OFFSET 0x8000u /* struct fl_accel_context_registers, one per context */
+#define FL_ACCEL_CONTEXT_STRIDE 16u
 #define FL_ACCEL_DOORBELL_OFFSET 0x10000u /* struct fl_accel_doorbell, one page per queue pair */
 #define FL_ACCEL_DOORBELL_STRIDE 0x1000u
 #define FL_ACCEL_MAX_QUEUES 240u
@@ -52,6 +54,7 @@
 #define FL_ACCEL_CAP_CUBIN 0x20u
 #define FL_ACCEL_CAP_ENERGY 0x40u /* QUERY of energy */
 #define FL_ACCEL_CAP_CUDA_C 0x80u
+#define FL_ACCEL_CAP_CONTEXT_PART 0x100u /* a context can be given a part of its range only */
 
 /* fl_accel_registers.control */
 #define FL_ACCEL_CONTROL_RESET 0x1u /* clears itself; everything as after power-on */
@@ -132,6 +135,13 @@ struct fl_accel_queue_registers { /* BAR0 + FL_ACCEL_QUEUE_OFFSET + queue * FL_A
 };
 FL_ASSERT_SIZE(fl_accel_queue_registers, 64);
 FL_ASSERT_OFFSET(fl_accel_queue_registers, control, 36);
+
+/* The part of its range of memory that a context may use; of local memory it has its whole range. */
+struct fl_accel_context_registers { /* BAR0 + FL_ACCEL_CONTEXT_OFFSET + context * FL_ACCEL_CONTEXT_STRIDE */
+	fl_le64 part_address; /* rw while no queue pair of the context is enabled; page aligned */
+	fl_le64 part_bytes;   /* the same; 0: the whole range */
+};
+FL_ASSERT_SIZE(fl_accel_context_registers, 16);
 
 /* Counts are free-running; slot = count & (entries - 1). Each field may be written alone. */
 struct fl_accel_doorbell { /* BAR0 + FL_ACCEL_DOORBELL_OFFSET + queue * FL_ACCEL_DOORBELL_STRIDE */

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a farlaned's socket and what to do. Hands on: exit code 0 when every result was right. Owns: one share
+// of the accelerator "accel0". An application of the sharing tests:
+//   share_client SOCKET work ROUNDS SEED     checked work
+//   share_client SOCKET stream FIFO SEED     checked work, then a word into FIFO, then work without an end
+//   share_client SOCKET wait FIFO SEED       checked work, a word into FIFO, checked work until it is device_lost
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "daemon/share_work.hpp"
+
+namespace {
+
+using farlane::test::ShareWork;
+
+void say_ready(const char* fifo) {
+    const int fd = ::open(fifo, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || ::write(fd, "r", 1) != 1) throw std::runtime_error("fifo");
+    ::close(fd);
+}
+
+int run(std::string_view what, const char* how, farlane::Device& device, std::uint32_t seed) {
+    ShareWork work(device, seed);
+    work.round();
+    if (what == "work") {
+        for (int i = std::atoi(how); i > 0; --i) work.round();
+        return 0;
+    }
+    say_ready(how);
+    if (what == "wait") {
+        try {
+            for (;;) work.round();
+        } catch (const farlane::Error& e) {
+            std::printf("%s: %s\n", std::string(farlane::status_name(e.status())).c_str(), e.what());
+            return e.status() == farlane::Status::device_lost ? 3 : 4;
+        }
+    }
+    for (;;) work.begin();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 5) return 2;
+    try {
+        farlane::Fabric fabric = farlane::test::open_fabric(argv[1]);
+        farlane::Device device = fabric.attach("accel0", farlane::AttachMode::shared);
+        return run(argv[2], argv[3], device, static_cast<std::uint32_t>(std::atoi(argv[4])));
+    } catch (const std::exception& e) {
+        std::printf("%s\n", e.what());
+        return 1;
+    }
+}

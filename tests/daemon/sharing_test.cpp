@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: farlaned processes and applications that share an accelerator through one of them. Hands on: proof that
+// each has a context of its own, and that nothing of it stays when it goes. Owns: processes.
+#include <farlane/uapi/accel.h>
+
+#include "daemon/share_fixture.hpp"
+#include "lib/provider.hpp"
+
+namespace farlane::test {
+namespace {
+
+using SharingTest = ShareTest;
+
+TEST_F(SharingTest, TwoApplicationsEachWithItsOwnContext) {
+    Fabric one = open_fabric(socket()), two = open_fabric(socket());
+    Device first = one.attach("accel0", AttachMode::shared);
+    Device second = two.attach("accel0", AttachMode::shared);
+    {
+        ShareWork a(first, 1), b(second, 2), c(first, 3);
+        for (int i = 0; i < 3; ++i) {
+            a.round();
+            b.round();
+            c.round();
+        }
+        const auto said = attachment();
+        ASSERT_EQ(said.at("holders").size(), 2U);
+        EXPECT_EQ(said.at("holders")[0].at("pid"), ::getpid());
+        EXPECT_EQ(said.at("holders")[0].at("contexts").size(), 2U);
+        EXPECT_EQ(said.at("holders")[1].at("queue_pairs"), 1);
+        EXPECT_GT(said.at("holders")[1].at("mapped_bytes"), 0);
+        EXPECT_EQ(said.at("shared").at("contexts_used"), 3);
+        EXPECT_EQ(said.at("dma_refused"), 0);
+    }
+    EXPECT_EQ(attachment().at("shared").at("contexts_used"), 0);
+    first.detach();
+    ShareWork(second, 4).round();
+    second.detach();
+    EXPECT_TRUE(attachment().is_null()) << "the last one takes the attachment along";
+    Device alone = one.attach("accel0");
+    ShareWork(alone, 5).round();
+}
+
+TEST_F(SharingTest, EightProcesses) {
+    std::vector<std::unique_ptr<Process>> all;
+    for (int i = 0; i < 8; ++i) all.push_back(client("work", "30", i + 1));
+    for (auto& p : all) {
+        const int code = p->wait(120s);
+        EXPECT_EQ(code, 0) << p->output();
+    }
+    EXPECT_TRUE(comes_true([&] { return attachment().is_null(); }));
+}
+
+TEST_F(SharingTest, AProcessKilledMidStreamIsNotNoticed) {
+    Fabric fabric = open_fabric(socket());
+    Device device = fabric.attach("accel0", AttachMode::shared);
+    ShareWork work(device, 1);
+    work.round();
+    (void)work.context().properties();  // takes memory for its own answer
+    const auto free_before = work.context().properties().memory_free_bytes;
+    for (int i = 0; i < 4; ++i) {
+        const std::string ready = fifo("ready-" + std::to_string(i));
+        auto victim = client("stream", ready, 10 + i);
+        ASSERT_TRUE(is_ready(ready)) << victim->output();
+        work.round();
+        EXPECT_LT(work.context().properties().memory_free_bytes, free_before);
+        victim->kill();
+        const auto killed = std::chrono::steady_clock::now();
+        work.round();
+        EXPECT_TRUE(comes_true([&] { return holders() == 1; }));
+        EXPECT_TRUE(comes_true([&] { return work.context().properties().memory_free_bytes == free_before; }));
+        const auto took = std::chrono::steady_clock::now() - killed;
+        std::printf("killed mid-stream: what it had is back after %.0f ms\n",
+                    std::chrono::duration<double, std::milli>(took).count());
+        EXPECT_EQ(attachment().at("shared").at("contexts_used"), 1);
+        EXPECT_EQ(attachment().at("shared").at("queue_pairs_used"), 1);
+        work.round();
+    }
+}
+
+std::size_t open_files(pid_t pid) {
+    std::size_t n = 0;
+    for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd"))
+        ++n;
+    return n;
+}
+
+TEST_F(SharingTest, TwoHundredRoundsLeakNothing) {
+    const pid_t daemon = pair.initiator.process().pid();
+    Fabric fabric = open_fabric(socket());
+    const auto rounds = [&](int n) {
+        for (int i = 0; i < n; ++i) {
+            Device device = fabric.attach("accel0", AttachMode::shared);
+            ShareWork(device, static_cast<std::uint32_t>(i), 500).round();
+            device.detach();
+        }
+    };
+    rounds(3);
+    EXPECT_TRUE(comes_true([&] { return attachment().is_null(); }));
+    const std::size_t files = open_files(daemon);
+    rounds(100);
+    EXPECT_TRUE(comes_true([&] { return attachment().is_null() && open_files(daemon) == files; }));
+    // The same beside one that stays: the attachment goes on, and gets older.
+    Fabric other = open_fabric(socket());
+    Device stays = other.attach("accel0", AttachMode::shared);
+    ShareWork work(stays, 7);
+    work.round();
+    (void)work.context().properties();  // takes memory for its own answer
+    const auto free_before = work.context().properties().memory_free_bytes;
+    rounds(1);
+    const std::size_t files_beside = open_files(daemon);
+    const auto mappings = attachment().at("holders").at(0).at("mapped_bytes");
+    rounds(100);
+    work.round();
+    EXPECT_EQ(work.context().properties().memory_free_bytes, free_before);
+    EXPECT_TRUE(comes_true([&] { return open_files(daemon) == files_beside; })) << open_files(daemon);
+    EXPECT_EQ(attachment().at("holders").at(0).at("mapped_bytes"), mappings);
+    EXPECT_EQ(attachment().at("shared").at("contexts_used"), 1);
+    EXPECT_EQ(attachment().at("dma_refused"), 0);
+}
+
+TEST_F(SharingTest, ContextsAndQueuePairsUsedUpAreClearErrors) {
+    Fabric fabric = open_fabric(socket());
+    Device device = fabric.attach("accel0", AttachMode::shared);
+    std::vector<std::unique_ptr<accel::Context>> contexts;
+    std::string text;
+    const auto open_one = [&] { contexts.push_back(std::make_unique<accel::Context>(device)); };
+    for (int i = 0; i < 16; ++i) ASSERT_EQ(status_of(open_one, &text), Status::ok) << text;
+    EXPECT_EQ(status_of(open_one, &text), Status::limit);
+    EXPECT_NE(text.find("16 contexts"), std::string::npos) << text;
+    EXPECT_NE(text.find("pid " + std::to_string(::getpid())), std::string::npos) << text;
+    std::vector<accel::Stream> streams;
+    Status last = Status::ok;
+    while (last == Status::ok && streams.size() < 100)
+        last = status_of([&] { streams.push_back(contexts[0]->create_stream()); }, &text);
+    EXPECT_EQ(last, Status::limit);
+    EXPECT_NE(text.find("20 queue pairs"), std::string::npos) << text;
+    streams.clear();
+    contexts.clear();
+    ShareWork(device, 1).round();
+}
+
+TEST_F(SharingTest, AloneAndSharedExcludeEachOther) {
+    Fabric one = open_fabric(socket()), two = open_fabric(socket());
+    std::string text;
+    {
+        Device alone = one.attach("accel0");
+        EXPECT_EQ(status_of([&] { (void)two.attach("accel0", AttachMode::shared); }, &text), Status::busy);
+        EXPECT_NE(text.find("alone"), std::string::npos) << text;
+        EXPECT_EQ(status_of([&] { (void)alone.provider().open_context(); }), Status::invalid);
+    }
+    Device shared = one.attach("accel0", AttachMode::shared);
+    EXPECT_EQ(status_of([&] { (void)two.attach("accel0"); }, &text), Status::busy);
+    EXPECT_NE(text.find("pid " + std::to_string(::getpid())), std::string::npos) << text;
+    EXPECT_EQ(status_of([&] { shared.reset(); }, &text), Status::denied);
+    EXPECT_EQ(status_of([&] { shared.config_write32(0x10, 0); }, &text), Status::denied);
+    auto c = pair.initiator.client();
+    EXPECT_EQ(status_of([&] { (void)c.call("detach", {{"name", "accel0"}}); }), Status::busy);
+    EXPECT_EQ(status_of([&] { (void)c.call("attach", {{"name", "accel0"}, {"persistent", true}}); }), Status::busy);
+}
+
+TEST_F(SharingTest, APersistentAttachmentIsSharedAndGivenBack) {
+    auto c = pair.initiator.client();
+    (void)c.call("attach", {{"name", "accel0"}, {"persistent", true}, {"provider", "daemon"}});
+    for (int i = 0; i < 3; ++i) {
+        Fabric one = open_fabric(socket()), two = open_fabric(socket());
+        {
+            Device a = one.attach("accel0", AttachMode::shared), b = two.attach("accel0", AttachMode::shared);
+            ShareWork wa(a, 1), wb(b, 2);
+            wa.round();
+            wb.round();
+            EXPECT_EQ(c.call("attach", {{"name", "accel0"}, {"persistent", true}}).at("adopted"), true);
+        }
+        Device alone = one.attach("accel0");
+        ShareWork(alone, 3).round();
+        EXPECT_EQ(status_of([&] { (void)two.attach("accel0", AttachMode::shared); }), Status::busy);
+        alone.detach();
+    }
+    EXPECT_TRUE(attachment().at("holders").empty());
+    EXPECT_EQ(attachment().at("persistent"), true);
+}
+
+TEST_F(SharingTest, OnlyAcceleratorsAndOnlyByTheDaemon) {
+    std::string text;
+    auto c = pair.initiator.client();
+    EXPECT_EQ(status_of([&] {
+                  (void)c.call("attach", {{"name", "accel0"}, {"shared", true}, {"persistent", true}});
+              }),
+              Status::invalid);
+    EXPECT_EQ(status_of(
+                  [&] {
+                      (void)c.call("attach", {{"name", "nothing"}, {"shared", true}});
+                  },
+                  &text),
+              Status::not_found);
+    EXPECT_NE(text.find("accel0"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace farlane::test
