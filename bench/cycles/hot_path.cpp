@@ -69,7 +69,7 @@ int run(std::uint64_t n) {
     auto fabric = std::make_shared<provider::EmbeddedFabric>(o);
     fabric->lane().add(target);
     fabric->connect(o);
-    Device d(fabric->attach("scratch0"));
+    Device d(fabric->attach("scratch0", AttachMode::alone));
     d.enable();
     for (int i = 0; i < 2000; ++i) {  // windows have grown, caches of this program are filled
         d.write64(0, D::kScratch, 1);
