@@ -106,9 +106,10 @@ void Engine::advance(Guard& guard) {
     for (bool again = true; again && !waiting_.empty();) {
         again = false;
         for (std::size_t i = 0; i < waiting_.size(); ++i) {
-            again = advance(guard, *waiting_[i]) || again;
+            const Ref<CommandQueue> q = waiting_[i];
+            again = advance(guard, *q) || again;
         }
-        std::erase_if(waiting_, [](const CommandQueue* q) { return q->waiting.empty() && !q->sending; });
+        std::erase_if(waiting_, [](const auto& q) { return q->waiting.empty() && !q->sending; });
     }
 }
 
@@ -118,9 +119,9 @@ void Engine::enqueue(Guard& guard, CommandQueue& q, const Ref<Event>& event) {
     ++q.unfinished;
     advance(guard, q);
     if (event->failure != CL_SUCCESS && event->sent) fail(event->failure);
-    const bool listed = std::find(waiting_.begin(), waiting_.end(), &q) != waiting_.end();
+    const bool listed = std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& w) { return w.get() == &q; });
     if (!q.waiting.empty() && !listed) {
-        waiting_.push_back(&q);
+        waiting_.emplace_back(&q);
         start_thread();  // what it waits for may come while nobody else looks
         wake();
     }
