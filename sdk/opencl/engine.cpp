@@ -152,7 +152,8 @@ void Engine::send(Guard& guard, CommandQueue& q, Event& event) {
     track.in_flight.emplace_back(&event);
     try {
         if (event.work != nullptr || !event.waits.empty()) {
-            make_room(guard, track, kUsualSlots + static_cast<std::uint32_t>(std::min<std::size_t>(event.waits.size(), 256)));
+            make_room(guard, track,
+                      kUsualSlots + static_cast<std::uint32_t>(std::min<std::size_t>(event.waits.size(), 256)));
         }
         if (event.failure == CL_SUCCESS) order_behind_waits(guard, track, event);
         if (profiled && event.failure == CL_SUCCESS) stamp(guard, track, event.start);
@@ -226,8 +227,9 @@ void Engine::add_callback(Guard&, Event& event, const Event::Callback& callback)
         return;
     }
     const cl_int status = event.status() < 0 ? event.status() : callback.at;
-    due_.emplace_back(
-        [held = Ref<Event>(&event), callback, status] { callback.function(handle_of(held.get()), status, callback.data); });
+    due_.emplace_back([held = Ref<Event>(&event), callback, status] {
+        callback.function(handle_of(held.get()), status, callback.data);
+    });
     changed_.notify_all();
 }
 
@@ -248,7 +250,8 @@ void Engine::adopt(Guard&) {
 
 std::uint64_t Engine::device_now() const noexcept {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() + device_ahead_ns_);
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() +
+                                      device_ahead_ns_);
 }
 
 void Engine::calibrate(Guard& guard) {

@@ -136,7 +136,8 @@ void Engine::blame(Guard&, Track& track) {
 }
 
 void Engine::conclude(Guard& guard, Event& event) {
-    if (broken_ && event.failure == CL_SUCCESS && !event.track->queue->done(event.last)) event.failure = CL_OUT_OF_RESOURCES;
+    if (broken_ && event.failure == CL_SUCCESS && !event.track->queue->done(event.last))
+        event.failure = CL_OUT_OF_RESOURCES;
     if (event.work != nullptr && event.work->has_rest()) {
         guard.unlock();
         try {
