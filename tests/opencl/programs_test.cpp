@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Building: logs, options, headers of this machine, binaries, linking; and calls that are wrong.
 #include <array>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include <unistd.h>
 
@@ -125,6 +127,56 @@ TEST_F(OpenclPrograms, CompilesAndLinks) {
     EXPECT_FALSE(log_of(bad, device_).empty());
     EXPECT_EQ(clLinkProgram(context_, 0, nullptr, "", 1, &bad, nullptr, nullptr, &error), nullptr);
     EXPECT_EQ(error, CL_INVALID_OPERATION);
+}
+
+/// A kernel that writes where nothing is takes its context along, with an error, and nothing else.
+TEST_F(OpenclPrograms, AKernelThatCrashes) {
+    cl_platform_id platform = nullptr;
+    char name[32] = "";
+    OK(clGetDeviceInfo(device_, CL_DEVICE_PLATFORM, sizeof platform, &platform, nullptr));
+    OK(clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name, name, nullptr));
+    if (std::string(name) != "Farlane") GTEST_SKIP() << "it would take this program along";
+    struct Told {
+        std::promise<std::string> text;
+        std::atomic<bool> done{false};
+    } told;
+    cl_int error = CL_SUCCESS;
+    const auto note = [](const char* text, const void*, std::size_t, void* to) {
+        auto& t = *static_cast<Told*>(to);
+        if (!t.done.exchange(true)) t.text.set_value(text);
+    };
+    cl_context context = clCreateContext(nullptr, 1, &device_, note, &told, &error);
+    OK(error);
+    cl_command_queue q = clCreateCommandQueueWithProperties(context, device_, nullptr, &error);
+    OK(error);
+    cl_mem m = clCreateBuffer(context, 0, 4096, nullptr, &error);
+    OK(error);
+    const char* source = "kernel void wild(global int *x) { x[(1L << 44) + get_global_id(0)] = 1; }";
+    cl_program p = clCreateProgramWithSource(context, 1, &source, nullptr, &error);
+    OK(clBuildProgram(p, 0, nullptr, "", nullptr, nullptr));
+    cl_kernel k = clCreateKernel(p, "wild", &error);
+    OK(error);
+    set_arguments(k, m);
+    const std::size_t one = 1;
+    cl_event e = nullptr;
+    OK(clEnqueueNDRangeKernel(q, k, 1, nullptr, &one, nullptr, 0, nullptr, &e));
+    EXPECT_EQ(clWaitForEvents(1, &e), CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
+    EXPECT_LT(status_of(e), 0);
+    EXPECT_EQ(clFinish(q), CL_OUT_OF_RESOURCES);
+    EXPECT_NE(told.text.get_future().get().find("wild"), std::string::npos);
+    EXPECT_NE(clEnqueueNDRangeKernel(q, k, 1, nullptr, &one, nullptr, 0, nullptr, nullptr), CL_SUCCESS);
+    OK(clReleaseEvent(e));
+    OK(clReleaseKernel(k));
+    OK(clReleaseProgram(p));
+    OK(clReleaseMemObject(m));
+    OK(clReleaseCommandQueue(q));
+    OK(clReleaseContext(context));
+    // The one beside it goes on, and so does a new one.
+    cl_program good = build("kernel void seven(global int *x) { x[0] = 7; }");
+    EXPECT_EQ(run(queue_, make_kernel(good, "seven"), make_buffer(4)), 7);
+    context = clCreateContext(nullptr, 1, &device_, nullptr, nullptr, &error);
+    OK(error);
+    OK(clReleaseContext(context));
 }
 
 TEST_F(OpenclPrograms, WrongCalls) {
