@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <thread>
 
 #include "backend/worker/channel.hpp"
 
@@ -18,7 +19,9 @@ namespace {
 
 constexpr unsigned kRecordsPerTurn = 64;
 constexpr std::uint32_t kRunningPerStream = 256;  // what is behind waits here, where it can be taken back
+constexpr std::uint32_t kRefillAt = kRunningPerStream / 2;
 constexpr std::uint64_t kSpinNs = 50'000;
+constexpr unsigned kFewCores = 4;  // kernels, lane and this thread want them all: who spins is behind, not ahead
 constexpr std::uint64_t kPollSpinNs = 1'000'000;  // for a runtime that has to be asked
 constexpr long kPollNs = 50'000;
 constexpr long kRoomNs = 1'000'000;
@@ -50,8 +53,8 @@ void Streams::done(const Ticket& ticket, const Outcome& outcome, std::uint64_t b
     note(ticket, real);
     const SayDone said{ticket.token, real.reason, real.detail, real.value, busy_ns};
     outbox_.say(Say::done, {bytes_of(said)});
-    running_[ticket.stream].fetch_sub(1, std::memory_order_seq_cst);
-    if (wanted.load(std::memory_order_seq_cst)) outbox_.wake_loop();
+    const std::uint32_t left = running_[ticket.stream].fetch_sub(1, std::memory_order_seq_cst) - 1;
+    if (left == kRefillAt && wanted.load(std::memory_order_seq_cst)) outbox_.wake_loop();
 }
 
 // --- Loop
@@ -64,6 +67,7 @@ Loop::Loop(Control& control, Memory& memory, Outbox& outbox, Streams& streams, R
       runtime_(runtime),
       ring_(control.submit, control.submit_bytes),
       record_(kMaxSubmitRecord),
+      spin_ns_(std::thread::hardware_concurrency() > kFewCores ? kSpinNs : 0),
       builder_(runtime, [this] { outbox_.wake_loop(); }) {}
 
 void Loop::run() {
@@ -81,7 +85,7 @@ void Loop::run() {
         }
         const std::uint64_t now = now_ns();
         if (idle_since == 0) idle_since = now;
-        if (now - idle_since < (runtime_.wants_poll() ? kPollSpinNs : kSpinNs)) {
+        if (now - idle_since < (runtime_.wants_poll() ? kPollSpinNs : spin_ns_)) {
             (void)::sched_yield();
             continue;
         }
