@@ -1,240 +1,350 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CUDA executor: on a libcuda that has no GPU behind it, and, where there is one, on the machine's own.
-#include <stdlib.h>
-
+// Receives: jobs for the CUDA executor. Hands on: whether memory, copies, launches and modules are as they should be.
+// Owns: executors on the stand-in driver (fake_cuda/), which proves our logic and not CUDA's.
+#include <bit>
 #include <numeric>
 
-#include "accel/worker_fixture.hpp"
-#include "backend/worker/cuda/ptx.hpp"
+#include "accel/cuda_fixture.hpp"
 
 namespace farlane::test {
 namespace {
 
-constexpr const char* kPtx = R"(
-.version 6.4
-.target sm_52
-.address_size 64
-/* .entry not_this( */
-.visible .entry add(
-    .param .u64 .ptr .global .align 4 a, .param .u64 b, .param .u64 c, .param .u32 n)
-{
-    .reg .pred %p<2>; .reg .f32 %f<4>; .reg .b32 %r<6>; .reg .b64 %rd<12>;
-    ld.param.u64 %rd1, [a]; ld.param.u64 %rd2, [b]; ld.param.u64 %rd3, [c]; ld.param.u32 %r1, [n];
-    mov.u32 %r2, %ctaid.x; mov.u32 %r3, %ntid.x; mov.u32 %r4, %tid.x; mad.lo.s32 %r5, %r2, %r3, %r4;
-    setp.ge.u32 %p1, %r5, %r1; @%p1 bra done;
-    mul.wide.u32 %rd4, %r5, 4; add.s64 %rd5, %rd1, %rd4; add.s64 %rd6, %rd2, %rd4; add.s64 %rd7, %rd3, %rd4;
-    ld.global.f32 %f1, [%rd5]; ld.global.f32 %f2, [%rd6]; add.f32 %f3, %f1, %f2; st.global.f32 [%rd7], %f3;
-done: ret;
-}
-.visible .entry count(.param .u64 p, .param .u32 i)
-{
-    .reg .pred %p<2>; .reg .b32 %r<4>; .reg .b64 %rd<2>;
-    ld.param.u64 %rd1, [p]; ld.param.u32 %r1, [i]; ld.global.u32 %r2, [%rd1];
-    setp.ne.u32 %p1, %r1, %r2; @%p1 bra done; add.u32 %r3, %r2, 1; st.global.u32 [%rd1], %r3;
-done: ret;
-}
-.visible .entry wild()
-{
-    .reg .b64 %rd<2>; mov.u64 %rd1, 16; st.global.u64 [%rd1], %rd1; ret;
-}
-.visible .entry endless()
-{
-    loop: bra loop;
-}
-)";
+struct Cuda : testing::Test, CudaWorker {};
 
-/// "fake" or "real".
-class Cuda : public testing::TestWithParam<std::string> {
-protected:
-    void SetUp() override {
-        const char* before = ::getenv("LD_LIBRARY_PATH");
-        if (before != nullptr) before_ = before;
-        if (GetParam() == "fake") ::setenv("LD_LIBRARY_PATH", FARLANE_FAKE_CUDA, 1);
-        auto options = worker_options();
-        options.kind = FL_ACCEL_EXECUTOR_CUDA;
-        options.local_bytes = 64 << 20;
-        try {
-            worker_ = std::make_unique<WorkerHarness>(options);
-        } catch (const std::runtime_error& error) {
-            if (GetParam() == "fake") throw;
-            GTEST_SKIP() << error.what();
-        }
-        worker().wait_until([] { return true; });
-        (*worker_)->open(0);
-        ASSERT_TRUE(worker().commit({}, worker().base(0), kStaging).ok());
-    }
-    void TearDown() override {
-        worker_.reset();
-        if (before_.empty()) {
-            ::unsetenv("LD_LIBRARY_PATH");
-        } else {
-            ::setenv("LD_LIBRARY_PATH", before_.c_str(), 1);
-        }
-    }
-    WorkerHarness& worker() { return *worker_; }
-    void load() { ASSERT_TRUE(load_text(1, kPtx).ok()) << worker().log; }
-    Outcome load_text(std::uint32_t module, const std::string& text) {
-        return worker().load({}, module, text, worker().base(0), "", FL_ACCEL_MODULE_PTX);
-    }
-    std::uint64_t allocate(std::uint64_t bytes) {
-        const std::uint64_t at = worker().local_base(0) + used_;
-        used_ += (bytes + 4095) / 4096 * 4096;
-        EXPECT_TRUE(worker().commit({}, at, (bytes + 4095) / 4096 * 4096).ok());
-        return at;
-    }
-    template <class T>
-    std::uint64_t put(const std::vector<T>& data) {
-        const std::uint64_t at = allocate(data.size() * sizeof(T));
-        std::memcpy(worker().at(worker().base(0)), data.data(), data.size() * sizeof(T));
-        EXPECT_TRUE(worker().copy({}, at, worker().base(0), data.size() * sizeof(T)).ok());
-        return at;
-    }
-    template <class T>
-    std::vector<T> get(std::uint64_t at, std::size_t count) {
-        EXPECT_TRUE(worker().copy({}, worker().base(0), at, count * sizeof(T)).ok());
-        std::vector<T> data(count);
-        std::memcpy(data.data(), worker().at(worker().base(0)), count * sizeof(T));
-        return data;
-    }
-    static constexpr std::uint64_t kStaging = 4 << 20;
-    std::unique_ptr<WorkerHarness> worker_;
-    std::string before_;
-    std::uint64_t used_ = 0;
-};
-INSTANTIATE_TEST_SUITE_P(Drivers, Cuda, testing::Values("fake", "real"), [](const auto& test) { return test.param; });
+TEST_F(Cuda, TellsWhatItIs) {
+    EXPECT_EQ(worker->kind(), FL_ACCEL_EXECUTOR_CUDA);
+    const std::uint64_t always = FL_ACCEL_CAP_PTX | FL_ACCEL_CAP_CUBIN | FL_ACCEL_CAP_ENERGY;
+    EXPECT_EQ(worker->capabilities() & ~std::uint64_t{FL_ACCEL_CAP_CUDA_C}, always);
+    EXPECT_EQ(worker->units(), 2U);
+    EXPECT_EQ(worker->local().bytes, std::uint64_t{64} << 20);
+    EXPECT_EQ(worker->local().address % kCudaChunk, 0U);
+    const auto names = worker->names();
+    const std::string text(reinterpret_cast<const char*>(names.data()), names.size());
+    EXPECT_EQ(text, std::string("Stand-in GPU\0NVIDIA\000999.01, CUDA 13.0\0", 38));
+}
 
-TEST_P(Cuda, AddsVectors) {
+TEST_F(Cuda, AddsVectors) {
+    open();
     load();
-    EXPECT_EQ(worker().names, "add;count;endless;wild");
-    EXPECT_EQ(worker().bind({}, 1, 1, "subtract").reason, FL_ACCEL_REASON_UNKNOWN_KERNEL);
-    ASSERT_TRUE(worker().bind({}, 1, 1, "add").ok());
+    EXPECT_EQ(worker.names, "add;chase;endless;hold;shape;step;wild");
+    ASSERT_TRUE(commit(local(), 3 * kCudaPage).ok());
     std::vector<float> a(1000), b(1000);
     std::iota(a.begin(), a.end(), 1.F);
-    std::iota(b.begin(), b.end(), 50.F);
-    const auto at_a = put(a), at_b = put(b), at_c = allocate(8192);
-    EXPECT_EQ(get<float>(at_c, 2000), std::vector<float>(2000)) << "memory that was not cleared";
-    const Arguments good = Arguments().address(at_a).address(at_b).address(at_c + 4).value(std::uint32_t{1000});
-    ASSERT_TRUE(worker().launch(WorkerHarness::request({}, 1, good, 1024, 128)).ok());
-    const auto c = get<float>(at_c, 1002);
-    EXPECT_EQ(c[0], 0.F);
-    for (std::size_t i = 0; i < 1000; ++i) ASSERT_EQ(c[i + 1], a[i] + b[i]) << i;
-    EXPECT_EQ(c[1001], 0.F);
-    EXPECT_EQ(worker()->usage(0).kernels, 1U);
+    std::iota(b.begin(), b.end(), 100.F);
+    put(local(), a);
+    put(local(kCudaPage), b);
+    const auto arguments =
+        Arguments().address(local()).address(local(kCudaPage)).address(local(2 * kCudaPage)).value(std::uint32_t{1000});
+    ASSERT_TRUE(worker.launch(WorkerHarness::request({}, kAddKernel, arguments, 1024, 64)).ok());
+    const auto c = get<float>(local(2 * kCudaPage), 1000);
+    for (std::size_t i = 0; i < c.size(); ++i) ASSERT_EQ(c[i], a[i] + b[i]) << i;
+    EXPECT_EQ(worker->usage(0).kernels, 1U);
+    EXPECT_TRUE(worker.close(0).ok());
 }
 
-TEST_P(Cuda, LaunchesThatDoNotFitSaySo) {
+// --- memory
+
+TEST_F(Cuda, AllocationsShareChunks) {
+    open();
+    // Three in one chunk, one across chunks that the others begin and end in, one of whole chunks.
+    const std::vector<std::pair<std::uint64_t, std::uint64_t>> all = {{0, kCudaPage},
+                                                                      {kCudaPage, 2 * kCudaPage},
+                                                                      {kCudaChunk - kCudaPage, 2 * kCudaChunk},
+                                                                      {kCudaChunk * 3, 3 * kCudaPage},
+                                                                      {kCudaChunk * 4, 2 * kCudaChunk}};
+    for (int round = 0; round < 3; ++round) {
+        for (const auto& [at, bytes] : all) ASSERT_TRUE(commit(local(at), bytes).ok()) << at;
+        for (const auto& [at, bytes] : all) {
+            const auto data = get<std::uint32_t>(local(at + bytes - kCudaPage), 1024);
+            EXPECT_EQ(std::count(data.begin(), data.end(), 0U), 1024) << "not zero at " << at;
+            put(local(at), std::vector<std::uint32_t>(1024, static_cast<std::uint32_t>(at | 1)));
+        }
+        // In another order each time; what stays is not touched.
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const auto& [at, bytes] = all[(i + static_cast<std::size_t>(round)) % all.size()];
+            EXPECT_EQ(get<std::uint32_t>(local(at), 1024)[1023], at | 1);
+            ASSERT_TRUE(worker.scrub({}, local(at), bytes).ok());
+        }
+    }
+    // All chunks came back: there is exactly room for the whole device.
+    EXPECT_TRUE(commit(local(), 64 << 20).ok());
+    EXPECT_EQ(get<std::uint32_t>(local((64 << 20) - 4), 1)[0], 0U);
+}
+
+TEST_F(Cuda, OutOfMemoryCostsNothing) {
+    open();
+    ASSERT_TRUE(commit(local(), 40 << 20).ok());
+    // Another context of the same device does not know, nor does the stand-in count for it: the same context does.
+    EXPECT_EQ(commit(local(40 << 20), (24 << 20) + kCudaPage).reason, FL_ACCEL_REASON_OUT_OF_MEMORY);
+    EXPECT_TRUE(commit(local(40 << 20), 24 << 20).ok());
+    ASSERT_TRUE(worker.scrub({}, local(), 40 << 20).ok());
+    EXPECT_TRUE(commit(local(), 40 << 20).ok());
+}
+
+TEST_F(Cuda, PointersInMemoryWork) {
+    open();
     load();
-    ASSERT_TRUE(worker().bind({}, 1, 1, "add").ok());
-    const auto m = allocate(4096);
-    const auto reason = [&](const Arguments& a, std::uint32_t block = 64) {
-        return worker().launch(WorkerHarness::request({}, 1, a, 1U << 20, block)).reason;
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    ASSERT_TRUE(commit(local(kCudaChunk), kCudaPage).ok());
+    put(local(), std::vector<std::uint64_t>{local(kCudaChunk), 5});
+    put(local(kCudaChunk), std::vector<std::uint64_t>{0, 37});
+    const auto arguments = Arguments().address(local()).address(local(64));
+    ASSERT_TRUE(worker.launch(WorkerHarness::request({}, kChase, arguments, 1, 1)).ok());
+    EXPECT_EQ(get<std::uint64_t>(local(64), 1)[0], 42U);
+}
+
+TEST_F(Cuda, CopiesOfEveryKind) {
+    open();
+    ASSERT_TRUE(commit(local(), 16 << 20).ok());
+    // Across the parts of the aperture that are registered one by one, and not aligned.
+    constexpr std::uint64_t kBytes = (9 << 20) + 13;
+    for (std::uint64_t i = 0; i < kBytes; ++i) worker.at(worker.base(0))[i + 5] = static_cast<std::byte>(i * 7 >> 3);
+    ASSERT_TRUE(worker.copy({}, local(3), worker.base(0) + 5, kBytes).ok());
+    std::memset(worker.at(worker.base(0)), 0, kStaging);
+    ASSERT_TRUE(worker.copy({}, worker.base(0) + 77, local(3), kBytes).ok());
+    const auto wrong = [&](std::uint64_t at) {
+        std::uint64_t count = 0;
+        for (std::uint64_t i = 0; i < kBytes; ++i) {
+            count += worker.at(worker.base(0))[i + at] != static_cast<std::byte>(i * 7 >> 3);
+        }
+        return count;
     };
-    const Arguments good = Arguments().address(m).address(m).address(m).value(1U);
-    EXPECT_EQ(reason(Arguments().address(m)), FL_ACCEL_REASON_ARGUMENT_COUNT);
-    EXPECT_EQ(reason(Arguments().value(m).address(m).address(m).value(1U)), FL_ACCEL_REASON_ARGUMENT_VALUE);
-    EXPECT_EQ(reason(Arguments().address(m).value(1U).address(m).value(1U)), FL_ACCEL_REASON_ARGUMENT_VALUE);
-    EXPECT_EQ(reason(Arguments().address(m).shared(8).address(m).value(1U)), FL_ACCEL_REASON_ARGUMENT_VALUE);
-    EXPECT_EQ(reason(Arguments().address(worker().base(0)).address(m).address(m).value(1U)),
-              FL_ACCEL_REASON_BAD_ADDRESS);
-    EXPECT_EQ(reason(good, 0), FL_ACCEL_REASON_BAD_GRID) << "CUDA does not choose blocks";
-    EXPECT_EQ(reason(good, 4096), FL_ACCEL_REASON_BAD_GRID);
-    LaunchRequest shared = WorkerHarness::request({}, 1, good, 1024, 64);
-    shared.shared_bytes = 1 << 24;
-    EXPECT_EQ(worker().launch(shared).reason, FL_ACCEL_REASON_BAD_GRID);
-    EXPECT_EQ(reason(good), FL_ACCEL_REASON_NONE);
+    EXPECT_EQ(wrong(77), 0U);
+    // Onto itself, both ways.
+    ASSERT_TRUE(worker.copy({}, local(1003), local(3), kBytes).ok());
+    ASSERT_TRUE(worker.copy({}, worker.base(0), local(1003), kBytes).ok());
+    EXPECT_EQ(wrong(0), 0U);
+    ASSERT_TRUE(worker.copy({}, local(1), local(1003), kBytes).ok());
+    ASSERT_TRUE(worker.copy({}, local(1), local(1), kBytes).ok());
+    ASSERT_TRUE(worker.copy({}, worker.base(0), local(1), kBytes).ok());
+    EXPECT_EQ(wrong(0), 0U);
+    // Staging memory that goes and comes back is registered anew.
+    ASSERT_TRUE(worker.scrub({}, worker.base(0), kStaging).ok());
+    ASSERT_TRUE(worker.commit({}, worker.base(0) + kCudaPage, kStaging / 2).ok());
+    ASSERT_TRUE(worker.copy({}, worker.base(0) + kCudaPage, local(1), 64).ok());
+    EXPECT_EQ(worker.at(worker.base(0))[kCudaPage + 63], static_cast<std::byte>(63 * 7 >> 3));
+    // Bounce memory is always there.
+    const std::uint64_t bounce = worker.base(0) + worker.options().plan.context_bytes;
+    ASSERT_TRUE(worker.copy({}, bounce + 100, local(1), 1000).ok());
+    EXPECT_EQ(worker.at(bounce)[100 + 999], static_cast<std::byte>(999 * 7 >> 3));
 }
 
-TEST_P(Cuda, BrokenPtxHasALog) {
-    EXPECT_EQ(load_text(1, ".entry nothing").reason, FL_ACCEL_REASON_BUILD);
-    EXPECT_FALSE(worker().log.empty());
+TEST_F(Cuda, FillsEveryPattern) {
+    open();
+    ASSERT_TRUE(commit(local(), 1 << 20).ok());
+    for (const std::size_t width : {1, 2, 4, 8, 16}) {
+        std::vector<std::byte> pattern(width);
+        for (std::size_t i = 0; i < width; ++i) pattern[i] = static_cast<std::byte>(i + width);
+        const std::uint64_t bytes = width * 4099;
+        ASSERT_TRUE(worker.run([&](auto job) { return worker->fill(job, {}, local(), bytes, pattern, false); }).ok());
+        const auto data = get<std::byte>(local(), bytes + 1);
+        for (std::uint64_t i = 0; i < bytes; ++i) ASSERT_EQ(data[i], pattern[i % width]) << width << " at " << i;
+    }
 }
 
-TEST_P(Cuda, ChainsRunInOrder) {
+// --- launches
+
+TEST_F(Cuda, ChainsRunInOrder) {
+    open();
     load();
-    ASSERT_TRUE(worker().bind({}, 1, 1, "count").ok());
-    const auto m = put(std::vector<std::uint32_t>(1024));
-    std::vector<std::pair<std::uint64_t, Executor::Answer>> jobs;
-    for (std::uint32_t i = 0; i < 2000; ++i) {
-        const Arguments arguments = Arguments().address(m).value(i);
-        LaunchRequest r = WorkerHarness::request({}, 1, arguments, 1, 1);
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    constexpr std::uint32_t kCount = 2000;
+    std::vector<std::uint64_t> jobs;
+    for (std::uint32_t i = 0; i < kCount; ++i) {
+        const auto arguments = Arguments().address(local()).value(i);
+        auto r = WorkerHarness::request({}, kStep, arguments, 1, 1);
         r.behind = i != 0;
-        const std::uint64_t job = worker().number();
-        jobs.emplace_back(job, worker()->launch(job, r));
+        jobs.push_back(give(r));
     }
-    for (const auto& [job, answer] : jobs) ASSERT_TRUE(worker().wait(job, answer).ok());
-    EXPECT_EQ(get<std::uint32_t>(m, 1)[0], 2000U);
-    EXPECT_EQ(worker()->usage(0).kernels, 2000U);
+    for (const auto job : jobs) ASSERT_TRUE(end(job).ok());
+    EXPECT_EQ(get<std::uint32_t>(local(), 1)[0], kCount);
+    EXPECT_EQ(worker->usage(0).kernels, kCount);
 }
 
-TEST_P(Cuda, CopiesAndFills) {
-    std::vector<std::uint32_t> data(2048);
-    std::iota(data.begin(), data.end(), 1U);
-    const auto a = put(data), b = allocate(8192);
-    EXPECT_TRUE(worker().copy({}, b + 4, a + 8, 400).ok());
-    EXPECT_EQ(get<std::uint32_t>(b, 102)[100], 102U);
-    EXPECT_TRUE(worker().copy({}, a + 40, a, 4000).ok());  // overlapping
-    EXPECT_EQ(get<std::uint32_t>(a, 1011)[1009], 1000U);
-    const auto before = get<std::uint8_t>(b, 353);
-    std::array<std::uint8_t, 16> pattern;
-    std::iota(pattern.begin(), pattern.end(), static_cast<std::uint8_t>(0x81));
-    for (const std::size_t size : {1U, 2U, 4U, 8U, 16U}) {
-        const auto part = std::as_bytes(std::span(pattern)).first(size);
-        EXPECT_TRUE(worker().run([&](auto job) { return worker()->fill(job, {}, b + 32, 320, part, false); }).ok());
-        const auto got = get<std::uint8_t>(b, 353);
-        for (std::size_t i = 0; i < 320; ++i) ASSERT_EQ(got[32 + i], 0x81 + i % size) << size << " " << i;
-        EXPECT_EQ(got[31], before[31]);
-        EXPECT_EQ(got[352], before[352]);
-    }
-    EXPECT_TRUE(worker().scrub({}, b, 8192).ok());
-}
-
-TEST_P(Cuda, AWildPointerCostsTheContext) {
+TEST_F(Cuda, StreamsRunBesideEachOther) {
+    open();
     load();
-    ASSERT_TRUE(worker().bind({}, 1, 1, "wild").ok());
-    EXPECT_EQ(worker().launch(WorkerHarness::request({}, 1, {}, 1, 1)).reason, FL_ACCEL_REASON_CRASHED);
-    EXPECT_TRUE(worker()->lost(0));
-    EXPECT_TRUE(worker().close(0).ok());
-    worker()->open(0);
-    EXPECT_TRUE(worker().commit({}, worker().base(0), kStaging).ok());
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    const auto held = give(WorkerHarness::request({0, 1}, kHold, Arguments().address(local(64)), 1, 1));
+    ASSERT_TRUE(
+        worker.launch(WorkerHarness::request({0, 2}, kStep, Arguments().address(local()).value(0U), 1, 1)).ok());
+    // Memory comes and goes meanwhile.
+    ASSERT_TRUE(worker.commit({0, 2}, local(kCudaChunk), kCudaChunk).ok());
+    ASSERT_TRUE(worker.scrub({0, 2}, local(kCudaChunk), kCudaChunk).ok());
+    EXPECT_FALSE(worker.has_ended(held));
+    put(local(64), std::vector<std::uint32_t>{1}, {0, 2});
+    EXPECT_TRUE(end(held).ok());
 }
 
-TEST_P(Cuda, CancelingAnEndlessKernelCostsTheContext) {
+TEST_F(Cuda, LaunchesThatDoNotFitSaySoAhead) {
+    open();
     load();
-    ASSERT_TRUE(worker().bind({}, 1, 1, "endless").ok());
-    const std::uint64_t job = worker().number();
-    const auto answer = worker()->launch(job, WorkerHarness::request({}, 1, {}, 1, 1));
-    worker()->cancel(job);
-    EXPECT_EQ(worker().wait(job, answer).reason, FL_ACCEL_REASON_EXECUTION);
-    EXPECT_TRUE(worker().wait_until([&] { return worker()->lost(0); }));
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    const auto reason = [&](LaunchRequest r) { return worker.prepare(r).reason; };
+    const Arguments good = Arguments().address(local());
+    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, good, 64, 64)), FL_ACCEL_REASON_NONE);
+    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments(), 64, 64)), FL_ACCEL_REASON_ARGUMENT_COUNT);
+    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().value(1U), 64, 64)), FL_ACCEL_REASON_ARGUMENT_VALUE);
+    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().shared(64), 64, 64)), FL_ACCEL_REASON_ARGUMENT_VALUE);
+    EXPECT_EQ(reason(WorkerHarness::request({}, kStep, Arguments().address(local()).address(0), 1, 1)),
+              FL_ACCEL_REASON_ARGUMENT_VALUE);
+    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().address(local(kCudaPage)), 64, 64)),
+              FL_ACCEL_REASON_NOT_ALLOCATED);
+    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().address(worker.base(0)), 64, 64)),
+              FL_ACCEL_REASON_BAD_ADDRESS);
+    auto r = WorkerHarness::request({}, kShape, good, 2048, 2048);
+    EXPECT_EQ(reason(r), FL_ACCEL_REASON_BAD_GRID);
+    r.dimensions = 3;
+    r.grid = {1, 65536, 1};
+    r.block = {1, 1, 1};
+    EXPECT_EQ(reason(r), FL_ACCEL_REASON_BAD_GRID);
+    r.grid = {1, 65535, 1};
+    EXPECT_EQ(reason(r), FL_ACCEL_REASON_NONE);
+    r.block = {1, 1, 65};
+    EXPECT_EQ(reason(r), FL_ACCEL_REASON_BAD_GRID);
+    r.block = {1, 1, 1};
+    r.shared_bytes = 98305;
+    EXPECT_EQ(reason(r), FL_ACCEL_REASON_BAD_GRID);
+    r.shared_bytes = 98304;
+    EXPECT_EQ(reason(r), FL_ACCEL_REASON_NONE);
+    r.offset = {1, 0, 0};
+    EXPECT_EQ(reason(r), FL_ACCEL_REASON_BAD_GRID);
 }
 
-TEST_P(Cuda, TooMuchMemoryIsRefused) {
-    if (GetParam() == "real") GTEST_SKIP() << "takes what the device has";
-    EXPECT_EQ(worker().commit({}, worker().local_base(0), (std::uint64_t{1} << 28) + 4096).reason,
-              FL_ACCEL_REASON_OUT_OF_MEMORY);
+TEST_F(Cuda, ShapesArriveAsTheyWere) {
+    open();
+    load();
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    const auto arguments = Arguments().address(local());
+    auto r = WorkerHarness::request({}, kShape, arguments, 1, 1);
+    r.dimensions = 3;
+    r.grid = {7, 6, 5};
+    r.block = {4, 3, 2};
+    r.shared_bytes = 65536;  // more than a launch has by itself
+    const Outcome launched = worker.launch(r);
+    ASSERT_TRUE(launched.ok()) << launched.reason << " " << launched.detail;
+    EXPECT_EQ(get<std::uint32_t>(local(), 7), (std::vector<std::uint32_t>{7, 6, 5, 4, 3, 2, 65536}));
+    // Blocks that the device chooses divide the work items.
+    ASSERT_TRUE(worker.launch(WorkerHarness::request({}, kShape, Arguments().address(local()), 1000)).ok());
+    EXPECT_EQ(get<std::uint32_t>(local(), 7), (std::vector<std::uint32_t>{4, 1, 1, 250, 1, 1, 0}));
 }
 
-TEST(CudaPtx, FindsKernelsAndTheirParameters) {
-    using backend::worker::cuda::ptx_kernels;
-    const auto kernels = ptx_kernels(R"(
-        .func (.param .b32 r) helper(.param .b64 x) { ret; }
-        .entry none { ret; }
-        .visible .entry many( // comment ( , )
-            .param .u64 .ptr .global .align 16 p, .param .align 8 .b8 s[24], .param .f32 f, .param .u8 c )
-        .maxntid 128, 1, 1 { .reg .b32 %r<3>; })");
-    ASSERT_EQ(kernels.size(), 2U);
-    EXPECT_TRUE(kernels.at("none").empty());
-    const auto& many = kernels.at("many");
-    ASSERT_EQ(many.size(), 4U);
-    EXPECT_TRUE(many[0].is_pointer);
-    EXPECT_EQ(many[0].bytes, 8U);
-    EXPECT_EQ(many[1].bytes, 24U);
-    EXPECT_EQ(many[2].bytes, 4U);
-    EXPECT_EQ(many[3].bytes, 1U);
-    for (const char* text :
-         {"", ".entry", ".entry k(", ".entry k(.param", ".entry k(.param .b8 s[", "/*", ".entry k(,,,"}) {
-        EXPECT_LE(ptx_kernels(text).size(), 1U) << text;
+TEST_F(Cuda, EnergyIsCounted) {
+    open();
+    load();
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    // The meter is read between launches, now and then; each read adds a millijoule.
+    const auto arguments = Arguments().address(local());
+    const auto until = std::chrono::steady_clock::now() + WorkerHarness::kForever;
+    while (worker->energy_uj() == 0 && std::chrono::steady_clock::now() < until) {
+        ASSERT_TRUE(worker.launch(WorkerHarness::request({}, kShape, arguments, 1, 1)).ok());
     }
+    EXPECT_GT(worker->energy_uj(), 0U);
+}
+
+// --- modules
+
+TEST_F(Cuda, PtxThatDoesNotCompileSaysWhy) {
+    open();
+    EXPECT_EQ(worker.load({}, 1, "this is no PTX", worker.base(0), "", FL_ACCEL_MODULE_PTX).reason,
+              FL_ACCEL_REASON_BUILD);
+    EXPECT_NE(worker.log.find("Missing .version"), std::string::npos) << worker.log;
+    EXPECT_EQ(worker.load({}, 1, kCudaPtx, worker.base(0), "--nonsense", FL_ACCEL_MODULE_PTX).reason,
+              FL_ACCEL_REASON_BUILD);
+    EXPECT_NE(worker.log.find("--nonsense"), std::string::npos) << worker.log;
+    EXPECT_TRUE(worker.load({}, 1, kCudaPtx, worker.base(0), "--maxrregcount=32 -O2", FL_ACCEL_MODULE_PTX).ok());
+    EXPECT_EQ(worker.bind({}, 1, 1, "subtract").reason, FL_ACCEL_REASON_UNKNOWN_KERNEL);
+    const std::string zero("a\0b", 3);
+    EXPECT_EQ(worker.load({}, 2, zero, worker.base(0), "", FL_ACCEL_MODULE_PTX).reason, FL_ACCEL_REASON_BAD_IMAGE);
+    EXPECT_EQ(worker.load({}, 2, kCudaPtx, worker.base(0)).reason, FL_ACCEL_REASON_BAD_KIND);
+}
+
+TEST_F(Cuda, CubinsThatReachOutsideAreNone) {
+    open();
+    const auto reason = [&](const std::string& image) {
+        return worker.load({}, 1, image, worker.base(0), "", FL_ACCEL_MODULE_CUBIN).reason;
+    };
+    EXPECT_EQ(reason("no ELF file"), FL_ACCEL_REASON_BAD_IMAGE);
+    std::string image(64 + 64, '\0');
+    std::memcpy(image.data(), "\x7f" "ELF\2\1", 6);
+    image[40] = 64;  // section headers
+    image[58] = 64;
+    image[60] = 1;
+    EXPECT_EQ(reason(image), FL_ACCEL_REASON_NONE);
+    worker->unload({}, 1);
+    image[60] = 2;  // one more than there is
+    EXPECT_EQ(reason(image), FL_ACCEL_REASON_BAD_IMAGE);
+    image[60] = 1;
+    image[64 + 24] = 127;  // a section behind the end
+    image[64 + 32] = 2;
+    EXPECT_EQ(reason(image), FL_ACCEL_REASON_BAD_IMAGE);
+}
+
+TEST_F(Cuda, ModulesGoWhenTheirKernelsHaveEnded) {
+    open();
+    load();
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    const auto held = give(WorkerHarness::request({0, 1}, kHold, Arguments().address(local(64)), 1, 1));
+    worker->unload({0, 2}, 1);
+    load();  // the stand-in ends a context whose running module is unloaded
+    EXPECT_FALSE(worker.has_ended(held));
+    put(local(64), std::vector<std::uint32_t>{1}, {0, 2});
+    EXPECT_TRUE(end(held).ok());
+    EXPECT_TRUE(
+        worker.launch(WorkerHarness::request({0, 2}, kStep, Arguments().address(local()).value(0U), 1, 1)).ok());
+}
+
+TEST_F(Cuda, SourceIsCompiled) {
+    if ((worker->capabilities() & FL_ACCEL_CAP_CUDA_C) == 0) GTEST_SKIP() << "no NVRTC on this machine: no CUDA C";
+    open();
+    const auto load_source = [&](const std::string& text, const std::string& options = "") {
+        return worker.load({}, 1, text, worker.base(0), options, FL_ACCEL_MODULE_CUDA_C).reason;
+    };
+    EXPECT_EQ(load_source("extern \"C\" __global__ void step(unsigned* p, unsigned n) { *p = missing; }"),
+              FL_ACCEL_REASON_BUILD);
+    EXPECT_NE(worker.log.find("missing"), std::string::npos) << worker.log;
+    const std::string good = "extern \"C\" __global__ void step(unsigned* p, unsigned n) { if (*p == n) *p = n + STEP; }";
+    ASSERT_EQ(load_source(good, "-DSTEP=1 '-DTEXT=\"a b\"'"), FL_ACCEL_REASON_NONE) << worker.log;
+    EXPECT_EQ(worker.names, "step");
+    ASSERT_TRUE(worker.bind({}, 1, 1, "step").ok());
+}
+
+TEST_F(Cuda, BuiltInKernelsRunOnLocalMemory) {
+    open();
+    ASSERT_TRUE(commit(local(), 2 * kCudaPage).ok());
+    put(local(), std::vector<float>(100, 2.F));
+    put(local(kCudaPage), std::vector<float>(100, 1.F));
+    backend::LoadRequest request;
+    request.module = 1;
+    const Outcome loaded = worker.run([&](auto job) { return worker->load(job, request); });
+    ASSERT_TRUE(loaded.ok()) << loaded.reason << " " << loaded.detail;
+    ASSERT_TRUE(worker.bind({}, 1, 1, FL_ACCEL_KERNEL_AXPY_F32).ok());
+    fl_accel_args_axpy_f32 arguments{};
+    arguments.x.set(local());
+    arguments.y.set(local(kCudaPage));
+    arguments.count.set(100);
+    arguments.a.set(std::bit_cast<std::uint32_t>(3.F));
+    LaunchRequest r;
+    r.kernel = 1;
+    r.arguments = std::as_bytes(std::span(&arguments, 1));
+    ASSERT_TRUE(worker.launch(r).ok());
+    EXPECT_EQ(get<float>(local(kCudaPage), 100), std::vector<float>(100, 7.F));
+}
+
+// --- older drivers
+
+TEST(CudaOld, ArgumentsAreTakenAsTheyCome) {
+    CudaWorker c(cuda_options("", FARLANE_FAKE_CUDA_12_3));
+    c.open();
+    c.load();
+    EXPECT_EQ(c.worker.names, "add;step;hold;chase;shape;wild;endless");
+    ASSERT_TRUE(c.commit(c.local(), kCudaPage).ok());
+    const auto arguments = Arguments().address(c.local()).value(0U);
+    ASSERT_TRUE(c.worker.launch(WorkerHarness::request({}, kStep, arguments, 1, 1)).ok());
+    EXPECT_EQ(c.get<std::uint32_t>(c.local(), 1)[0], 1U);
+    // Too few: the rest reads as zero instead of what lies behind.
+    EXPECT_TRUE(c.worker.launch(WorkerHarness::request({}, kStep, Arguments().address(c.local()), 1, 1)).ok());
+    EXPECT_EQ(c.get<std::uint32_t>(c.local(), 1)[0], 1U);
 }
 
 }  // namespace

@@ -161,6 +161,11 @@ public:
         }
     }
 
+    [[nodiscard]] bool has_ended(std::uint64_t job) {
+        take();
+        return ended_.count(job) != 0;
+    }
+
     // --- the calls, waited for
     Outcome commit(const JobOwner& owner, std::uint64_t address, std::uint64_t bytes) {
         return run([&](auto job) { return executor_->commit(job, owner, address, bytes); });

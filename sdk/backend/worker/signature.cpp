@@ -58,7 +58,7 @@ bool ArgumentReader::next(Argument& argument) noexcept {
     return true;
 }
 
-std::optional<Signature> Signature::parse(std::span<const std::byte> report) {
+std::optional<Signature> Signature::parse(std::span<const std::byte> report, bool open_ended) {
     if (report.size() < sizeof(fl_accel_kernel_report)) return std::nullopt;
     const auto head = read_at<fl_accel_kernel_report>(report, 0);
     const std::uint32_t count = head.arguments.get();
@@ -67,7 +67,9 @@ std::optional<Signature> Signature::parse(std::span<const std::byte> report) {
         return std::nullopt;
     }
     Signature made;
+    made.open_ended_ = open_ended;
     made.max_block_ = head.max_block.get();
+    made.shared_bytes_ = head.shared_bytes.get();
     for (std::size_t i = 0; i < 3; ++i) made.required_block_[i] = head.required_block[i].get();
     for (std::uint32_t i = 0; i < count; ++i) {
         const auto argument =
@@ -80,6 +82,7 @@ std::optional<Signature> Signature::parse(std::span<const std::byte> report) {
 }
 
 std::uint32_t Signature::block_bytes() const noexcept {
+    if (open_ended_) return 0;
     std::uint64_t bytes = 0;
     for (const Parameter& p : parameters_) {
         if (p.kind != FL_ACCEL_ARGUMENT_SHARED && p.bytes == 0) return 0;
@@ -101,7 +104,7 @@ Outcome Signature::check(const LaunchRequest& request) const noexcept {
         ++count;
     }
     if (!reader.error().ok()) return reader.error();
-    if (count == parameters_.size()) return {};
+    if (count == parameters_.size() || (open_ended_ && count <= kMaxArguments)) return {};
     return {FL_ACCEL_REASON_ARGUMENT_COUNT, static_cast<std::uint32_t>(parameters_.size()), 0};
 }
 

@@ -1,39 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: work of one context. Hands on: calls of the CUDA driver, ends of jobs. Owns: one CUDA stream per stream, a
-// piece of device memory per allocation, events.
+// Receives: work of one context. Hands on: calls of the CUDA driver, ends of jobs. Owns: the CUDA context, its memory,
+// streams and modules. Nothing here waits for the device, nor for all of it.
 #pragma once
 
 #include <array>
-#include <deque>
-#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
 
-#include "backend/worker/cuda/api.hpp"
-#include "backend/worker/cuda/ptx.hpp"
+#include "backend/worker/cuda/compiler.hpp"
+#include "backend/worker/cuda/driver.hpp"
+#include "backend/worker/cuda/energy.hpp"
+#include "backend/worker/cuda/pinned.hpp"
+#include "backend/worker/cuda/queues.hpp"
+#include "backend/worker/cuda/vram.hpp"
 #include "backend/worker/program/runtime.hpp"
 
 namespace farlane::backend::worker::cuda {
 
-[[nodiscard]] Outcome outcome_of(CUresult error) noexcept;
+/// Modules that nobody names any more; kernels of theirs may still run.
+struct Retired {
+    CuModule module = nullptr;
+    std::uint64_t mark = 0;
+};
 
-class CuModule final : public LoadedModule {
+class CudaModule final : public LoadedModule {
 public:
-    CuModule(const Api& api, CUmodule module) : api_(api), module_(module) {}
-    ~CuModule() override { (void)api_.unload_module(module_); }
-    [[nodiscard]] CUmodule module() const noexcept { return module_; }
-    std::map<std::string, std::vector<PtxParameter>> kernels;  ///< of PTX; a cubin tells by itself
+    CudaModule(CuModule module, Queues& queues, std::vector<Retired>& retired)
+        : module_(module), queues_(queues), retired_(retired) {}
+    ~CudaModule() override { retired_.push_back({module_, queues_.mark()}); }
+    [[nodiscard]] CuModule module() const noexcept { return module_; }
 
 private:
-    const Api& api_;
-    CUmodule module_;
-};
-struct CuKernel final : BoundKernel {
-    CUfunction function = nullptr;
-    std::uint32_t shared_bytes = 0;  ///< that a launch may ask for, as set so far
+    CuModule module_;
+    Queues& queues_;
+    std::vector<Retired>& retired_;
 };
 
-class CuRuntime final : public Runtime {
+class CudaKernel final : public BoundKernel {
 public:
-    CuRuntime(const Api& api, CUdevice device, CUcontext context, const Setup& setup, Sink& sink);
+    explicit CudaKernel(CuFunction function) : function_(function) {}
+    CuFunction function_;
+    std::vector<std::uint32_t> sizes;  ///< of the parameters
+    bool sizes_known = false;
+    std::uint32_t max_block = 0;
+    std::uint32_t dynamic_bytes = 0;  ///< dynamic shared memory that it was set up for
+};
+
+class CudaRuntime final : public Runtime {
+public:
+    CudaRuntime(const Api& api, CuDevice device, CuContext context, const Setup& setup, Sink& sink);
+    /// False: the driver does not give the range of the context's local memory.
+    [[nodiscard]] bool reserve() { return vram_.reserve(setup_.local_address, setup_.local_bytes); }
 
     Answer commit(const Ticket& ticket, std::uint64_t address, std::uint64_t bytes) override;
     void decommit(std::uint64_t address) override;
@@ -44,66 +62,44 @@ public:
     Answer copy(const Ticket& ticket, std::uint64_t destination, std::uint64_t source, std::uint64_t bytes) override;
     Answer fill(const Ticket& ticket, std::uint64_t destination, std::uint64_t bytes,
                 std::span<const std::byte> pattern) override;
-    void flush() override;
+    void flush() override { queues_.flush(); }
     bool poll() override;
-    bool wants_poll() const override { return batches_ != 0; }
+    bool wants_poll() const override { return queues_.busy(); }
+    std::uint64_t poll_pause_ns() const override { return queues_.pause_ns(); }
+    bool dead() const override { return queues_.dead(); }
+    std::uint64_t energy_uj() override { return energy_.read_uj(); }
 
 private:
-    static constexpr std::size_t kOwnStream = FL_ACCEL_MAX_QUEUES;  ///< for memory
-    static constexpr std::size_t kBatch = 8;
-    struct Job {
-        Ticket ticket;
-        bool timed = false;
-    };
-    /// Jobs whose end one event tells.
-    struct Batch {
-        std::vector<Job> jobs;
-        std::vector<CUdeviceptr> between;  ///< memory that goes with it
-        CUevent begin = nullptr, end = nullptr;
-    };
-    struct Stream {
-        CUstream stream = nullptr;
-        Batch open;  ///< no event behind it yet
-        std::deque<Batch> closed;
-    };
-    struct Allocation {
-        std::uint64_t bytes = 0;
-        CUdeviceptr at = 0;  ///< 0: in the aperture, pinned if the driver took it
-        bool pinned = false;
-    };
+    using Parameters = std::array<void*, kMaxArguments + 1>;
+    [[nodiscard]] Outcome set_parameters(const CudaKernel& kernel, std::span<const std::byte> arguments,
+                                         Parameters& parameters, std::span<std::uint64_t> addresses) const;
+    [[nodiscard]] Outcome outcome_of(CuResult result);
+    [[nodiscard]] Answer ended(std::uint32_t queue, const Ticket& ticket, CuResult result, bool is_launch = false);
+    [[nodiscard]] CuResult copy_parts(CuStream stream, std::uint64_t destination, std::uint64_t source,
+                                      std::uint64_t bytes, bool to_device);
+    [[nodiscard]] CuResult copy_overlapping(std::uint32_t queue, CuStream stream, std::uint64_t destination,
+                                            std::uint64_t source, std::uint64_t bytes);
+    [[nodiscard]] CuResult fill_long(CuStream stream, std::uint64_t destination, std::uint64_t bytes,
+                                     std::span<const std::byte> pattern);
 
-    [[nodiscard]] bool is_local(std::uint64_t address) const noexcept {
-        return address - setup_.local_address < setup_.local_bytes;
-    }
-    /// Where an address of local memory is in the device; 0 = nowhere.
-    [[nodiscard]] CUdeviceptr place_of(std::uint64_t address) const noexcept;
-    [[nodiscard]] Stream* stream_of(std::size_t index);
-    [[nodiscard]] CUevent take_event();
-    /// Puts a job into the open batch; its commands follow. nullptr: no more streams or events.
-    [[nodiscard]] Stream* begin(const Ticket& ticket, std::size_t index, bool timed);
-    /// After its commands.
-    [[nodiscard]] Answer began(Stream& stream, CUresult result);
-    void close(Stream& stream);
-    void end(Batch& batch);
-    [[nodiscard]] CUresult allocate(CUdeviceptr& at, std::uint64_t bytes);
-    void free(CUdeviceptr at);
-    [[nodiscard]] Outcome load_image(const void* image, Built& built);
-    [[nodiscard]] Outcome check_launch(CuKernel& kernel, const AskLaunch& shape);
-    [[nodiscard]] fl_accel_argument_report describe(CUfunction function, const std::vector<PtxParameter>* known,
-                                                    std::size_t index, bool& there) const;
+    // modules.cpp
+    [[nodiscard]] CuResult load(Built& built, const std::byte* image, const std::string& options, CuModule& module);
+    [[nodiscard]] std::string names_of(CuModule module, std::string_view ptx) const;
 
     const Api& api_;
-    CUdevice device_;
-    CUcontext context_;
+    CuDevice device_;
+    CuContext context_;
     Setup setup_;
-    Sink& sink_;
-    int compute_ = 0;  ///< capability, major * 10 + minor
-    int most_shared_ = 0;
-    bool pools_ = false;
-    std::map<std::uint64_t, Allocation> allocations_;
-    std::array<Stream, FL_ACCEL_MAX_QUEUES + 1> streams_{};
-    std::vector<CUevent> events_;  ///< free
-    std::size_t batches_ = 0;      ///< closed
+    Vram vram_;
+    Pinned pinned_;
+    Queues queues_;
+    Energy energy_;
+    std::unique_ptr<Compiler> compiler_;
+    std::array<CuAddress, FL_ACCEL_MAX_QUEUES> between_{};  ///< memory for copies onto themselves
+    std::vector<Retired> retired_;
 };
+
+/// What an error of the driver is in ours; detail = the error.
+[[nodiscard]] Outcome reason_of(CuResult result) noexcept;
 
 }  // namespace farlane::backend::worker::cuda
