@@ -70,7 +70,7 @@ class HostileWorker : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Modes, HostileWorker,
                          testing::Values("unknown-type", "unknown-job", "far-job", "old-job", "unknown-reason",
                                          "short-record", "odd-length", "no-length", "long-record", "longer-than-there",
-                                         "tail-too-far", "ready-twice", "exits", "hurry"),
+                                         "tail-too-far", "ready-twice", "exits", "hurry", "complains"),
                          [](const auto& test) {
                              std::string name = test.param;
                              for (char& c : name) c = c == '-' ? '_' : c;
