@@ -119,9 +119,7 @@ double download_rate(Fabric& fabric, std::size_t bytes) {
 
 LaunchTimes launch_times(Fabric& fabric, unsigned count) {
     auto device = fabric.attach("accel0");
-    auto o = options();
-    o.queue_slots = 4096;  // room for all of them
-    accel::Context context(device, o);
+    accel::Context context(device, options());
     auto& stream = context.stream();
     auto x = context.allocate<float>(kSmall), y = context.allocate<float>(kSmall);
     auto result = context.allocate_host<float>(kSmall);

@@ -118,9 +118,9 @@ void Queue::close() noexcept {
         // Lost or reset: the device has let go of it already.
     }
     open_ = false;
-    first_failure_.reset();            // may hold what holds this queue
-    while (completed_ < submitted_) {  // a FREE that did not run went with the context
-        const Sink sink = std::move(pending_[++completed_ % entries_].sink);
+    first_failure_.reset();  // may hold what holds this queue
+    completed_ = submitted_;
+    for (const Sink& sink : std::exchange(sinks_, {})) {  // a FREE that did not run went with the context
         if (sink.free_bytes != 0) device_->give_back_memory(sink.free_address, sink.free_bytes);
     }
 }
@@ -163,7 +163,9 @@ Ticket Queue::submit(fl_accel_command& command, std::span<const std::byte> paylo
     device_->push(sq_offset_ + std::uint64_t{first} * FL_ACCEL_COMMAND_BYTES, all.first(cut), true);
     if (cut < all.size()) device_->push(sq_offset_, all.subspan(cut), true);
 
-    pending_[ticket % entries_] = Pending{command.head.opcode, what, object, std::move(sink)};
+    const bool has_sink = sink.any();
+    if (has_sink) sinks_.push_back(std::move(sink));
+    pending_[ticket % entries_] = Pending{what, object, command.head.opcode, has_sink};
     submitted_ = ticket;
     dirty = true;
     sq_tail_ += slots;
@@ -208,33 +210,37 @@ void Queue::take(const fl_accel_completion& c) {
                                   .text = "the accelerator completed a command that was not submitted"};
         return;
     }
-    Pending& p = pending_[(completed_ + 1) % entries_];
+    const Pending p = pending_[(completed_ + 1) % entries_];
+    Sink sink;
+    if (p.has_sink) {
+        sink = std::move(sinks_.front());
+        sinks_.pop_front();
+    }
     sq_head_ = c.sq_head.get();
     ++completed_;
     CommandEnd end{*this, completed_, c.value.get()};
     std::optional<CommandFailure> failure;
     if (c.status.get() != FL_STATUS_SC) {
-        failure = failure_of(c, p);
+        failure = failure_of(c, p, sink);
         end.failure = &*failure;
-        note_failure(*failure, p);
-    } else if (p.sink.event != nullptr) {
-        p.sink.event->result = c.value.get();
+        note_failure(*failure, p, sink);
+    } else if (sink.event != nullptr) {
+        sink.event->result = c.value.get();
     }
-    if (p.sink.object != nullptr) p.sink.object->completed(end);
-    if (p.sink.free_bytes != 0) device_->give_back_memory(p.sink.free_address, p.sink.free_bytes);
-    p.sink = {};
+    if (sink.object != nullptr) sink.object->completed(end);
+    if (sink.free_bytes != 0) device_->give_back_memory(sink.free_address, sink.free_bytes);
 }
 
-CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p) const {
+CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p, const Sink& sink) const {
     const std::uint16_t reason = c.reason.get();
     const std::uint32_t detail = c.detail.get();
     std::string text = opcode_name(p.opcode);
-    if (p.sink.object != nullptr) text += " of " + p.sink.object->describe();
+    if (sink.object != nullptr) text += " of " + sink.object->describe();
     if (*p.what != '\0') text += std::string(" ") + p.what;
     if (p.object != 0) text += (p.object > 0xffffffffU ? " at " : " ") + hex(p.object);
     text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) +
             ") failed: " + reason_text(reason);
-    CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, p.sink.object};
+    CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, sink.object};
     if (reason == FL_ACCEL_REASON_POISONED) {
         text += " (command id " + std::to_string(detail) + ")";
         const CommandFailure* cause = f.object != nullptr ? f.object->cause() : nullptr;
@@ -242,8 +248,8 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p)
             text += ": " + cause->text;
             f.status = cause->status;
         }
-    } else if (const auto argument = names_argument(reason) ? p.sink.arguments.at(detail) : std::nullopt) {
-        text += " (argument " + std::to_string(*argument) + p.sink.object->argument_name(*argument) + ")";
+    } else if (const auto argument = names_argument(reason) ? sink.arguments.at(detail) : std::nullopt) {
+        text += " (argument " + std::to_string(*argument) + sink.object->argument_name(*argument) + ")";
     } else if (reason == FL_ACCEL_REASON_ARGUMENT_COUNT) {
         text += ": it takes " + std::to_string(detail);
     } else if (reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_EXECUTION) {
@@ -255,12 +261,12 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p)
     return f;
 }
 
-void Queue::note_failure(const CommandFailure& failure, const Pending& p) {
+void Queue::note_failure(const CommandFailure& failure, const Pending& p, const Sink& sink) {
     if (fate != nullptr) fate->note(failure);
     // What a FREE or UNLOAD that failed would have ended was never there: that has been reported already.
     // Who asks for a property looks at the outcome, and a BIND without its module is told as that module's LOAD.
     if (p.opcode == FL_ACCEL_OP_FREE || p.opcode == FL_ACCEL_OP_MODULE_UNLOAD || p.opcode == FL_ACCEL_OP_QUERY) return;
-    if (p.opcode == FL_ACCEL_OP_KERNEL_BIND && p.sink.object != nullptr && p.sink.object->cause() != nullptr) return;
+    if (p.opcode == FL_ACCEL_OP_KERNEL_BIND && sink.object != nullptr && sink.object->cause() != nullptr) return;
     if (failures_++ == 0) first_failure_ = failure;
 }
 
@@ -293,15 +299,19 @@ void Queue::check_enabled() {
     fl_accel_queue_registers r;
     try {
         r = device_->read_queue(number_);
-    } catch (const Error&) {
+    } catch (const Error& e) {
         // A request without an answer, or one a restart has ended. If there is more to it, these throw.
         device_->check_alive();
         device_->provider().check();
-        return;
+        if (e.status() != Status::unsupported_request) return;
+        // Memory decoding is off: nobody does that to a device in use.
+        throw Error(Status::device_reset, "the accelerator was reset; open a new context");
     }
     if (r.state.get() == FL_ACCEL_QUEUE_ENABLED || r.state.get() == 0xffffffffU) return;  // all-ones: no answer
-    if (r.state.get() == FL_ACCEL_QUEUE_ERROR) {
-        throw Error(Status::protocol, "the accelerator stopped queue pair " + std::to_string(number_) + ": " +
+    const bool refused = r.state.get() == FL_ACCEL_QUEUE_DISABLED && r.reason.get() != FL_ACCEL_REASON_NONE;
+    if (refused || r.state.get() == FL_ACCEL_QUEUE_ERROR) {
+        throw Error(Status::protocol, std::string("the accelerator ") + (refused ? "refuses" : "stopped") +
+                                          " queue pair " + std::to_string(number_) + ": " +
                                           reason_text(r.reason.get()));
     }
     throw Error(Status::device_reset, "the accelerator was reset; open a new context");

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -78,6 +79,7 @@ struct Sink {
     std::uint64_t free_bytes = 0;
     std::shared_ptr<CommandObject> object;
     ArgumentSizes arguments;  ///< LAUNCH of a loaded kernel
+    [[nodiscard]] bool any() const noexcept { return event != nullptr || free_bytes != 0 || object != nullptr; }
 };
 
 /// A context that the device has given up (docs/accelerator.md, "Contexts"), with what began it.
@@ -137,15 +139,16 @@ public:
     std::vector<std::pair<const Queue*, Ticket>> behind;  ///< this queue runs behind those
 
 private:
+    /// A command under way. Small: there may be thousands. Sinks, which few need, stand in a row of their own.
     struct Pending {
-        std::uint8_t opcode = 0;
         const char* what = "";
         std::uint64_t object = 0;
-        Sink sink;
+        std::uint8_t opcode = 0;
+        bool has_sink = false;
     };
     void take(const fl_accel_completion& c);
-    [[nodiscard]] CommandFailure failure_of(const fl_accel_completion& c, const Pending& p) const;
-    void note_failure(const CommandFailure& failure, const Pending& p);
+    [[nodiscard]] CommandFailure failure_of(const fl_accel_completion& c, const Pending& p, const Sink& sink) const;
+    void note_failure(const CommandFailure& failure, const Pending& p, const Sink& sink);
     void stopped(const fl_accel_completion& c);
     [[nodiscard]] std::uint32_t command_id(Ticket t) const noexcept {
         return static_cast<std::uint32_t>(t % FL_ACCEL_NO_COMMAND);
@@ -160,6 +163,7 @@ private:
     DmaBuffer cq_;
     Mapping cq_mapping_;
     std::vector<Pending> pending_;  ///< ring, by ticket
+    std::deque<Sink> sinks_;        ///< of those that have one, in order
     Ticket submitted_ = 0, completed_ = 0;
     std::uint32_t sq_tail_ = 0, sq_head_ = 0, cq_head_ = 0, cq_head_told_ = 0;
     std::uint64_t failures_ = 0;

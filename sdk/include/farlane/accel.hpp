@@ -22,7 +22,7 @@ namespace farlane::accel {
 
 struct ContextOptions {
     /// Slots of each stream's queue, a power of two of 64 and more; a small command takes one.
-    std::uint32_t queue_slots = 1024;
+    std::uint32_t queue_slots = 2048;
     /// How long a wait polls before it sleeps until an interrupt.
     std::chrono::microseconds spin{50};
 };
@@ -66,7 +66,8 @@ class Context {
 public:
     /// Opens a context on an attached accelerator (enables the device). Errors: unsupported (not an
     /// accelerator, or another version), limit (every context or queue pair is taken), timeout (not
-    /// ready within 5 s). Two register reads; the first context of a process on a device reads a few more.
+    /// ready within 5 s). One register read, and one more for a queue pair that is
+    /// used for the first time; the first context of a process on a device sets that up with a few more.
     explicit Context(Device& device, const ContextOptions& options = {});
     Context(Context&&) noexcept;
     Context& operator=(Context&&) noexcept;

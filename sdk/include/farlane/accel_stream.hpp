@@ -56,7 +56,7 @@ using Callback = std::function<void(Status status)>;
 
 /// Commands that run one after the other; streams run beside each other. Every call but
 /// synchronize(), the downloads into ordinary memory and the queries returns before its work is
-/// done. It waits only for room: in the queue (1,024 slots), or in the link.
+/// done. It waits only for room: in the queue (2,048 slots, a small launch takes two), or in the link.
 ///
 /// Errors of commands are thrown by whatever waits next for this stream: Error with the status of
 /// the first command that failed, and a text that names it, its object and the reason. What depends
