@@ -68,6 +68,8 @@ public:
     /// It is attached, or on its way to be.
     [[nodiscard]] bool has(const std::string& name, const std::string& target) const;
     void each(const std::function<void(const Holding&)>& f) const;
+    /// For stats: those that share `base`, each with its channel.
+    [[nodiscard]] Json shares_json(const Holding& base) const;
     /// Functions; those that applications share count once.
     [[nodiscard]] std::size_t size() const noexcept;
 

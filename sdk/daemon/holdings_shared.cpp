@@ -12,6 +12,20 @@ std::size_t Holdings::size() const noexcept {
         std::ranges::count_if(holdings_, [](const Pointer& h) { return h->share() == nullptr; }));
 }
 
+Json Holdings::shares_json(const Holding& base) const {
+    Json all = Json::array();
+    if (base.sharing() == nullptr) return all;
+    for (const Pointer& h : holdings_) {
+        if (h->share() == nullptr || h->share()->sharing() != base.sharing()) continue;
+        const Json stats = h->stats();
+        Json share = {{"holder", base.sharing()->json_of(*h->share())}};
+        for (const char* key : {"id", "state", "buffers", "mappings", "interrupts", "interrupts_refused", "channel"})
+            share[key] = stats.at(key);
+        all.push_back(std::move(share));
+    }
+    return all;
+}
+
 std::string Holdings::sharers() const {
     std::string text;
     for (const Pointer& h : holdings_)

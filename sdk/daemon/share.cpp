@@ -131,7 +131,7 @@ void Share::unmap_all() noexcept {
 void Share::device_reset() noexcept {
     reset_ = true;
     posted_out_ = 0;
-    windows_.clear();
+    std::erase_if(windows_, [](const ShareWindow& w) { return w.owner != 0; });
     if (sink_ != nullptr) sink_->on_event(EventKind::device_reset, "");
 }
 

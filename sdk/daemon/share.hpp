@@ -22,7 +22,7 @@ struct ShareWindow {
     unsigned bar = 0;
     std::uint64_t first = 0, bytes = 0;
     bool readable = false, writable = false;
-    std::uint64_t owner = 0;  ///< whose: goes with it
+    std::uint64_t owner = 0;  ///< whose: goes with it; 0: there for ever
 };
 
 /// One client's part of a shared attachment; to its holding it is the attachment. Lane thread.

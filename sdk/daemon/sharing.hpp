@@ -77,6 +77,7 @@ public:
 
     // --- looks
     [[nodiscard]] Json holders() const;
+    [[nodiscard]] Json json_of(const Share& share) const;
     [[nodiscard]] Json json() const;
     [[nodiscard]] std::string names() const;  ///< of the clients, for people
     [[nodiscard]] bool settled() const noexcept;
@@ -147,7 +148,6 @@ private:
     [[nodiscard]] std::uint32_t queues_of(std::uint32_t context) const noexcept;
     void share_quota() noexcept;
     bool finish_leaves(lane::Time now);
-    [[nodiscard]] Json json_of(const Share& share) const;
     [[nodiscard]] Reply usable(const Share& share) const;
 
     lane::Lane& lane_;

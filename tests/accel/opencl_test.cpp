@@ -94,7 +94,12 @@ TEST_P(OpenCl, AddsVectors) {
 
 // --- modules and kernels
 
-TEST_P(OpenCl, BuildLogSaysWhatIsWrong) {
+/// The same in both places.
+class OpenClModules : public OpenCl {};
+INSTANTIATE_TEST_SUITE_P(Places, OpenClModules, testing::Values(WorkerPlace::aperture),
+                         [](const auto&) { return "aperture"; });
+
+TEST_P(OpenClModules, BuildLogSaysWhatIsWrong) {
     open();
     const Outcome outcome =
         worker.load({}, 1, "kernel void broken(global int* p) { p[0] = undeclared; }", worker.base(0));
@@ -106,7 +111,7 @@ TEST_P(OpenCl, BuildLogSaysWhatIsWrong) {
     EXPECT_EQ(worker.bind({}, 1, 1, "subtract").reason, FL_ACCEL_REASON_UNKNOWN_KERNEL);
 }
 
-TEST_P(OpenCl, ModuleHandlesAreUsedAgain) {
+TEST_P(OpenClModules, ModuleHandlesAreUsedAgain) {
     open();
     ASSERT_TRUE(worker.load({}, 1, kAdd, worker.base(0)).ok());
     ASSERT_TRUE(worker.bind({}, 1, 1, "add").ok());
@@ -123,7 +128,7 @@ fl_accel_argument_report argument_report(const std::vector<std::byte>& report, s
     return r;
 }
 
-TEST_P(OpenCl, BindTellsTheArguments) {
+TEST_P(OpenClModules, BindTellsTheArguments) {
     open();
     const char* source = R"(
         typedef struct { float a[5]; char b; } Odd;
@@ -158,7 +163,7 @@ TEST_P(OpenCl, BindTellsTheArguments) {
 
 // --- launches
 
-TEST_P(OpenCl, LaunchesThatDoNotFitTheKernelSaySo) {
+TEST_P(OpenClModules, LaunchesThatDoNotFitTheKernelSaySo) {
     open();
     ASSERT_TRUE(worker.load({}, 1, kAdd, worker.base(0)).ok());
     ASSERT_TRUE(worker.bind({}, 1, 1, "add").ok());
@@ -190,7 +195,7 @@ TEST_P(OpenCl, LaunchesThatDoNotFitTheKernelSaySo) {
     EXPECT_EQ(reason(good, 1U << 24, 1U << 24).reason, FL_ACCEL_REASON_BAD_GRID);
 }
 
-TEST_P(OpenCl, PrepareListsWhatIsTouched) {
+TEST_P(OpenClModules, PrepareListsWhatIsTouched) {
     open();
     ASSERT_TRUE(worker.load({}, 1, kAdd, worker.base(0)).ok());
     ASSERT_TRUE(worker.bind({}, 1, 1, "add").ok());

@@ -161,6 +161,11 @@ public:
         }
     }
 
+    [[nodiscard]] bool has_ended(std::uint64_t job) {
+        take();
+        return ended_.count(job) != 0;
+    }
+
     // --- the calls, waited for
     Outcome commit(const JobOwner& owner, std::uint64_t address, std::uint64_t bytes) {
         return run([&](auto job) { return executor_->commit(job, owner, address, bytes); });
@@ -176,13 +181,13 @@ public:
     }
     /// Source through the aperture at `image`; the report behind it.
     Outcome load(const JobOwner& owner, std::uint32_t module, const std::string& source, std::uint64_t image,
-                 const std::string& options = "") {
+                 const std::string& options = "", fl_accel_module_kind kind = FL_ACCEL_MODULE_OPENCL_C) {
         constexpr std::uint64_t kReport = 65536;
         std::memcpy(at(image), source.data(), source.size());
         backend::LoadRequest request;
         request.owner = owner;
         request.module = module;
-        request.kind = FL_ACCEL_MODULE_OPENCL_C;
+        request.kind = kind;
         request.image_address = image;
         request.image_bytes = source.size();
         request.report_address = image + kReport;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iostream>
 
 namespace farlane::backend::worker {
 namespace {
@@ -56,6 +57,12 @@ Link::Services WorkerExecutor::make_services() {
                 ready_.push_back({jobs_[slot].number, outcome});
                 ready_count_.store(static_cast<std::uint32_t>(ready_.size()), std::memory_order_relaxed);
                 jobs_.give_back(slot);
+            },
+        .complain =
+            [this](std::string_view text) {
+                if (complaint_ == text) return;  // one context after the other says the same
+                complaint_ = text;
+                std::cerr << "farlane: worker process of an accelerator: " << text << '\n';
             },
         .scratch = scratch_,
     };
@@ -247,13 +254,30 @@ Outcome WorkerExecutor::prepare(const LaunchRequest& request, AccessList& touche
     return prepare_loaded(request, kernel.signature, touches);
 }
 
+/// What the device would refuse when it is too late for the launches behind.
+bool WorkerExecutor::fits_device(const LaunchRequest& request, const Signature& signature) const noexcept {
+    if (kind_ != FL_ACCEL_EXECUTOR_CUDA) return request.shared_bytes == 0;
+    const LaunchLimits& limits = parts_.device.limits;
+    for (std::size_t i = 0; i < 3; ++i) {
+        if (request.offset[i] != 0) return false;
+        if (limits.grid[i] != 0 && request.grid[i] > limits.grid[i]) return false;
+        if (limits.block[i] != 0 && request.block[i] > limits.block[i]) return false;
+    }
+    return limits.shared_bytes == 0 || (signature.shared_bytes() <= limits.shared_bytes &&
+                                        request.shared_bytes <= limits.shared_bytes - signature.shared_bytes());
+}
+
 Outcome WorkerExecutor::prepare_loaded(const LaunchRequest& request, const Signature& signature,
                                        AccessList& touches) const noexcept {
     if (const auto outcome = signature.check(request); !outcome.ok()) return outcome;
-    if (request.shared_bytes != 0 && kind_ != FL_ACCEL_EXECUTOR_CUDA) return {FL_ACCEL_REASON_BAD_GRID, 0, 0};
+    if (!fits_device(request, signature)) return {FL_ACCEL_REASON_BAD_GRID, 0, 0};
     ArgumentReader reader(request.arguments);
     Argument argument;
     for (std::size_t i = 0; reader.next(argument); ++i) {
+        // CUDA has dynamic shared memory of the launch instead.
+        if (argument.kind == FL_ACCEL_ARGUMENT_SHARED && kind_ == FL_ACCEL_EXECUTOR_CUDA) {
+            return {FL_ACCEL_REASON_ARGUMENT_VALUE, argument.offset, 0};
+        }
         if (argument.kind != FL_ACCEL_ARGUMENT_ADDRESS || argument.address() == 0) continue;
         const auto allocation = links_[request.owner.context].allocation_at(argument.address());
         if (allocation && parts_.place == Place::local && !is_local(allocation->first)) {
@@ -354,6 +378,16 @@ void WorkerExecutor::cancel(std::uint64_t job) noexcept {
 }
 
 // --- use
+
+/// Since this executor was made, as the worker that looked last saw it. What they say is only a number.
+std::uint64_t WorkerExecutor::energy_uj() noexcept {
+    for (std::uint32_t c = 0; c < links_.size(); ++c) {
+        if (!links_[c].is_open()) continue;
+        const std::uint64_t now = channels_[c].control->energy_uj.load(std::memory_order_relaxed);
+        if (now > parts_.device.energy_uj) energy_uj_ = std::max(energy_uj_, now - parts_.device.energy_uj);
+    }
+    return energy_uj_;
+}
 
 std::uint64_t WorkerExecutor::worker_bytes(std::uint32_t context) const noexcept {
     const int fd = channels_[context].statm.load(std::memory_order_relaxed);

@@ -82,6 +82,7 @@ public:
     void cancel(std::uint64_t job) noexcept override;
     Usage usage() const noexcept override;
     Usage usage(std::uint32_t context) const noexcept override;
+    std::uint64_t energy_uj() noexcept override;
 
 private:
     [[nodiscard]] bool is_local(std::uint64_t address) const noexcept {
@@ -101,6 +102,7 @@ private:
     [[nodiscard]] bool is_on_local(const LaunchRequest& request) const noexcept;
     Answer launch_builtin(std::uint64_t job, const LaunchRequest& request) noexcept;
     Answer launch_in_worker(std::uint64_t job, const LaunchRequest& request) noexcept;
+    [[nodiscard]] bool fits_device(const LaunchRequest& request, const Signature& signature) const noexcept;
     [[nodiscard]] Outcome prepare_loaded(const LaunchRequest& request, const Signature& signature,
                                          AccessList& touches) const noexcept;
     void ended(std::uint32_t slot) noexcept;
@@ -111,6 +113,8 @@ private:
     fl_accel_executor kind_;
     Parts parts_;
     std::string names_;
+    std::string complaint_;  ///< the last one of a worker
+    std::uint64_t energy_uj_ = 0;
     std::function<void()> wake_;
     std::vector<std::byte> scratch_;
     Jobs jobs_;

@@ -10,13 +10,15 @@ namespace {
 
 using namespace worker;
 
-constexpr std::uint64_t kLocalAddress = std::uint64_t{1} << 44;  // far above every aperture
+// Where a device has no wish (cuda/probe.cpp: kPlaces).
+constexpr std::uint64_t kLocalAddress = std::uint64_t{1} << 44;
 
 LocalMemory local_memory(const WorkerExecutorOptions& options, const FoundDevice& device) {
     constexpr std::uint64_t kPage = FL_ACCEL_PAGE_BYTES;
     const std::uint64_t most = device.memory_bytes / kPage * kPage;
     const std::uint64_t bytes = options.local_bytes == 0 ? most : std::min(most, options.local_bytes / kPage * kPage);
-    return {kLocalAddress, bytes, std::bit_ceil(bytes)};
+    const std::uint64_t address = device.local_address != 0 ? device.local_address : kLocalAddress;
+    return {address, bytes, std::bit_ceil(bytes)};
 }
 
 }  // namespace
@@ -35,6 +37,9 @@ Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptio
     const bool shares = options.place == WorkerExecutorOptions::Place::automatic
                             ? parts.device.shares_memory
                             : options.place == WorkerExecutorOptions::Place::aperture;
+    if (shares && options.kind == FL_ACCEL_EXECUTOR_CUDA) {
+        return {Status::unsupported, "executor cuda keeps kernels' memory in the device: place=aperture is not for it"};
+    }
     parts.place = shares ? Place::aperture : Place::local;
     if (!shares) parts.local = local_memory(options, parts.device);
     auto aperture = Aperture::make(options.plan);

@@ -33,6 +33,7 @@ void Link::open() {
     streams_ = {};
     usage = {};
     canceled_ = 0;
+    crash_told_ = false;
     fate_ = FL_ACCEL_REASON_NONE;
     open_ = true;
 }
@@ -181,7 +182,16 @@ bool Link::poll() {
 void Link::take_ready(std::span<const std::byte> payload) noexcept {
     SayReady said;
     if (!take(payload, said) || said.version != kVersion || channel_.ready.load()) return broken();
-    if (said.reason == FL_ACCEL_REASON_NONE) channel_.ready = true;
+    if (said.reason == FL_ACCEL_REASON_NONE) {
+        channel_.ready = true;
+        return;
+    }
+    std::string text;
+    for (const std::byte b : payload.first(std::min<std::size_t>(payload.size(), kMaxReasonBytes))) {
+        const char c = static_cast<char>(b);
+        if (c >= ' ' && c <= '~') text.push_back(c);
+    }
+    if (!text.empty()) services_.complain(text);
 }
 
 void Link::take_done(std::span<const std::byte> payload) {
@@ -195,7 +205,8 @@ void Link::end_job(std::uint32_t slot, const SayDone& said, std::span<const std:
     Job& job = services_.jobs[slot];
     Outcome outcome{static_cast<fl_accel_reason>(said.reason), said.detail, 0};
     if (job.kind == JobKind::launch) count(job, said);
-    if (job.kind == JobKind::bind && outcome.ok()) outcome = bound(job, report);
+    if (said.reason == FL_ACCEL_REASON_CRASHED) crash_told_ = true;
+    if (job.kind == JobKind::bind && outcome.ok()) outcome = bound(job, report, said.value == kUnknownArguments);
     if (job.kind == JobKind::load && outcome.ok()) modules[job.handle] = {true, job.builtin != nullptr, true};
     end_cancel(job);
     remove(slot);
@@ -203,8 +214,8 @@ void Link::end_job(std::uint32_t slot, const SayDone& said, std::span<const std:
     services_.done(slot, outcome);
 }
 
-Outcome Link::bound(const Job& job, std::span<const std::byte> report) {
-    auto signature = Signature::parse(report);
+Outcome Link::bound(const Job& job, std::span<const std::byte> report, bool open_ended) {
+    auto signature = Signature::parse(report, open_ended);
     if (!signature) {
         broken();
         return {FL_ACCEL_REASON_EXECUTION, 0, 0};
@@ -270,7 +281,7 @@ fl_accel_reason Link::reason_of_death(std::uint32_t slot, Cause cause) noexcept 
             return over ? FL_ACCEL_REASON_TIME_LIMIT : FL_ACCEL_REASON_CONTEXT_LOST;
         }
         case Cause::none:
-        case Cause::protocol: return front ? FL_ACCEL_REASON_CRASHED : FL_ACCEL_REASON_CONTEXT_LOST;
+        case Cause::protocol: return front && !crash_told_ ? FL_ACCEL_REASON_CRASHED : FL_ACCEL_REASON_CONTEXT_LOST;
         case Cause::canceled:
         case Cause::closed: break;
     }

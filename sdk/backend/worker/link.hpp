@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "backend/worker/channel.hpp"
@@ -31,6 +32,7 @@ public:
         std::function<void()> look;                            ///< the watch thread shall, now
         std::function<void(std::uint32_t slot)> ended_memory;  ///< a scrub: the worker has let go of the range
         std::function<void(std::uint32_t slot, const Outcome&)> done;
+        std::function<void(std::string_view)> complain;  ///< what a worker says of why it does not start
         std::span<std::byte> scratch;  ///< kMaxCompleteRecord bytes
     };
     struct Module {
@@ -96,7 +98,7 @@ private:
     void take_ready(std::span<const std::byte> payload) noexcept;
     void take_done(std::span<const std::byte> payload);
     void end_job(std::uint32_t slot, const SayDone& said, std::span<const std::byte> report);
-    [[nodiscard]] Outcome bound(const Job& job, std::span<const std::byte> report);
+    [[nodiscard]] Outcome bound(const Job& job, std::span<const std::byte> report, bool open_ended);
     void count(const Job& job, const SayDone& said) noexcept;
     void end_cancel(const Job& job) noexcept;
     void broken() noexcept;
@@ -117,6 +119,7 @@ private:
     std::deque<Waiting> waiting_;  ///< for room in the ring; at most as many as there are jobs
     std::array<Stream, FL_ACCEL_MAX_QUEUES> streams_{};
     std::uint32_t canceled_ = 0;  ///< jobs
+    bool crash_told_ = false;     ///< it said itself which kernel it was
 };
 
 }  // namespace farlane::backend::worker

@@ -41,6 +41,10 @@ FoundDevice device_of(const nlohmann::json& d) {
     device.shares_memory = d.value("shares_memory", false);
     device.units = d.value("units", 0U);
     device.memory_bytes = d.value("memory_bytes", std::uint64_t{0});
+    device.local_address = d.value("local_address", std::uint64_t{0});
+    device.energy_uj = d.value("energy_uj", std::uint64_t{0});
+    device.limits = {d.value("max_block", device.limits.block), d.value("max_grid", device.limits.grid),
+                     d.value("max_shared_bytes", std::uint64_t{0})};
     device.info = from_hex(d.value("info", ""));
     device.why_not = d.value("why_not", "");
     static constexpr std::array<std::pair<const char*, std::uint64_t>, 6> kKinds = {

@@ -3,6 +3,7 @@
 // is meant. Owns: nothing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,13 +15,22 @@
 
 namespace farlane::backend::worker {
 
+/// Of every launch; 0: not known.
+struct LaunchLimits {
+    std::array<std::uint32_t, 3> block{}, grid{};
+    std::uint64_t shared_bytes = 0;  ///< of a block
+};
+
 struct FoundDevice {
     std::uint32_t index = 0;
     std::string platform, name, vendor, driver, type;
     bool shares_memory = false;  ///< its memory is the host's
     std::uint32_t units = 0;
     std::uint64_t memory_bytes = 0;
-    std::uint64_t capabilities = 0;  ///< FL_ACCEL_CAP_*
+    std::uint64_t capabilities = 0;   ///< FL_ACCEL_CAP_*
+    std::uint64_t local_address = 0;  ///< where its memory can be seen; 0: anywhere
+    std::uint64_t energy_uj = 0;      ///< used until now
+    LaunchLimits limits;
     std::vector<std::byte> info;     ///< FL_ACCEL_PROPERTY_OPENCL_INFO
     std::string why_not;             ///< not empty: can not be used, and why
 };

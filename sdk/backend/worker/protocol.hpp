@@ -16,6 +16,8 @@ inline constexpr std::uint32_t kCompleteBytes = 128 * 1024;
 inline constexpr std::uint32_t kMaxSubmitRecord = 8 * 1024;  ///< a launch with 4,032 bytes of arguments
 inline constexpr std::uint32_t kMaxCompleteRecord = 32 * 1024;
 inline constexpr std::uint32_t kMaxArguments = 255;  ///< of a kernel
+inline constexpr std::uint32_t kMaxReasonBytes = 256;  ///< of text
+inline constexpr std::uint64_t kUnknownArguments = 1;  ///< of a bound kernel
 
 // Descriptors the program finds.
 inline constexpr int kControlFd = 3;  ///< struct Control
@@ -49,6 +51,7 @@ struct Control {
     RingCounts submit, complete;
     alignas(64) std::atomic<std::uint32_t> worker_sleeps{0};  ///< futex: who writes 0 over 1 wakes it
     alignas(64) std::atomic<std::uint32_t> bell_armed{0};     ///< who writes 0 over 1 rings
+    std::atomic<std::uint64_t> energy_uj{0};  ///< that the device has used, when the worker looked last; 0: not known
     alignas(64) std::byte submit_bytes[kSubmitBytes];
     std::byte complete_bytes[kCompleteBytes];
 };
@@ -127,7 +130,7 @@ struct AskCancel {
 };
 
 enum class Say : std::uint32_t {
-    ready = 1,  ///< SayReady, once, first
+    ready = 1,  ///< SayReady, once, first; when it says that there is none, text that says why
     done,       ///< SayDone; of a bind: fl_accel_kernel_report and its argument reports
 };
 struct SayReady {
@@ -137,7 +140,7 @@ struct SayReady {
 struct SayDone {
     Token token;
     std::uint32_t reason = 0, detail = 0;
-    std::uint64_t value = 0;
+    std::uint64_t value = 0;    ///< of a bind: kUnknownArguments or 0
     std::uint64_t busy_ns = 0;  ///< of a launch: in the kernel
 };
 

@@ -58,7 +58,7 @@ bool ArgumentReader::next(Argument& argument) noexcept {
     return true;
 }
 
-std::optional<Signature> Signature::parse(std::span<const std::byte> report) {
+std::optional<Signature> Signature::parse(std::span<const std::byte> report, bool open_ended) {
     if (report.size() < sizeof(fl_accel_kernel_report)) return std::nullopt;
     const auto head = read_at<fl_accel_kernel_report>(report, 0);
     const std::uint32_t count = head.arguments.get();
@@ -67,7 +67,9 @@ std::optional<Signature> Signature::parse(std::span<const std::byte> report) {
         return std::nullopt;
     }
     Signature made;
+    made.open_ended_ = open_ended;
     made.max_block_ = head.max_block.get();
+    made.shared_bytes_ = head.shared_bytes.get();
     for (std::size_t i = 0; i < 3; ++i) made.required_block_[i] = head.required_block[i].get();
     for (std::uint32_t i = 0; i < count; ++i) {
         const auto argument =
@@ -80,12 +82,11 @@ std::optional<Signature> Signature::parse(std::span<const std::byte> report) {
 }
 
 std::uint32_t Signature::block_bytes() const noexcept {
+    if (open_ended_) return 0;
     std::uint64_t bytes = 0;
     for (const Parameter& p : parameters_) {
-        if (p.kind == 0 || (p.kind == FL_ACCEL_ARGUMENT_VALUE && p.bytes == 0)) return 0;
-        const std::uint64_t data = p.kind == FL_ACCEL_ARGUMENT_VALUE     ? (std::uint64_t{p.bytes} + 7) / 8 * 8
-                                   : p.kind == FL_ACCEL_ARGUMENT_ADDRESS ? kAddressBytes
-                                                                         : 0;
+        if (p.kind != FL_ACCEL_ARGUMENT_SHARED && p.bytes == 0) return 0;
+        const std::uint64_t data = p.kind == FL_ACCEL_ARGUMENT_SHARED ? 0 : (std::uint64_t{p.bytes} + 7) / 8 * 8;
         bytes += sizeof(fl_accel_argument) + data;
     }
     return bytes <= FL_ACCEL_MAX_INLINE_BYTES ? static_cast<std::uint32_t>(bytes) : 0;
@@ -103,14 +104,14 @@ Outcome Signature::check(const LaunchRequest& request) const noexcept {
         ++count;
     }
     if (!reader.error().ok()) return reader.error();
-    if (count == parameters_.size()) return {};
+    if (count == parameters_.size() || (open_ended_ && count <= kMaxArguments)) return {};
     return {FL_ACCEL_REASON_ARGUMENT_COUNT, static_cast<std::uint32_t>(parameters_.size()), 0};
 }
 
 Outcome Signature::check_argument(const Argument& argument, const Parameter& parameter) const noexcept {
     const bool kind_fits = parameter.kind == 0 || parameter.kind == argument.kind;
-    const bool size_fits =
-        argument.kind != FL_ACCEL_ARGUMENT_VALUE || parameter.bytes == 0 || parameter.bytes == argument.bytes;
+    const bool shared = argument.kind == FL_ACCEL_ARGUMENT_SHARED;
+    const bool size_fits = parameter.bytes == 0 || (shared ? parameter.kind != 0 : parameter.bytes == argument.bytes);
     const bool some = argument.bytes != 0;
     if (kind_fits && size_fits && some) return {};
     return {FL_ACCEL_REASON_ARGUMENT_VALUE, argument.offset, 0};

@@ -49,20 +49,26 @@ public:
     };
 
     /// From fl_accel_kernel_report and its argument reports, whole. nullopt: it is not one.
-    [[nodiscard]] static std::optional<Signature> parse(std::span<const std::byte> report);
+    /// `open_ended`: the runtime does not know the arguments, any will do.
+    [[nodiscard]] static std::optional<Signature> parse(std::span<const std::byte> report, bool open_ended = false);
 
     /// Bytes of an argument block; 0 = not the same for all launches.
     [[nodiscard]] std::uint32_t block_bytes() const noexcept;
     /// Number, kinds and sizes of arguments; work items and blocks.
     [[nodiscard]] Outcome check(const LaunchRequest& request) const noexcept;
-    [[nodiscard]] bool writes(std::size_t argument) const noexcept { return !parameters_[argument].is_const; }
+    [[nodiscard]] bool writes(std::size_t argument) const noexcept {
+        return argument >= parameters_.size() || !parameters_[argument].is_const;
+    }
+    [[nodiscard]] std::uint64_t shared_bytes() const noexcept { return shared_bytes_; }
 
 private:
     [[nodiscard]] Outcome check_shape(const LaunchRequest& request) const noexcept;
     [[nodiscard]] Outcome check_argument(const Argument& argument, const Parameter& parameter) const noexcept;
 
     std::vector<Parameter> parameters_;
+    bool open_ended_ = false;
     std::uint64_t max_block_ = 0;  ///< 0 = not known
+    std::uint64_t shared_bytes_ = 0;
     std::array<std::uint32_t, 3> required_block_{};
 };
 

@@ -4,6 +4,7 @@
 
 #include <linux/futex.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,8 +20,9 @@ namespace {
 constexpr unsigned kRecordsPerTurn = 64;
 constexpr std::uint32_t kRunningPerStream = 256;  // what is behind waits here, where it can be taken back
 constexpr std::uint64_t kSpinNs = 50'000;
-constexpr long kPollNs = 50'000;
 constexpr long kRoomNs = 1'000'000;
+constexpr std::uint64_t kEnergyNs = 100'000'000;  // a look takes its time, and meters are no finer
+constexpr unsigned long kTimerSlackNs = 1'000;
 
 template <class T>
 T ask_of(std::span<const std::byte>& payload) noexcept {
@@ -66,6 +68,7 @@ Loop::Loop(Control& control, Memory& memory, Outbox& outbox, Streams& streams, R
       builder_(runtime, [this] { outbox_.wake_loop(); }) {}
 
 void Loop::run() {
+    (void)::prctl(PR_SET_TIMERSLACK, kTimerSlackNs);  // or naps of 10 us take 60
     std::uint64_t idle_since = 0;
     for (;;) {
         bool did = take_records();
@@ -74,12 +77,14 @@ void Loop::run() {
         did |= runtime_.poll();
         did |= take_built();
         const bool full = outbox_.flush();
+        if (runtime_.dead()) end();
         if (did) {
             idle_since = 0;
             continue;
         }
         const std::uint64_t now = now_ns();
         if (idle_since == 0) idle_since = now;
+        look_at_energy(now);
         if (now - idle_since < kSpinNs) {
             (void)::sched_yield();
             continue;
@@ -87,6 +92,18 @@ void Loop::run() {
         sleep(full);
         idle_since = 0;
     }
+}
+
+/// What is lost has been said; the executor sees the rest.
+void Loop::end() noexcept {
+    while (outbox_.flush()) (void)::sched_yield();
+    ::_exit(1);
+}
+
+void Loop::look_at_energy(std::uint64_t now) noexcept {
+    if (now - energy_ns_ < kEnergyNs) return;
+    energy_ns_ = now;
+    if (const std::uint64_t uj = runtime_.energy_uj(); uj != 0) control_.energy_uj.store(uj, std::memory_order_relaxed);
 }
 
 void Loop::sleep(bool waits_for_room) noexcept {
@@ -97,7 +114,7 @@ void Loop::sleep(bool waits_for_room) noexcept {
                                return !w.empty() && streams_.running(w.front().ticket.stream) < kRunningPerStream;
                            });
     if (ring_.empty() && !builder_.has_finished() && !can_begin) {
-        const timespec pause{0, runtime_.wants_poll() ? kPollNs : kRoomNs};
+        const timespec pause{0, runtime_.wants_poll() ? static_cast<long>(runtime_.poll_pause_ns()) : kRoomNs};
         const bool timed = runtime_.wants_poll() || waits_for_room;
         (void)::syscall(SYS_futex, &control_.worker_sleeps, FUTEX_WAIT, 1, timed ? &pause : nullptr, nullptr, 0);
     }

@@ -57,6 +57,8 @@ private:
     bool take_records();
     void take_record(Ask ask, std::span<const std::byte> payload);
     void sleep(bool waits_for_room) noexcept;
+    void look_at_energy(std::uint64_t now) noexcept;
+    [[noreturn]] void end() noexcept;
 
     // loop.cpp: work of streams, in order
     void give(Ask ask, const Ticket& ticket, std::span<const std::byte> payload);
@@ -92,6 +94,7 @@ private:
     std::unordered_map<std::uint32_t, std::unique_ptr<LoadedModule>> modules_;
     std::unordered_map<std::uint32_t, Kernel> kernels_;
     std::set<std::uint64_t> loading_;  ///< tokens of loads that were not canceled
+    std::uint64_t energy_ns_ = 0;
     Builder builder_;                  ///< last: its thread ends first
 };
 

@@ -110,6 +110,7 @@ void Loop::bind(std::span<const std::byte> payload) {
     const auto arguments = std::as_bytes(std::span(bound.arguments));
     all.insert(all.end(), arguments.begin(), arguments.end());
     Report(ask.report_address, ask.report_bytes).put(all);
+    if (!bound.arguments_known) bound.outcome.value = kUnknownArguments;
     kernels_[ask.kernel] = {ask.module, std::move(bound.kernel)};
     reply(ask.token, bound.outcome, all);
 }

@@ -55,7 +55,8 @@ int run_context() {
         (void)::close(kControlFd);
         started = setup.executor == FL_ACCEL_EXECUTOR_CUDA ? start_cuda(setup, streams) : start_opencl(setup, streams);
     }
-    outbox.say(Say::ready, {bytes_of(SayReady{kVersion, started.outcome.reason})});
+    const std::string why = started.why.substr(0, kMaxReasonBytes);
+    outbox.say(Say::ready, {bytes_of(SayReady{kVersion, started.outcome.reason}), std::as_bytes(std::span(why))});
     if (!started.runtime) return 1;
     Loop(control, memory, outbox, streams, *started.runtime).run();
 }

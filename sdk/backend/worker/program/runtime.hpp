@@ -48,6 +48,7 @@ struct Built {
 struct Bound {
     Outcome outcome;
     std::unique_ptr<BoundKernel> kernel;
+    bool arguments_known = true;  ///< false: the runtime tells nothing of them
     fl_accel_kernel_report report{};
     std::vector<fl_accel_argument_report> arguments;
 };
@@ -78,12 +79,19 @@ public:
     virtual bool poll() { return false; }
     /// poll() has something to wait for.
     [[nodiscard]] virtual bool wants_poll() const { return false; }
+    /// How long to sleep between two looks.
+    [[nodiscard]] virtual std::uint64_t poll_pause_ns() const { return 50'000; }
+    /// Its device is lost to this process: everything has ended, and nothing will work any more.
+    [[nodiscard]] virtual bool dead() const { return false; }
+    /// That the device has used since some time; 0: it does not tell.
+    [[nodiscard]] virtual std::uint64_t energy_uj() { return 0; }
 };
 
 /// A runtime of the device that `setup` names, or the reason why there is none.
 struct Started {
     std::unique_ptr<Runtime> runtime;
     Outcome outcome;
+    std::string why{};  ///< of a failure, for people
 };
 [[nodiscard]] Started start_opencl(const Setup& setup, Sink& sink);
 [[nodiscard]] Started start_cuda(const Setup& setup, Sink& sink);

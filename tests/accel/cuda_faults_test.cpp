@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: jobs that a CUDA context does not survive, and machines that have none. Hands on: whether only what is meant
+// ends, and says why. Owns: executors on the stand-in driver (fake_cuda/).
+#include "accel/cuda_fixture.hpp"
+
+namespace farlane::test {
+namespace {
+
+struct CudaFaults : testing::Test, CudaWorker {};
+
+TEST_F(CudaFaults, AWildPointerNamesItsLaunch) {
+    open(0);
+    open(1);
+    load(0);
+    load(1);
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    ASSERT_TRUE(commit(local(0, 1), kCudaPage, {1, 0}).ok());
+    const auto other = give(WorkerHarness::request({1, 5}, kHold, Arguments().address(local(64, 1)), 1, 1));
+    const auto before = give(WorkerHarness::request({0, 3}, kStep, Arguments().address(local()).value(0U), 1, 1));
+    EXPECT_TRUE(end(before).ok());
+    const auto bad = give(WorkerHarness::request({0, 3}, kWild, Arguments(), 1, 1));
+    const Outcome outcome = end(bad);
+    EXPECT_EQ(outcome.reason, FL_ACCEL_REASON_CRASHED);
+    EXPECT_EQ(outcome.detail, 700U);
+    EXPECT_TRUE(worker.wait_until([&] { return worker->lost(0); }));
+    EXPECT_EQ(worker.prepare(WorkerHarness::request({}, kStep, Arguments().address(local()).value(1U), 1, 1)).reason,
+              FL_ACCEL_REASON_CONTEXT_LOST);
+    // The other context did not notice.
+    put(local(64, 1), std::vector<std::uint32_t>{1}, {1, 0});
+    EXPECT_TRUE(end(other).ok());
+    // And the lost one begins anew.
+    EXPECT_TRUE(worker.close(0).ok());
+    open(0);
+    load(0);
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    EXPECT_TRUE(worker.launch(WorkerHarness::request({}, kStep, Arguments().address(local()).value(0U), 1, 1)).ok());
+}
+
+TEST_F(CudaFaults, WhatIsBehindACrashIsLost) {
+    open();
+    load();
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    std::vector<std::uint64_t> jobs = {give(WorkerHarness::request({}, kWild, Arguments(), 1, 1))};
+    const auto arguments = Arguments().address(local()).value(0U);
+    auto r = WorkerHarness::request({}, kStep, arguments, 1, 1);
+    r.behind = true;
+    for (int i = 0; i < 600; ++i) {
+        const std::uint64_t job = worker.number();
+        if (const auto answer = worker->launch(job, r)) {
+            EXPECT_EQ(answer->reason, FL_ACCEL_REASON_CONTEXT_LOST);
+        } else {
+            jobs.push_back(job);
+        }
+    }
+    unsigned crashed = 0;
+    for (const auto job : jobs) {
+        const Outcome outcome = end(job);
+        EXPECT_FALSE(outcome.ok());
+        crashed += outcome.reason == FL_ACCEL_REASON_CRASHED;
+    }
+    // Those that went to the device together with the one that failed.
+    EXPECT_GE(crashed, 1U);
+    EXPECT_LE(crashed, 16U);
+}
+
+TEST(CudaTimeLimit, AnEndlessKernelEnds) {
+    auto o = cuda_options();
+    o.time_limit_ms = 300;
+    CudaWorker c(o);
+    c.open();
+    c.load();
+    EXPECT_EQ(c.end(c.give(WorkerHarness::request({}, kEndless, Arguments(), 1, 1))).reason,
+              FL_ACCEL_REASON_TIME_LIMIT);
+    EXPECT_TRUE(c.worker.close(0).ok());
+    c.open();
+    c.load();
+    ASSERT_TRUE(c.commit(c.local(), 64 << 20).ok());  // all memory came back
+}
+
+TEST_F(CudaFaults, FreeingWhatAKernelUsesEndsTheContext) {
+    open();
+    load();
+    ASSERT_TRUE(commit(local(), kCudaPage).ok());
+    // A pointer into memory that is not there: the device does not see it, the kernel does.
+    put(local(), std::vector<std::uint64_t>{local(kCudaChunk), 1});
+    const auto arguments = Arguments().address(local()).address(local(64));
+    const auto r = WorkerHarness::request({}, kChase, arguments, 1, 1);
+    EXPECT_EQ(worker.launch(r).reason, FL_ACCEL_REASON_CRASHED);
+}
+
+// --- machines that have none
+
+std::string why_none(const backend::WorkerExecutorOptions& options) {
+    auto made = backend::make_worker_executor(options);
+    if (made.ok()) return {};
+    EXPECT_EQ(made.status(), Status::unsupported);
+    return made.failure().detail;
+}
+
+TEST(CudaMissing, ADriverWithoutADeviceSaysSo) {
+    const std::string text = why_none(cuda_options("no_device"));
+    EXPECT_NE(text.find("CUDA_ERROR_NO_DEVICE (100)"), std::string::npos) << text;
+    EXPECT_NE(text.find("found: none"), std::string::npos) << text;
+}
+
+TEST(CudaMissing, ADriverThatGivesNoAddressesSaysSo) {
+    const std::string text = why_none(cuda_options("no_fixed_address"));
+    EXPECT_NE(text.find("Stand-in GPU"), std::string::npos) << text;
+    EXPECT_NE(text.find("addresses"), std::string::npos) << text;
+}
+
+TEST(CudaMissing, NoDriverSaysWhatWasLookedFor) {
+    auto o = cuda_options();
+    use_cuda("/nonexistent", "");
+    const std::string text = why_none(o);
+    if (text.empty()) GTEST_SKIP() << "this machine has an NVIDIA driver";
+    EXPECT_NE(text.find("libcuda.so.1"), std::string::npos) << text;
+}
+
+TEST(CudaMissing, PlaceApertureIsRefused) {
+    auto o = cuda_options();
+    o.place = WorkerPlace::aperture;
+    EXPECT_NE(why_none(o).find("place=aperture"), std::string::npos);
+}
+
+TEST(CudaMissing, AContextThatDoesNotStartIsNoWorker) {
+    CudaWorker c(cuda_options("no_context"));
+    c.worker->open(0);
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(c.worker.commit({}, c.worker.base(0), kCudaPage).reason, FL_ACCEL_REASON_NO_WORKER);
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_NE(said.find("no CUDA context: CUDA_ERROR_OUT_OF_MEMORY (2)"), std::string::npos) << said;
+}
+
+}  // namespace
+}  // namespace farlane::test
