@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: what to measure. Hands on: figures of the same work without Farlane, by the CUDA driver API. Owns: a context,
-// for as long as the process; run it in one of its own.
+// Receives: what to measure. Hands on: figures of the same work without Farlane, by the CUDA driver API. Owns: a
+// context, for as long as the process; run it in one of its own.
 #include <chrono>
 #include <stdexcept>
 
@@ -128,7 +128,8 @@ std::vector<double> local_copy_rates(std::size_t bytes) {
         return static_cast<double>(bytes) * kCount / ms_since(start) / 1e6;
     };
     std::vector<double> rates;
-    rates.push_back(rate([&] { gpu.check(gpu->cuMemcpyHtoDAsync(device, host.data(), bytes, gpu.stream()), "copy up"); }));
+    rates.push_back(
+        rate([&] { gpu.check(gpu->cuMemcpyHtoDAsync(device, host.data(), bytes, gpu.stream()), "copy up"); }));
     rates.push_back(
         rate([&] { gpu.check(gpu->cuMemcpyDtoHAsync(host.data(), device, bytes, gpu.stream()), "copy down"); }));
     (void)gpu->cuMemHostUnregister(host.data());

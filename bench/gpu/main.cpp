@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: the command line. Hands on: bench/results/gpu.json: what the CUDA executor does over udp: on this host, beside
-// the same work by the driver API. Owns: the processes of each measurement, one after the other.
+// Receives: the command line. Hands on: bench/results/gpu.json: what the CUDA executor does over udp: on this host,
+// beside the same work by the driver API. Owns: the processes of each measurement, one after the other.
 #include <fcntl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -40,7 +40,8 @@ std::vector<double> in_child(const std::function<std::vector<double>()>& measure
         std::string answer;
         try {
             const auto numbers = measure();
-            answer.assign(1, 'y').append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double));
+            answer.assign(1, 'y').append(reinterpret_cast<const char*>(numbers.data()),
+                                         numbers.size() * sizeof(double));
         } catch (const std::exception& e) {
             answer = std::string("n") + e.what();
         }
@@ -73,12 +74,19 @@ PairConfig pair_with_gpu() {
 class Results {
 public:
     /// `ratio`: better is more.
-    void row(const std::string& key, const char* unit, const std::vector<double>& ours, const std::vector<double>& beside,
-             double ratio, double goal, const char* beside_is) {
-        rows_[key] = {{"unit", unit}, {"ours", ours},  {"beside", beside}, {"beside_is", beside_is},
-                      {"ratio", ratio}, {"goal", goal}, {"ok", goal == 0 || ratio >= goal}};
+    void row(const std::string& key, const char* unit, const std::vector<double>& ours,
+             const std::vector<double>& beside, double ratio, double goal, const char* beside_is) {
+        rows_[key] = {{"unit", unit},
+                      {"ours", ours},
+                      {"beside", beside},
+                      {"beside_is", beside_is},
+                      {"ratio", ratio},
+                      {"goal", goal},
+                      {"ok", goal == 0 || ratio >= goal}};
         std::printf("%-18s %12.3f %12.3f %-4s  ratio %.3f%s\n", key.c_str(), median(ours), median(beside), unit, ratio,
-                    goal == 0 ? "" : ratio >= goal ? "  ok" : "  MISSED");
+                    goal == 0       ? ""
+                    : ratio >= goal ? "  ok"
+                                    : "  MISSED");
         std::fflush(stdout);
     }
     void check(const std::string& name, const std::string& wrong) {
@@ -144,8 +152,10 @@ void run_copies(Results& results) {
         const std::string size = std::to_string(mib) + "m";
         try_row(results, "copies_" + size, [&] {
             const auto config = pair_with_gpu();
-            const auto port = measure_pair(config, [&](Fabric& f) { return std::vector{aperture_write_rate(f, mib * kMib)}; });
-            const auto up = measure_pair(pair_with_gpu(), [&](Fabric& f) { return std::vector{upload_rate(f, mib * kMib)}; });
+            const auto port =
+                measure_pair(config, [&](Fabric& f) { return std::vector{aperture_write_rate(f, mib * kMib)}; });
+            const auto up =
+                measure_pair(pair_with_gpu(), [&](Fabric& f) { return std::vector{upload_rate(f, mib * kMib)}; });
             const auto down =
                 measure_pair(pair_with_gpu(), [&](Fabric& f) { return std::vector{download_rate(f, mib * kMib)}; });
             const auto local = in_child([&] { return gpu::local_copy_rates(mib * kMib); });
@@ -180,7 +190,8 @@ json device() {
     char part[1024];
     const ssize_t got = read(ends[0], part, sizeof part);
     close(ends[0]);
-    return {{"name, driver, local bytes, worker bytes", std::string(part, got > 0 ? static_cast<std::size_t>(got) : 0)}};
+    return {
+        {"name, driver, local bytes, worker bytes", std::string(part, got > 0 ? static_cast<std::size_t>(got) : 0)}};
 }
 
 int run(const std::string& out) {
@@ -210,8 +221,9 @@ int main(int argc, char** argv) {
     if (argc == 3 && std::string(argv[1]) == "--out") {
         out = argv[2];
     } else if (argc != 1) {
-        std::fprintf(stderr, "usage: farlane-bench-gpu [--out FILE]\n"
-                             "Checks and measures the CUDA executor on this machine's GPU (bench/README.md).\n");
+        std::fprintf(stderr,
+                     "usage: farlane-bench-gpu [--out FILE]\n"
+                     "Checks and measures the CUDA executor on this machine's GPU (bench/README.md).\n");
         return farlane::bench::kUsage;
     }
     return farlane::bench::run(out);

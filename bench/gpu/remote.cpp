@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: an open fabric with the accelerator "accel0". Hands on: figures of work on it. Owns: contexts while they are
-// measured.
+// Receives: an open fabric with the accelerator "accel0". Hands on: figures of work on it. Owns: contexts while they
+// are measured.
 #include <chrono>
 #include <stdexcept>
 

@@ -16,8 +16,8 @@ inline constexpr unsigned kSmallLaunches = 10'000;
 inline constexpr unsigned kRepeats = 5;
 
 /// "gemm_f32" and "gemm_bf16": milliseconds from launch to completion, data resident. "launches": milliseconds of
-/// kSmallLaunches kernels that do nearly nothing, from the first launch to the completion of the last. One value for each
-/// of kRepeats runs after a first one. Both sides do exactly the same.
+/// kSmallLaunches kernels that do nearly nothing, from the first launch to the completion of the last. One value for
+/// each of kRepeats runs after a first one. Both sides do exactly the same.
 [[nodiscard]] std::vector<double> local_ms(const std::string& work);
 [[nodiscard]] std::vector<double> remote_ms(Fabric& fabric, const std::string& work);
 /// GB/s between pinned host memory and the device, up and down, by the driver.

@@ -112,8 +112,8 @@ Outcome Signature::check(const LaunchRequest& request) const noexcept {
 
 Outcome Signature::check_argument(const Argument& argument, const Parameter& parameter) const noexcept {
     const bool kind_fits = parameter.kind == 0 || parameter.kind == argument.kind;
-    const bool size_fits = argument.kind == FL_ACCEL_ARGUMENT_SHARED || parameter.bytes == 0 ||
-                           parameter.bytes == argument.bytes;
+    const bool size_fits =
+        argument.kind == FL_ACCEL_ARGUMENT_SHARED || parameter.bytes == 0 || parameter.bytes == argument.bytes;
     const bool some = argument.bytes != 0;
     if (kind_fits && size_fits && some) return {};
     return {FL_ACCEL_REASON_ARGUMENT_VALUE, argument.offset, 0};
