@@ -57,6 +57,11 @@ TEST_F(AccelCuda, ColdProgram) {
     s.launch(module.kernel("add"), {(kN + 255) / 256, 256}, da, db, dc, kN);
     s.download(dc, c);
     for (std::uint32_t i = 0; i < kN; ++i) ASSERT_EQ(c[i], a[i] + b[i]) << i;
+    auto add = module.kernel("add");
+    ASSERT_EQ(add.info().arguments.size(), 4u);  // from now on this side checks as well
+    s.launch(add, {1, 256}, da, db, dc, 256U);
+    EXPECT_THROW(s.launch(add, {1, 256}, da, db, dc, std::uint64_t{256}), Error);
+    s.synchronize();
     s.launch(Axpy{2.0F, da, dc});  // built-in kernels run there, too, where there is a compiler for them
     const auto p = context.properties();
     EXPECT_EQ(p.executor, "cuda");
