@@ -33,7 +33,7 @@ public:
         std::function<void(std::uint32_t slot)> ended_memory;  ///< a scrub: the worker has let go of the range
         std::function<void(std::uint32_t slot, const Outcome&)> done;
         std::function<void(std::string_view)> complain;  ///< what a worker says of why it does not start
-        std::span<std::byte> scratch;  ///< kMaxCompleteRecord bytes
+        std::span<std::byte> scratch;                    ///< kMaxCompleteRecord bytes
     };
     struct Module {
         bool used = false;

@@ -96,7 +96,7 @@ private:
     std::unordered_map<std::uint32_t, Kernel> kernels_;
     std::set<std::uint64_t> loading_;  ///< tokens of loads that were not canceled
     std::uint64_t energy_ns_ = 0;
-    Builder builder_;                  ///< last: its thread ends first
+    Builder builder_;  ///< last: its thread ends first
 };
 
 }  // namespace farlane::backend::worker
