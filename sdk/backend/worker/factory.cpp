@@ -29,6 +29,7 @@ Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptio
     auto program = find_program(options.worker);
     if (!program) return program.failure();
     parts.program = std::move(*program);
+    Folder::sweep();
     auto found = probe(parts.program, kind);
     if (!found) return found.failure();
     auto device = choose(*found, kind, options.device);
