@@ -11,7 +11,7 @@ RELEASE := build/release
 export FARLANE_JOBS := $(JOBS)
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup configure build demo demo-native test test-long bench bench-gpu bench-guest check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
+.PHONY: help setup configure build demo demo-native examples test test-long bench bench-gpu bench-guest check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
 
 help:
 	@echo 'Farlane: PCIe functions of another machine, over Ethernet, in software.'
@@ -22,6 +22,8 @@ help:
 	@echo '                  PICTURE=path (PNG or PPM to filter)  KERNEL=6.1|6.12'
 	@echo '  make demo-native  without a virtual machine: two daemons here, the same devices from user space'
 	@echo '                  PICTURE=path  PORT=udp|dpdk'
+	@echo '  make examples   programs for the accelerator (docs/examples/accel), their results checked; half a minute'
+	@echo '                  EXAMPLE_ARGS="--executor cuda" goes to each of them'
 	@echo '  make test       build, then the tests: style, release, fuzz (asan+ubsan), guests in the testbed; about 30 minutes'
 	@echo '                  STAGES="style release fuzz asan tsan nodpdk testbed" picks some of them, STAGES=all takes all'
 	@echo '  make test-long  all stages, with fuzz 60 s each, the long simulations and all guest tests'
@@ -63,6 +65,9 @@ demo: build
 
 demo-native: build
 	@bash sdk/tools/demo/demo.sh --bin $(RELEASE)/bin $(if $(PORT),--port '$(PORT)') $(if $(PICTURE),--picture '$(PICTURE)')
+
+examples: build
+	@bash docs/examples/accel/run.sh $(RELEASE)/bin build/examples $(EXAMPLE_ARGS)
 
 test: setup
 	@bash tests/run.sh $(STAGES)

@@ -207,7 +207,10 @@ Json Engine::stats() {
     lane_.each_session([&](proto::Session& s, lane::PortId) { half_open_sessions += half_open(s) ? 1 : 0; });
     const lane::LaneCounters& l = lane_.counters();
     Json attachments = Json::array();
-    holdings_->each([&](const Holding& h) { attachments.push_back(h.stats()); });
+    holdings_->each([&](const Holding& h) {
+        attachments.push_back(h.stats());
+        attachments.back()["shares"] = holdings_->shares_json(h);
+    });
     return {{"lane",
              {{"turns", l.turns},
               {"busy_turns", l.busy_turns},

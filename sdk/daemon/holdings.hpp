@@ -68,6 +68,8 @@ public:
     /// It is attached, or on its way to be.
     [[nodiscard]] bool has(const std::string& name, const std::string& target) const;
     void each(const std::function<void(const Holding&)>& f) const;
+    /// For stats: those that share `base`, each with its channel.
+    [[nodiscard]] Json shares_json(const Holding& base) const;
     /// Functions; those that applications share count once.
     [[nodiscard]] std::size_t size() const noexcept;
 
@@ -91,6 +93,8 @@ private:
     void leave(const Pointer& h, std::function<void(Status)> done);
     void end_if_empty(Sharing* sharing, std::function<void(Status)> done);
     void try_again(const std::string& name);
+    /// `work` for a client that may be gone until it runs.
+    [[nodiscard]] std::function<void()> while_waiting(std::function<void()> work);
     void attach_anew(const Pointer& h);
     // holdings_kernel.cpp
     [[nodiscard]] bool wants_bus(Use use, bool persistent);

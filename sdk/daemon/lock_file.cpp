@@ -18,7 +18,7 @@
 namespace farlane::daemon {
 namespace {
 
-Status status_of(int error) noexcept {
+Status lock_status(int error) noexcept {
     if (error == ENOENT || error == ENOTDIR) return Status::not_found;
     return error == EACCES || error == EPERM || error == EROFS ? Status::denied : Status::io;
 }
@@ -27,7 +27,7 @@ Status status_of(int error) noexcept {
 
 Result<control::UniqueFd> lock_file(const std::string& path, const std::string& what) {
     control::UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd.valid()) return {status_of(errno), path + ": " + std::strerror(errno)};
+    if (!fd.valid()) return {lock_status(errno), path + ": " + std::strerror(errno)};
     const int taken = ::flock(fd.get(), LOCK_EX | LOCK_NB);
     // Its last owner may have removed the file between our open and our lock: then it guards nothing.
     struct stat ours {
@@ -51,7 +51,7 @@ Result<bool> make_directory(const std::string& path) {
     // Only the folder that is there by agreement; any other that is missing is a mistake to be told.
     if (std::filesystem::path(path).parent_path() == kRuntimeDirectory) (void)::mkdir(kRuntimeDirectory, 0755);
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-        return {status_of(errno), path + ": " + std::strerror(errno)};
+        return {lock_status(errno), path + ": " + std::strerror(errno)};
     struct stat info {};
     if (::lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
         return {Status::invalid, path + " is not a directory"};

@@ -102,6 +102,7 @@ std::uint64_t Share::posted_released() const noexcept {
 Status Share::map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction, bool may_vanish,
                   std::uint32_t) {
     if (const Status s = usable(); s != Status::ok) return s;
+    if (mapped_.size() >= kMaxMappings) return Status::limit;
     const Status status = device_->map(iova, host, direction, may_vanish, number_);
     if (status != Status::ok) return status;
     mapped_.insert({iova, host.size()});
@@ -131,7 +132,7 @@ void Share::unmap_all() noexcept {
 void Share::device_reset() noexcept {
     reset_ = true;
     posted_out_ = 0;
-    windows_.clear();
+    std::erase_if(windows_, [](const ShareWindow& w) { return w.owner != 0; });
     if (sink_ != nullptr) sink_->on_event(EventKind::device_reset, "");
 }
 

@@ -13,7 +13,7 @@ namespace {
 using Registers = fl_accel_queue_registers;
 
 constexpr auto kDropTime = std::chrono::seconds(5);
-constexpr auto kBetweenLooks = std::chrono::microseconds(300);
+constexpr auto kBetweenAsks = std::chrono::microseconds(300);
 constexpr std::uint64_t kQueueWindows = std::uint64_t{1} << 32;
 constexpr std::uint64_t kContextWindows = std::uint64_t{2} << 32;
 
@@ -101,7 +101,7 @@ void Sharing::open_context(Share& share, const Answer& answer) {
 
 void Sharing::close_context(Share& share, std::uint32_t context, const Answer& answer) {
     if (context >= contexts_.size() || !contexts_[context].used || contexts_[context].owner != &share)
-        return answer(refusal(Status::not_found, "this attachment has no context " + std::to_string(context)));
+        return answer(refusal(Status::denied, "context " + std::to_string(context) + " is not this attachment's"));
     ContextSlot& c = contexts_[context];
     share.remove_windows(kContextWindows | context);
     c.closing = true;
@@ -232,7 +232,7 @@ void Sharing::dropped(std::uint32_t queue, Status status, std::span<const std::b
     std::memcpy(static_cast<void*>(&r), raw.data(), sizeof r);
     if (status == Status::ok && r.state.get() == FL_ACCEL_QUEUE_DISABLED) return queue_free(queue);
     if (status == Status::device_lost) return;
-    q.look_at = lane_.now() + kBetweenLooks;
+    q.look_at = lane_.now() + kBetweenAsks;
     if (lane_.now() < q.deadline) return;
     for (const Answer& answer : std::exchange(q.answers, {}))
         answer(refusal(Status::timeout, "the accelerator does not let go of queue pair " + std::to_string(queue)));

@@ -21,7 +21,7 @@
 namespace farlane::daemon {
 
 /// Applications that can share one accelerator.
-constexpr std::size_t kMaxShares = 64;
+constexpr std::size_t kMaxShares = 32;
 
 /// A queue pair as a client wants it.
 struct QueueWish {
@@ -77,6 +77,7 @@ public:
 
     // --- looks
     [[nodiscard]] Json holders() const;
+    [[nodiscard]] Json json_of(const Share& share) const;
     [[nodiscard]] Json json() const;
     [[nodiscard]] std::string names() const;  ///< of the clients, for people
     [[nodiscard]] bool settled() const noexcept;
@@ -123,6 +124,7 @@ private:
     // --- sharing_open.cpp
     void fail(Status status, std::string why);
     void look_at_space(const ConfigSpace& space);
+    void check_magic();
     void reset_device();
     void read_registers();
     void look_at_registers(std::span<const std::byte> raw);
@@ -147,7 +149,6 @@ private:
     [[nodiscard]] std::uint32_t queues_of(std::uint32_t context) const noexcept;
     void share_quota() noexcept;
     bool finish_leaves(lane::Time now);
-    [[nodiscard]] Json json_of(const Share& share) const;
     [[nodiscard]] Reply usable(const Share& share) const;
 
     lane::Lane& lane_;
@@ -162,6 +163,7 @@ private:
     Msix msix_;
     lane::Time deadline_ = lane::kNever;      ///< of the reset
     lane::Time registers_at_ = lane::kNever;  ///< next look at them
+    bool known_ = false;                      ///< its registers are those of docs/accelerator.md
     bool reopen_ = false;
     bool gone_ = false;
     std::vector<ContextSlot> contexts_;

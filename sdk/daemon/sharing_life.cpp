@@ -8,10 +8,11 @@
 namespace farlane::daemon {
 namespace {
 
+static_assert(kMaxShares * Share::kMaxMappings <= lane::DmaTable::kMaxRanges);
+
 /// How long a client that left may be waited for; it is dead, and what it had is wanted back.
 constexpr auto kLeaveTime = std::chrono::milliseconds(500);
-constexpr std::uint32_t kPostedWindow = 16384, kRequestWindow = 256;  // = proto::FunctionLimits
-constexpr std::uint32_t kOwnRequests = 32;                            // kept free for farlaned itself
+constexpr std::uint32_t kOwnRequests = 32;  // kept free for farlaned itself
 
 }  // namespace
 
@@ -31,8 +32,9 @@ Result<std::unique_ptr<Share>> Sharing::admit(const Client& client) {
 
 void Sharing::share_quota() noexcept {
     const auto n = static_cast<std::uint32_t>(std::max<std::size_t>(shares_.size(), 1));
+    const proto::FunctionLimits limits;
     for (const auto& [number, share] : shares_)
-        share->set_quota(kPostedWindow / n / 2, std::max((kRequestWindow - kOwnRequests) / n, 2U));
+        share->set_quota(limits.posted_window / n / 2, std::max((limits.request_window - kOwnRequests) / n, 2U));
 }
 
 bool Sharing::has_queues(const Share& share) const noexcept {
@@ -86,6 +88,7 @@ void Sharing::expel() noexcept {
 void Sharing::close(std::function<void()> done) {
     fail(Status::device_lost, "nobody uses it any more");
     phase_ = Phase::over;
+    if (!known_) return lane_.post(std::move(done));  // nothing of it was written
     bars_.write32(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, control), FL_ACCEL_CONTROL_RESET);
     bars_.read(FL_ACCEL_BAR_REGISTERS, 0, 4, [then = std::move(done)](Status, std::span<const std::byte>) { then(); });
 }

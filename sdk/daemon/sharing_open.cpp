@@ -9,21 +9,21 @@ namespace farlane::daemon {
 namespace {
 
 constexpr auto kReadyTime = std::chrono::seconds(5);
-constexpr auto kBetweenLooks = std::chrono::milliseconds(1);
+constexpr auto kBetweenReads = std::chrono::milliseconds(1);
 constexpr std::uint32_t kCommand = 4;  // PCIe 6.0, 7.5.1.1.3
 constexpr std::uint32_t kMemoryAndBusMaster = 6;
 constexpr std::uint32_t kMsixEnable = 0x8000;  // 7.7.2.2
 constexpr std::uint32_t kMaxContexts = 65536;
 constexpr std::uint64_t kMsixEntry = 16;
 
-std::uint32_t byte_at(const ConfigSpace& s, std::uint32_t offset) {
+std::uint32_t config8(const ConfigSpace& s, std::uint32_t offset) {
     return std::to_integer<std::uint32_t>(s[offset & 0xfffU]);
 }
-std::uint32_t word_at(const ConfigSpace& s, std::uint32_t offset) {
-    return byte_at(s, offset) | byte_at(s, offset + 1) << 8;
+std::uint32_t config16(const ConfigSpace& s, std::uint32_t offset) {
+    return config8(s, offset) | config8(s, offset + 1) << 8;
 }
-std::uint32_t dword_at(const ConfigSpace& s, std::uint32_t offset) {
-    return word_at(s, offset) | word_at(s, offset + 2) << 16;
+std::uint32_t config32(const ConfigSpace& s, std::uint32_t offset) {
+    return config16(s, offset) | config16(s, offset + 2) << 16;
 }
 
 /// [first, +stride * contexts) does not wrap.
@@ -39,6 +39,7 @@ Sharing::Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config
     : lane_(lane), device_(device), config_(config), bars_(device) {}
 
 void Sharing::open() {
+    known_ = false;
     phase_ = Phase::opening;
     deadline_ = lane_.now() + kReadyTime;
     const FunctionInfo& info = device_.info();
@@ -69,21 +70,33 @@ void Sharing::when_ready(Ready then) {
 
 void Sharing::look_at_space(const ConfigSpace& space) {
     msix_ = {};
-    std::uint32_t cap = (word_at(space, 0x06) & 0x10) != 0 ? byte_at(space, 0x34) & 0xfcU : 0;
-    for (int i = 0; i < 48 && cap >= 0x40 && byte_at(space, cap) != 0x11; ++i) cap = byte_at(space, cap + 1) & 0xfcU;
-    if (cap >= 0x40 && byte_at(space, cap) == 0x11) {
+    std::uint32_t cap = (config16(space, 0x06) & 0x10) != 0 ? config8(space, 0x34) & 0xfcU : 0;
+    for (int i = 0; i < 48 && cap >= 0x40 && config8(space, cap) != 0x11; ++i) cap = config8(space, cap + 1) & 0xfcU;
+    if (cap >= 0x40 && config8(space, cap) == 0x11) {
         msix_.capability = cap;
-        msix_.vectors = (word_at(space, cap + 2) & 0x7ffU) + 1;
-        const std::uint32_t table = dword_at(space, cap + 4);
+        msix_.vectors = (config16(space, cap + 2) & 0x7ffU) + 1;
+        const std::uint32_t table = config32(space, cap + 4);
         msix_.bar = table & 7U;
         msix_.table = table & ~7U;
     }
-    const std::uint32_t command = word_at(space, kCommand) | kMemoryAndBusMaster;
+    const std::uint32_t command = config16(space, kCommand) | kMemoryAndBusMaster;
     const Status s = config_.write(device_, kCommand, 2, command, [this](Status status, std::uint32_t) {
         if (status != Status::ok) return fail(status, "memory decoding could not be switched on");
-        reset_device();
+        check_magic();
     });
     if (s != Status::ok) fail(s, "no room for a configuration write; try again");
+}
+
+// Nothing is written to registers that are not those of the specification.
+void Sharing::check_magic() {
+    bars_.read(FL_ACCEL_BAR_REGISTERS, 0, sizeof registers_, [this](Status status, std::span<const std::byte> raw) {
+        if (phase_ != Phase::opening) return;
+        if (status != Status::ok) return fail(status, "its registers could not be read");
+        std::memcpy(static_cast<void*>(&registers_), raw.data(), sizeof registers_);
+        known_ = registers_.magic.get() == FL_ACCEL_MAGIC && registers_.version.get() >> 16 == FL_ACCEL_VERSION >> 16;
+        if (known_) return reset_device();
+        fail(Status::unsupported, "'" + device_.info().name + "' can not be shared: " + unfit());
+    });
 }
 
 // Whatever an earlier user left: queue pairs, contexts, memory.
@@ -106,7 +119,7 @@ void Sharing::look_at_registers(std::span<const std::byte> raw) {
     const bool ours = registers_.magic.get() == FL_ACCEL_MAGIC;
     if (ours && (registers_.status.get() & FL_ACCEL_STATUS_READY) == 0) {
         if (lane_.now() > deadline_) return fail(Status::timeout, "it is not ready after its reset");
-        registers_at_ = lane_.now() + kBetweenLooks;
+        registers_at_ = lane_.now() + kBetweenReads;
         return;
     }
     if (const std::string why = unfit(); !why.empty())

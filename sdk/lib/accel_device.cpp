@@ -63,14 +63,14 @@ std::uint32_t take_first(std::vector<bool>& taken, const char* what) {
 
 std::shared_ptr<SharedDevice> SharedDevice::of(Device& device) {
     auto p = device.provider().shared_from_this();
-    enable(*p);  // a reset has switched it off
     Registry& r = registry();
     const std::lock_guard lock(r.mutex);
     auto& entry = r.devices[p.get()];
     if (auto there = entry.lock(); there != nullptr) {
-        if (there->same_life()) return there;
+        if (there->alive() && there->same_life()) return there;
         there->alive_.store(false, std::memory_order_relaxed);
     }
+    enable(*p);  // a reset has switched it off
     auto made = std::make_shared<SharedDevice>(std::move(p));
     entry = made;
     std::erase_if(r.devices, [](const auto& d) { return d.second.expired(); });
@@ -84,6 +84,7 @@ SharedDevice::SharedDevice(std::shared_ptr<provider::DeviceProvider> p) : provid
     wait_ready();
     check_identity();
     queues_.resize(registers_.max_queues.get());
+    sq_addresses_.resize(registers_.max_queues.get());
     contexts_.resize(registers_.max_contexts.get());
     const unsigned wanted = std::min<unsigned>(provider_->info().msix_vectors, registers_.max_contexts.get() + 1);
     if (wanted < 2) return;
@@ -134,8 +135,13 @@ void SharedDevice::check_identity() {
 
 bool SharedDevice::same_life() {
     fl_le64 life;
-    provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, life),
-                        std::as_writable_bytes(std::span(&life, 1)));
+    try {
+        provider_->bar_read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, life),
+                            std::as_writable_bytes(std::span(&life, 1)));
+    } catch (const Error& e) {
+        if (e.status() != Status::unsupported_request) throw;
+        return false;  // memory decoding is off after a reset
+    }
     return life.get() == registers_.life.get();
 }
 
@@ -232,8 +238,10 @@ std::uint64_t SharedDevice::program_queue(std::uint32_t queue, std::uint32_t con
     write32(at + offsetof(R, pasid), 0);
     write32(at + offsetof(R, vector), vector_of(context));
     write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
+    // Its place is asked for once; if the pair should be refused later, waits find out (Queue::check_enabled).
+    if (sq_addresses_[queue] != 0) return sq_addresses_[queue];
     const auto r = read_queue(queue);
-    if (r.state.get() == FL_ACCEL_QUEUE_ENABLED) return r.sq_address.get();
+    if (r.state.get() == FL_ACCEL_QUEUE_ENABLED) return sq_addresses_[queue] = r.sq_address.get();
     throw Error(Status::protocol,
                 "accelerator refuses queue pair " + std::to_string(queue) + ": " + reason_text(r.reason.get()));
 }

@@ -95,7 +95,8 @@ private:
     std::atomic<bool> alive_{true};
     mutable std::mutex mutex_;
     Ranges memory_, local_;
-    std::vector<bool> queues_, contexts_;  ///< taken
+    std::vector<bool> queues_, contexts_;      ///< taken
+    std::vector<std::uint64_t> sq_addresses_;  ///< by queue pair; 0 = not asked for yet. Of its holder's thread
 };
 
 }  // namespace farlane::accel::detail

@@ -299,15 +299,19 @@ void Queue::check_enabled() {
     fl_accel_queue_registers r;
     try {
         r = device_->read_queue(number_);
-    } catch (const Error&) {
+    } catch (const Error& e) {
         // A request without an answer, or one a restart has ended. If there is more to it, these throw.
         device_->check_alive();
         device_->provider().check();
-        return;
+        if (e.status() != Status::unsupported_request) return;
+        // Memory decoding is off: nobody does that to a device in use.
+        throw Error(Status::device_reset, "the accelerator was reset; open a new context");
     }
     if (r.state.get() == FL_ACCEL_QUEUE_ENABLED || r.state.get() == 0xffffffffU) return;  // all-ones: no answer
-    if (r.state.get() == FL_ACCEL_QUEUE_ERROR) {
-        throw Error(Status::protocol, "the accelerator stopped queue pair " + std::to_string(number_) + ": " +
+    const bool refused = r.state.get() == FL_ACCEL_QUEUE_DISABLED && r.reason.get() != FL_ACCEL_REASON_NONE;
+    if (refused || r.state.get() == FL_ACCEL_QUEUE_ERROR) {
+        throw Error(Status::protocol, std::string("the accelerator ") + (refused ? "refuses" : "stopped") +
+                                          " queue pair " + std::to_string(number_) + ": " +
                                           reason_text(r.reason.get()));
     }
     throw Error(Status::device_reset, "the accelerator was reset; open a new context");

@@ -51,17 +51,19 @@ public:
 struct Reports {
     static constexpr std::size_t kModuleBytes = 16384;
     static constexpr std::size_t kKernelBytes = 4096;
+    /// So many can be on their way before somebody who loads or binds more waits for the first.
+    static constexpr std::size_t kModules = 4, kKernels = 24;
     struct Slot {
         std::size_t offset = 0;  ///< in `host`
         std::weak_ptr<ReportReader> reader;
     };
     std::uint64_t address = 0;  ///< of kModuleBytes of device memory, 0 = none yet
     RawHostBuffer host;
-    std::array<Slot, 2> modules{};
-    std::array<Slot, 8> kernels{};
+    std::array<Slot, kModules> modules{};
+    std::array<Slot, kKernels> kernels{};
     std::size_t next_module = 0, next_kernel = 0;
 
-    static constexpr std::size_t kHostBytes = 2 * kModuleBytes + 8 * kKernelBytes;
+    static constexpr std::size_t kHostBytes = kModules * kModuleBytes + kKernels * kKernelBytes;
 };
 
 }  // namespace farlane::accel::detail

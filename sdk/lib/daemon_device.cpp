@@ -77,6 +77,19 @@ Json DaemonDevice::args(Json more) {
     return more;
 }
 
+// What is shared ends with its daemon, and nobody waits for the next one.
+Json DaemonDevice::call(const char* verb, const Json& args, bool again, const std::vector<int>& give) {
+    if (!shared_) return link_->call(verb, args, again, give);
+    try {
+        return link_->call_now(verb, args, give);
+    } catch (const control::CallError&) {
+        throw;
+    } catch (const Error& e) {
+        if (e.status() == Status::unreachable) throw Error(Status::device_lost, e.what());
+        throw;
+    }
+}
+
 std::shared_ptr<Buffer> DaemonDevice::allocate(std::size_t bytes) {
     forget_freed_buffers();
     auto pages = SharedPages::make(bytes);
@@ -98,7 +111,7 @@ std::optional<std::uint32_t> DaemonDevice::number_of(Buffer& buffer) {
     Registered r{buffer.weak_from_this(), 0, control::UniqueFd(::fcntl(pages->fd(), F_DUPFD_CLOEXEC, 0)),
                  pages->mapped_bytes()};
     if (!r.fd.valid()) throw Error(Status::limit, std::string("dup: ") + std::strerror(errno));
-    const Json reply = link_->call("register_buffer", args({{"bytes", r.bytes}}), true, {r.fd.get()});
+    const Json reply = call("register_buffer", args({{"bytes", r.bytes}}), true, {r.fd.get()});
     r.number = number<std::uint32_t>(reply, "buffer");
     const Lock held(lists_);
     registered_.push_back(std::move(r));
@@ -118,7 +131,7 @@ void DaemonDevice::forget_freed_buffers() {
     }
     for (const std::uint32_t n : numbers) {
         try {
-            link_->call("unregister_buffer", args({{"buffer", n}}), true);
+            call("unregister_buffer", args({{"buffer", n}}), true);
         } catch (const Error&) {
             // It goes with the attachment at the latest.
         }
@@ -137,13 +150,13 @@ std::uint64_t DaemonDevice::map(const std::shared_ptr<Buffer>& buffer, std::size
         const Lock held(lists_);
         token = next_token_++;
     }
-    const Json reply = link_->call("map",
-                                   args({{"buffer", n},
-                                         {"offset", offset},
-                                         {"bytes", bytes},
-                                         {"direction", static_cast<unsigned>(direction)},
-                                         {"token", token}}),
-                                   true);
+    const Json reply = call("map",
+                            args({{"buffer", n},
+                                  {"offset", offset},
+                                  {"bytes", bytes},
+                                  {"direction", static_cast<unsigned>(direction)},
+                                  {"token", token}}),
+                            true);
     const auto iova = number<std::uint64_t>(reply, "iova");
     const Lock held(lists_);
     mapped_[iova] = buffer;
@@ -159,7 +172,7 @@ std::uint64_t DaemonDevice::map_own(std::span<std::byte>, DmaDirection) {
 
 void DaemonDevice::unmap(std::uint64_t iova) {
     try {
-        link_->call("unmap", args({{"iova", iova}}), true);
+        call("unmap", args({{"iova", iova}}), true);
     } catch (const Error& e) {
         // Gone with the device, or by a first call whose answer died with a daemon.
         if (e.status() != Status::not_found && e.status() != Status::device_lost) throw;
@@ -194,7 +207,7 @@ void DaemonDevice::enable_interrupts(unsigned count) {
     // The daemon listens before the device may speak.
     send_interrupts(
         [this](Json more, const std::vector<int>& fds) {
-            return link_->call("enable_interrupts", args(std::move(more)), true, fds);
+            return call("enable_interrupts", args(std::move(more)), true, fds);
         },
         0);
     if (!shared_) program_msix(*this, count);
@@ -204,7 +217,7 @@ void DaemonDevice::enable_interrupts(unsigned count) {
 
 ContextGrant DaemonDevice::open_context() {
     if (!shared_) return DeviceProvider::open_context();
-    const Json r = link_->call("open_context", args(), false);
+    const Json r = call("open_context", args(), false);
     return {number<std::uint32_t>(r, "context"), number<std::uint64_t>(r, "memory_address"),
             number<std::uint64_t>(r, "memory_bytes"), number<std::uint64_t>(r, "local_address"),
             number<std::uint64_t>(r, "local_bytes")};
@@ -219,7 +232,7 @@ void DaemonDevice::push_ring() {
 void DaemonDevice::close_context(std::uint32_t number) {
     if (!shared_) return DeviceProvider::close_context(number);
     push_ring();
-    (void)link_->call("close_context", args({{"context", number}}), false);
+    (void)call("close_context", args({{"context", number}}), false);
 }
 
 QueueGrant DaemonDevice::make_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova,
@@ -227,14 +240,14 @@ QueueGrant DaemonDevice::make_queue(std::uint32_t context, std::uint32_t entries
     if (!shared_) return DeviceProvider::make_queue(context, entries, cq_iova, vector);
     Json wish = {{"context", context}, {"entries", entries}, {"cq_iova", cq_iova}};
     if (vector) wish["vector"] = *vector;
-    const Json r = link_->call("make_queue", args(std::move(wish)), false);
+    const Json r = call("make_queue", args(std::move(wish)), false);
     return {number<std::uint32_t>(r, "queue"), number<std::uint64_t>(r, "sq_address")};
 }
 
 void DaemonDevice::drop_queue(std::uint32_t number) {
     if (!shared_) return DeviceProvider::drop_queue(number);
     push_ring();
-    (void)link_->call("drop_queue", args({{"queue", number}}), false);
+    (void)call("drop_queue", args({{"queue", number}}), false);
 }
 
 void DaemonDevice::reset() {
@@ -243,7 +256,7 @@ void DaemonDevice::reset() {
 }
 
 void DaemonDevice::acknowledge_reset() {
-    link_->call("acknowledge_reset", args(), true);
+    call("acknowledge_reset", args(), true);
     const Lock held(mutex_);
     channel_->drain();
     if (channel_->device_state() == Status::device_reset) channel_->set_device_state(Status::ok);
@@ -268,7 +281,7 @@ void DaemonDevice::detach() {
     }
     Json request = args();
     try {
-        link_->call("detach", request, false);
+        call("detach", request, false);
     } catch (const Error& e) {
         if (e.status() != Status::not_found && e.status() != Status::device_lost) throw;
     }
@@ -283,9 +296,6 @@ void DaemonDevice::resume(control::ControlClient& client, std::chrono::milliseco
         const Lock held(mutex_);
         if (detached_ || !lost_.empty()) return;
     }
-    if (shared_)
-        throw control::CallError(Status::device_lost,
-                                 "farlaned was restarted, and what applications share ends with it: attach again", {});
     const Lock held(lists_);
     const Json r = client.call("resume_attachment", {{"token", token_}});
     attachment_ = number<std::uint32_t>(r, "attachment");

@@ -44,6 +44,7 @@ public:
     // Resumable
     void resume(control::ControlClient& client, std::chrono::milliseconds grace) override;
     void lost(const std::string& why) noexcept override { lose(why); }
+    [[nodiscard]] bool outlives_daemon() const noexcept override { return !shared_; }
 
 private:
     struct Registered {
@@ -56,6 +57,7 @@ private:
     DaemonDevice(std::shared_ptr<DaemonLink> link, FunctionInfo info, std::uint32_t attachment, std::string token,
                  std::unique_ptr<channel::AppChannel> channel, bool shared);
     [[nodiscard]] std::optional<std::uint32_t> number_of(Buffer& buffer) override;
+    control::Json call(const char* verb, const control::Json& args, bool again, const std::vector<int>& give = {});
     void forget_freed_buffers();
     void push_ring();
     void send_interrupts(const std::function<control::Json(control::Json, const std::vector<int>&)>& call,

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kRetry{20};
 constexpr std::chrono::milliseconds kCallTimeout{20000};
+constexpr const char* kEndedWithIt = "farlaned ended, and what applications share ends with it: attach it again";
 
 std::chrono::milliseconds grace_of(const control::Json& hello) {
     const auto at = hello.find("grace_ms");
@@ -72,6 +73,19 @@ control::Json DaemonLink::call(const std::string& verb, const control::Json& arg
     }
 }
 
+control::Json DaemonLink::call_now(const std::string& verb, const control::Json& args, const std::vector<int>& give) {
+    const Lock held(mutex_);
+    if (!up_ || !gone_.empty()) throw Error(Status::unreachable, kEndedWithIt);
+    try {
+        return client_.call_fds(verb, args, give, nullptr, kCallTimeout);
+    } catch (const control::CallError&) {
+        throw;
+    } catch (const Error& e) {
+        if (e.status() == Status::unreachable) up_ = false;  // the watcher sees the same
+        throw;
+    }
+}
+
 bool DaemonLink::given_up() {
     const Lock held(mutex_);
     return !gone_.empty();
@@ -100,6 +114,8 @@ void DaemonLink::watch(const std::stop_token& stop) {
 
 void DaemonLink::reconnect(Lock& held, const std::stop_token& stop) {
     const auto until = std::chrono::steady_clock::now() + grace_;
+    for (const auto& device : devices())
+        if (!device->outlives_daemon()) device->lost(kEndedWithIt);
     std::string why;
     while (!stop.stop_requested() && std::chrono::steady_clock::now() < until) {
         try {

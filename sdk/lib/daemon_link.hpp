@@ -22,6 +22,8 @@ public:
     virtual ~Resumable() = default;
     /// Hands everything back. Throws Error when that can not be.
     virtual void resume(control::ControlClient& client, std::chrono::milliseconds grace) = 0;
+    /// False: it ends with the daemon that has it, and is lost as soon as that is gone.
+    [[nodiscard]] virtual bool outlives_daemon() const noexcept { return true; }
     virtual void lost(const std::string& why) noexcept = 0;
 };
 
@@ -38,6 +40,8 @@ public:
     /// one and is made again, so it must be one that can be repeated.
     control::Json call(const std::string& verb, const control::Json& args, bool again,
                        const std::vector<int>& give = {}, std::vector<control::UniqueFd>* take = nullptr);
+    /// One call to the daemon that is there now: unreachable when it is gone, whoever comes next.
+    control::Json call_now(const std::string& verb, const control::Json& args, const std::vector<int>& give = {});
 
     void add(const std::weak_ptr<Resumable>& device);
     [[nodiscard]] const std::string& socket() const noexcept { return socket_; }

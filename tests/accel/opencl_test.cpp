@@ -94,7 +94,12 @@ TEST_P(OpenCl, AddsVectors) {
 
 // --- modules and kernels
 
-TEST_P(OpenCl, BuildLogSaysWhatIsWrong) {
+/// The same in both places.
+class OpenClModules : public OpenCl {};
+INSTANTIATE_TEST_SUITE_P(Places, OpenClModules, testing::Values(WorkerPlace::aperture),
+                         [](const auto&) { return "aperture"; });
+
+TEST_P(OpenClModules, BuildLogSaysWhatIsWrong) {
     open();
     const Outcome outcome =
         worker.load({}, 1, "kernel void broken(global int* p) { p[0] = undeclared; }", worker.base(0));
@@ -106,7 +111,7 @@ TEST_P(OpenCl, BuildLogSaysWhatIsWrong) {
     EXPECT_EQ(worker.bind({}, 1, 1, "subtract").reason, FL_ACCEL_REASON_UNKNOWN_KERNEL);
 }
 
-TEST_P(OpenCl, ModuleHandlesAreUsedAgain) {
+TEST_P(OpenClModules, ModuleHandlesAreUsedAgain) {
     open();
     ASSERT_TRUE(worker.load({}, 1, kAdd, worker.base(0)).ok());
     ASSERT_TRUE(worker.bind({}, 1, 1, "add").ok());
@@ -123,7 +128,7 @@ fl_accel_argument_report argument_report(const std::vector<std::byte>& report, s
     return r;
 }
 
-TEST_P(OpenCl, BindTellsTheArguments) {
+TEST_P(OpenClModules, BindTellsTheArguments) {
     open();
     const char* source = R"(
         typedef struct { float a[5]; char b; } Odd;
@@ -158,7 +163,7 @@ TEST_P(OpenCl, BindTellsTheArguments) {
 
 // --- launches
 
-TEST_P(OpenCl, LaunchesThatDoNotFitTheKernelSaySo) {
+TEST_P(OpenClModules, LaunchesThatDoNotFitTheKernelSaySo) {
     open();
     ASSERT_TRUE(worker.load({}, 1, kAdd, worker.base(0)).ok());
     ASSERT_TRUE(worker.bind({}, 1, 1, "add").ok());
@@ -190,7 +195,7 @@ TEST_P(OpenCl, LaunchesThatDoNotFitTheKernelSaySo) {
     EXPECT_EQ(reason(good, 1U << 24, 1U << 24).reason, FL_ACCEL_REASON_BAD_GRID);
 }
 
-TEST_P(OpenCl, PrepareListsWhatIsTouched) {
+TEST_P(OpenClModules, PrepareListsWhatIsTouched) {
     open();
     ASSERT_TRUE(worker.load({}, 1, kAdd, worker.base(0)).ok());
     ASSERT_TRUE(worker.bind({}, 1, 1, "add").ok());
@@ -548,6 +553,36 @@ TEST(OpenClProcesses, LeaveNothingBehind) {
     }
     EXPECT_EQ(count_of("/proc/self/fd"), files);
     EXPECT_TRUE(children().empty());
+}
+
+/// Many kernels of one stream may take longer than the limit together; each has the time to itself.
+TEST(OpenClTimeLimit, CountsForEachKernelOfAChain) {
+    auto options = worker_options();
+    options.time_limit_ms = 2500;
+    WorkerHarness worker(options);
+    worker->open(0);
+    ASSERT_TRUE(worker.commit({}, worker.base(0), 1 << 20).ok());
+    const char* source = "kernel void spin(global volatile uint* p, uint n) { for (uint i = 0; i < n; ++i) p[0] = i; }";
+    ASSERT_TRUE(worker.load({}, 1, source, worker.base(0)).ok()) << worker.log;
+    ASSERT_TRUE(worker.bind({}, 1, 1, "spin").ok());
+    const Arguments arguments = Arguments().address(worker.base(0) + (512 << 10)).value(std::uint32_t{50'000'000});
+    LaunchRequest r = WorkerHarness::request({}, 1, arguments, 1);
+    const auto elapsed = [begin = std::chrono::steady_clock::now()] {
+        return std::chrono::steady_clock::now() - begin;
+    };
+    std::vector<std::pair<std::uint64_t, Executor::Answer>> jobs;
+    for (int i = 0; i < 8; ++i, r.behind = true) {
+        const std::uint64_t job = worker.number();
+        jobs.emplace_back(job, worker->launch(job, r));
+    }
+    // As long as one follows the other, until the limit is behind us.
+    for (std::size_t next = 0; next < jobs.size(); ++next) {
+        ASSERT_TRUE(worker.wait(jobs[next].first, jobs[next].second).ok()) << next;
+        if (elapsed() > std::chrono::milliseconds(options.time_limit_ms * 6 / 5)) continue;
+        const std::uint64_t job = worker.number();
+        jobs.emplace_back(job, worker->launch(job, r));
+    }
+    EXPECT_FALSE(worker->lost(0));
 }
 
 TEST(OpenClTimeLimit, AnEndlessKernelEnds) {

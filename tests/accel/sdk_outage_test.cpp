@@ -74,6 +74,26 @@ TEST_P(AccelOutage, RestartedTargetMeansDeviceReset) {
     EXPECT_EQ(got[999], 9);
 }
 
+/// Whoever gives up after the reset gets out, too.
+TEST_P(AccelOutage, OldContextEndsWithoutANewOne) {
+    auto context = std::make_unique<Context>(device_);
+    auto buffer = context->allocate<int>(1000);
+    context->stream().fill(buffer, 7);
+    context->synchronize();
+    target_.reset();
+    start_target();
+    try {
+        while (true) {
+            context->stream().fill(buffer, 8);
+            context->synchronize();
+        }
+    } catch (const Error& e) {
+        EXPECT_EQ(e.status(), Status::device_reset) << e.what();
+    }
+    device_.acknowledge_reset();
+    context.reset();
+}
+
 INSTANTIATE_TEST_SUITE_P(Progress, AccelOutage, ::testing::Values(Progress::caller, Progress::thread),
                          [](const auto& p) { return p.param == Progress::caller ? "Caller" : "Thread"; });
 

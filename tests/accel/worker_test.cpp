@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "accel/worker_fixture.hpp"
+#include "backend/worker/jobs.hpp"
 #include "backend/worker/probe.hpp"
 #include "backend/worker/signature.hpp"
 
@@ -40,13 +41,36 @@ backend::WorkerExecutorOptions fake_options(const FakeProgram& program) {
     return o;
 }
 
+// --- job numbers
+
+TEST(WorkerJobs, AreFoundByNumber) {
+    using backend::worker::Job;
+    backend::worker::Jobs jobs(64);
+    std::map<std::uint64_t, std::uint32_t> given;
+    std::uint64_t seed = 1;
+    for (int round = 0; round < 5000; ++round) {
+        seed = seed * 6364136223846793005 + 1442695040888963407;
+        const std::uint64_t number = (seed >> 33) % 100 << (seed >> 62 << 3);
+        if (const auto it = given.find(number); it != given.end()) {
+            jobs.give_back(it->second);
+            given.erase(it);
+        } else if (given.size() < 64) {
+            given[number] = jobs.take(number, backend::worker::JobKind::launch, {});
+        }
+        for (const auto& [n, slot] : given) ASSERT_EQ(jobs.find(n), slot);
+        if (given.count(number) == 0) {
+            ASSERT_EQ(jobs.find(number), Job::kNone);
+        }
+    }
+}
+
 // --- workers that lie
 
 class HostileWorker : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Modes, HostileWorker,
                          testing::Values("unknown-type", "unknown-job", "far-job", "old-job", "unknown-reason",
                                          "short-record", "odd-length", "no-length", "long-record", "longer-than-there",
-                                         "tail-too-far", "ready-twice", "exits", "hurry"),
+                                         "tail-too-far", "ready-twice", "exits", "hurry", "complains"),
                          [](const auto& test) {
                              std::string name = test.param;
                              for (char& c : name) c = c == '-' ? '_' : c;

@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
         fuzz::nvme_corpus();
         fuzz::port_url_corpus();
         fuzz::session_corpus();
+        fuzz::worker_corpus();
     } catch (const std::exception& e) {
         std::cerr << "make_corpus: " << e.what() << "\n";
         return 1;

@@ -29,5 +29,6 @@ void insn_corpus();
 void nvme_corpus();
 void port_url_corpus();
 void session_corpus();
+void worker_corpus();
 
 }  // namespace farlane::fuzz

@@ -54,6 +54,15 @@ cmake -S "$source/docs/examples/hello-fabric" -B "$dir/example" -DCMAKE_PREFIX_P
     -DCMAKE_BUILD_TYPE=Release >"$dir/example.log" 2>&1
 cmake --build "$dir/example" >>"$dir/example.log" 2>&1
 
+step "the accelerator's examples, as a project of their own"
+cmake -S "$source/docs/examples/accel" -B "$dir/accel" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Debug \
+    >"$dir/accel.log" 2>&1
+cmake --build "$dir/accel" --target farlane-example-image-filter farlane-example-sharing >>"$dir/accel.log" 2>&1
+for example in "image-filter --out $dir" "sharing --processes 2 --rounds 2"; do
+    read -ra words <<<"$example"
+    LD_LIBRARY_PATH=$lib "$dir/accel/farlane-example-${words[0]}" "${words[@]:1}" | sed 's/^/   /'
+done
+
 step "pkg-config"
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name farlane.pc)")
 export PKG_CONFIG_PATH

@@ -119,6 +119,7 @@ private:
     std::deque<Waiting> waiting_;  ///< for room in the ring; at most as many as there are jobs
     std::array<Stream, FL_ACCEL_MAX_QUEUES> streams_{};
     std::uint32_t canceled_ = 0;  ///< jobs
+    bool ready_told_ = false;     ///< or why it is not
     bool crash_told_ = false;     ///< it said itself which kernel it was
 };
 

@@ -85,10 +85,8 @@ std::uint32_t Signature::block_bytes() const noexcept {
     if (open_ended_) return 0;
     std::uint64_t bytes = 0;
     for (const Parameter& p : parameters_) {
-        if (p.kind == 0 || (p.kind == FL_ACCEL_ARGUMENT_VALUE && p.bytes == 0)) return 0;
-        const std::uint64_t data = p.kind == FL_ACCEL_ARGUMENT_VALUE     ? (std::uint64_t{p.bytes} + 7) / 8 * 8
-                                   : p.kind == FL_ACCEL_ARGUMENT_ADDRESS ? kAddressBytes
-                                                                         : 0;
+        if (p.kind != FL_ACCEL_ARGUMENT_SHARED && p.bytes == 0) return 0;
+        const std::uint64_t data = p.kind == FL_ACCEL_ARGUMENT_SHARED ? 0 : (std::uint64_t{p.bytes} + 7) / 8 * 8;
         bytes += sizeof(fl_accel_argument) + data;
     }
     return bytes <= FL_ACCEL_MAX_INLINE_BYTES ? static_cast<std::uint32_t>(bytes) : 0;
@@ -112,8 +110,8 @@ Outcome Signature::check(const LaunchRequest& request) const noexcept {
 
 Outcome Signature::check_argument(const Argument& argument, const Parameter& parameter) const noexcept {
     const bool kind_fits = parameter.kind == 0 || parameter.kind == argument.kind;
-    const bool size_fits =
-        argument.kind == FL_ACCEL_ARGUMENT_SHARED || parameter.bytes == 0 || parameter.bytes == argument.bytes;
+    const bool shared = argument.kind == FL_ACCEL_ARGUMENT_SHARED;
+    const bool size_fits = parameter.bytes == 0 || (shared ? parameter.kind != 0 : parameter.bytes == argument.bytes);
     const bool some = argument.bytes != 0;
     if (kind_fits && size_fits && some) return {};
     return {FL_ACCEL_REASON_ARGUMENT_VALUE, argument.offset, 0};

@@ -66,7 +66,8 @@ class Context {
 public:
     /// Opens a context on an attached accelerator (enables the device). Errors: unsupported (not an
     /// accelerator, or another version), limit (every context or queue pair is taken), timeout (not
-    /// ready within 5 s). Two register reads; the first context of a process on a device reads a few more.
+    /// ready within 5 s). One register read, and one more for a queue pair that is
+    /// used for the first time; the first context of a process on a device sets that up with a few more.
     explicit Context(Device& device, const ContextOptions& options = {});
     Context(Context&&) noexcept;
     Context& operator=(Context&&) noexcept;

@@ -44,6 +44,8 @@ std::string state_text(const Json& f) {
     if (attachment.empty()) return text_of(f, "state");
     std::string out = text_of(f, "state") + " here, " + text_of(attachment, "state");
     if (flag_of(attachment, "stands")) out += ", --persist";
+    if (const auto n = number_of(part_of(attachment, "shared"), "applications"); n != 0)
+        out += fmt::format(", shared by {}", n);
     const std::string bus = bus_text(part_of(attachment, "bus"));
     return bus.empty() ? out : out + ", " + bus;
 }

@@ -55,6 +55,19 @@ std::string holder_text(const Json& holder) {
     return fmt::format("{} (pid {}, {})", clean(text_of(holder, "comm")), number_of(holder, "pid"), clean(who));
 }
 
+std::string share_text(const Json& holder) {
+    if (!holder.contains("queue_pairs")) return "";
+    std::string contexts;
+    for (const Json& c : part_of(holder, "contexts"))
+        if (c.is_number_unsigned()) contexts += (contexts.empty() ? " " : ", ") + c.dump();
+    return fmt::format("{}, queue pairs {}, {} mapped, {} written{}",
+                       contexts.empty() ? "no context" : "context" + contexts, number_of(holder, "queue_pairs"),
+                       bytes_text(number_of(holder, "mapped_bytes")), bytes_text(number_of(holder, "pushed_bytes")),
+                       number_of(holder, "violations") == 0
+                           ? ""
+                           : fmt::format(", {} accesses refused", number_of(holder, "violations")));
+}
+
 Table& Table::row(std::vector<std::string> cells) {
     for (std::string& c : cells) c = clean(c);
     rows_.push_back(std::move(cells));

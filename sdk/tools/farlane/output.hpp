@@ -27,6 +27,9 @@ using Json = nlohmann::json;
 /// "filter (pid 812, alice)" of a holder object of the control socket.
 [[nodiscard]] std::string holder_text(const Json& holder);
 
+/// What it has of a shared accelerator: "context 0, 2 queue pairs, ..."; "" when it has the function alone.
+[[nodiscard]] std::string share_text(const Json& holder);
+
 /// Rows in aligned columns; the last column is not padded. Cells are cleaned.
 class Table {
 public:

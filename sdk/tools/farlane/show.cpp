@@ -42,7 +42,9 @@ void print_identity(std::ostream& out, const Json& f) {
         out << fmt::format("  attached here: {}, since {}\n", clean(text_of(attachment, "state")),
                            clean(text_of(attachment, "since")));
         for (const Json& h : part_of(attachment, "holders"))
-            if (h.is_object()) out << "    in use by " << holder_text(h) << '\n';
+            if (h.is_object())
+                out << "    in use by " << holder_text(h) << (h.contains("queue_pairs") ? ": " : "") << share_text(h)
+                    << '\n';
     }
     for (const Json& b : part_of(f, "bars")) {
         if (!b.is_object()) continue;

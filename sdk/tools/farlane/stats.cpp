@@ -89,6 +89,12 @@ void print_function(Printer& p, const char* what, const Json& f) {
     p.numbers(f);
     p.numbers(part_of(f, "records"));
     p.numbers(part_of(f, "device"));
+    for (const Json& share : part_of(f, "shares")) {
+        const Json& holder = part_of(share, "holder");
+        p.title("  shared by " + holder_text(holder) + ": " + share_text(holder));
+        p.numbers(share, "    ");
+        p.numbers(part_of(share, "channel"), "    ");
+    }
     if (!part_of(f, "channel").empty()) {
         p.title("  channel");
         p.numbers(part_of(f, "channel"), "    ");

@@ -111,6 +111,7 @@ Daemon::Daemon(const std::string& program, const std::filesystem::path& folder, 
     if (pid_ == 0) {  // only what is allowed between fork and exec
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (::getppid() != parent) ::_exit(1);
+        unblock_signals();
         ::setpgid(0, 0);  // ^C in the terminal ends the program; the daemon ends behind it
         ::dup2(log, STDOUT_FILENO);
         ::dup2(log, STDERR_FILENO);
@@ -160,7 +161,21 @@ void Daemon::stop() noexcept {
     pid_ = -1;
 }
 
-OwnFabric::OwnFabric(const OwnFabricOptions& options) : folder_(make_folder()) {
+OwnFabric::OwnFabric(const OwnFabricOptions& options)
+    : folder_(make_folder()), interrupts_([this] {
+          const std::lock_guard lock(mutex_);
+          clean_up();
+      }) {
+    const std::lock_guard lock(mutex_);
+    try {
+        start(options);
+    } catch (...) {
+        clean_up();
+        throw;
+    }
+}
+
+void OwnFabric::start(const OwnFabricOptions& options) {
     std::string program = options.farlaned;
     if (program.empty()) program = std::filesystem::exists(EXAMPLE_FARLANED) ? EXAMPLE_FARLANED : "farlaned";
     std::string peer;
@@ -171,11 +186,9 @@ OwnFabric::OwnFabric(const OwnFabricOptions& options) : folder_(make_folder()) {
                 std::make_unique<Daemon>(program, folder_, "target", target_config(folder_, options, port)));
             peer = "127.0.0.1:" + std::to_string(port);
         } catch (const Error& e) {
+            const bool port_taken = e.detail().find("another socket has") != std::string::npos;
+            if (!port_taken || attempt == kPortAttempts) throw;
             std::filesystem::remove(folder_ / "target.ready");
-            const bool port_taken = e.detail().find("address already in use") != std::string::npos;
-            if (port_taken && attempt < kPortAttempts) continue;
-            std::filesystem::remove_all(folder_);
-            throw;
         }
     }
     if (!options.shared) {  // this process is the initiator
@@ -188,10 +201,15 @@ OwnFabric::OwnFabric(const OwnFabricOptions& options) : folder_(make_folder()) {
     reach_.socket = (folder_ / "initiator.sock").string();
 }
 
-OwnFabric::~OwnFabric() {
+void OwnFabric::clean_up() noexcept {
     while (!daemons_.empty()) daemons_.pop_back();  // the initiator first
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
+}
+
+OwnFabric::~OwnFabric() {
+    const std::lock_guard lock(mutex_);
+    clean_up();
 }
 
 }  // namespace example

@@ -5,12 +5,15 @@
 
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include <sys/types.h>
 
 #include <farlane/fabric.hpp>
+
+#include "common/interrupts.hpp"
 
 namespace example {
 
@@ -52,8 +55,13 @@ public:
     [[nodiscard]] const farlane::FabricOptions& how_to_reach() const noexcept { return reach_; }
 
 private:
+    void start(const OwnFabricOptions& options);
+    void clean_up() noexcept;
+
     std::filesystem::path folder_;
+    std::mutex mutex_;  ///< of daemons_: an interrupt may come at any time
     std::vector<std::unique_ptr<Daemon>> daemons_;
+    Interrupts interrupts_;
     farlane::FabricOptions reach_;
 };
 

@@ -13,6 +13,8 @@ namespace {
 using farlane::Error;
 using farlane::Status;
 
+constexpr std::chrono::milliseconds kFoundWithin{10'000}, kLookAgain{500};
+
 void add_common_options(About& about) {
     const std::vector<Option> common = {
         {"--executor", "KIND",
@@ -21,6 +23,7 @@ void add_common_options(About& about) {
         {"--farlaned", "FILE", "the daemon to start", ""},
         {"--device", "NAME", "use this accelerator of a fabric that is there, and start nothing", ""},
         {"--socket", "PATH", "with --device: control socket of its farlaned", ""},
+        {"--provider", "KIND", "with --device: daemon, or kernel: /dev/farlane/NAME of farlane.ko", "daemon"},
         {"--peer", "HOST:PORT", "with --device: reach the target from this process, without a farlaned here", ""},
         {"--port", "PORT", "with --peer: port to reach it by (docs/ports.md)", "udp:"},
         {"-o", "FORM", "results as text or json", "text"},
@@ -50,7 +53,7 @@ Run::Run(const About& about, int argc, const char* const* argv)
 
 farlane::FabricOptions Run::fabric(bool shared) {
     if (!arguments_.has("--device")) {
-        for (const char* name : {"--socket", "--peer", "--port"}) {
+        for (const char* name : {"--socket", "--provider", "--peer", "--port"}) {
             if (arguments_.has(name))
                 throw Error(Status::invalid, std::string(name) + " goes with --device NAME: which accelerator there");
         }
@@ -59,6 +62,7 @@ farlane::FabricOptions Run::fabric(bool shared) {
     }
     farlane::FabricOptions options;
     options.socket = arguments_.text("--socket");
+    if (arguments_.choice("--provider", "daemon|kernel") == "kernel") options.provider = farlane::ProviderKind::kernel;
     if (arguments_.has("--peer")) {
         if (shared) throw Error(Status::invalid, "several processes share an accelerator through a farlaned: --socket");
         options.provider = farlane::ProviderKind::embedded;
@@ -83,6 +87,21 @@ void Run::start(const std::string& executor, bool shared) {
         report_.say("no OpenCL here, going on with the cpu executor (" + e.detail() + ")");
         options.executor = "cpu";
         own_ = std::make_unique<OwnFabric>(options);
+    }
+}
+
+void Run::wait_for_device(farlane::Fabric& fabric) {
+    const auto until = std::chrono::steady_clock::now() + kFoundWithin;
+    const auto there = [&] {
+        const auto list = fabric.list();
+        return std::any_of(list.begin(), list.end(), [&](const auto& f) { return f.name == device(); });
+    };
+    while (!there()) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        if (left.count() <= 0)
+            throw Error(Status::not_found, "no accelerator '" + device() + "': farlane list shows what there is");
+        (void)fabric.next_event(std::min(left, kLookAgain));
     }
 }
 

@@ -31,6 +31,8 @@ public:
     [[nodiscard]] std::string device() const {
         return arguments_.has("--device") ? arguments_.text("--device") : "accel0";
     }
+    /// Until a farlaned has found it; a target that was just started takes a moment. Throws farlane::Error not_found.
+    void wait_for_device(farlane::Fabric& fabric);
     /// Says what the accelerator is.
     void describe(farlane::accel::Context& context);
 

@@ -28,7 +28,7 @@ typedef float wide;
 constexpr const char* kCuda = R"cuda(
 typedef unsigned char uchar;
 typedef unsigned int uint;
-typedef unsigned long long ulong;
+typedef unsigned long ulong;
 typedef double wide;
 #define KERNEL extern "C" __global__
 #define GLOBAL

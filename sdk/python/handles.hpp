@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: Python objects. Hands on: the C++ objects behind them. Owns: those, each with what it was made from:
+// whatever order Python lets go of them in, a fabric outlives its devices, a device its contexts, a context what is
+// made from it.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <farlane/accel.hpp>
+#include <farlane/fabric.hpp>
+
+namespace farlane::python {
+
+namespace py = pybind11;
+
+struct FabricHandle {
+    std::optional<Fabric> fabric;
+    [[nodiscard]] Fabric& get() {
+        if (!fabric) throw Error(Status::canceled, "the fabric is closed");
+        return *fabric;
+    }
+};
+
+struct DeviceHandle {
+    std::shared_ptr<FabricHandle> fabric;
+    Device device;
+    int contexts = 0;  ///< open ones; under the GIL
+    [[nodiscard]] Device& get() {
+        if (!device.valid()) throw Error(Status::canceled, "the device is detached");
+        return device;
+    }
+};
+
+/// A context belongs to one thread at a time: `mutex` makes it so for all threads of Python. It is never taken with
+/// the GIL held, for who holds it may wait for the device.
+struct ContextHandle {
+    std::shared_ptr<DeviceHandle> device;
+    std::optional<accel::Context> context;
+    std::mutex mutex;
+    [[nodiscard]] accel::Context& get() {
+        if (!context) throw Error(Status::canceled, "the accelerator context is closed");
+        return *context;
+    }
+    void close();
+    ~ContextHandle();
+};
+
+/// Runs `work` with the context, without the GIL.
+template <class F>
+auto with(const std::shared_ptr<ContextHandle>& handle, F work) {
+    const py::gil_scoped_release release;
+    const std::lock_guard lock(handle->mutex);
+    return work(handle->get());
+}
+
+/// Something of a context that ends under its mutex.
+template <class T>
+struct Owned {
+    std::shared_ptr<ContextHandle> context;
+    std::optional<T> value;
+
+    Owned(std::shared_ptr<ContextHandle> c, T v) : context(std::move(c)), value(std::move(v)) {}
+    Owned(const Owned&) = delete;
+    Owned& operator=(const Owned&) = delete;
+    ~Owned() {
+        const py::gil_scoped_release release;
+        {
+            const std::lock_guard lock(context->mutex);
+            value.reset();
+        }
+        // The context itself, if this was the last of it, ends with the GIL held again.
+    }
+};
+
+using StreamHandle = Owned<accel::Stream>;
+using EventHandle = Owned<accel::Event>;
+using ModuleHandle = Owned<accel::Module>;
+using KernelHandle = Owned<accel::Kernel>;
+using MemoryHandle = Owned<accel::RawBuffer>;
+using HostHandle = Owned<accel::HostBuffer<std::byte>>;
+
+/// Elements of device memory, all of a buffer or a part of it.
+struct Buffer {
+    std::shared_ptr<MemoryHandle> memory;
+    std::uint64_t offset_bytes = 0;
+    py::dtype dtype;
+    std::vector<py::ssize_t> shape;
+    [[nodiscard]] std::size_t count() const noexcept {
+        std::size_t n = 1;
+        for (const auto d : shape) n *= static_cast<std::size_t>(d);
+        return n;
+    }
+    [[nodiscard]] std::size_t bytes() const { return count() * static_cast<std::size_t>(dtype.itemsize()); }
+    template <class T = std::byte>
+    [[nodiscard]] accel::View<T> view() const {
+        return {memory->value->state(), offset_bytes, bytes() / sizeof(T)};
+    }
+};
+
+/// Host memory that the device reaches, as an array.
+struct HostArray {
+    std::shared_ptr<HostHandle> memory;
+    py::dtype dtype;
+    std::vector<py::ssize_t> shape;
+};
+
+/// The stream that was given, or the context's own.
+template <class F>
+auto with_stream(const std::shared_ptr<ContextHandle>& context, const std::shared_ptr<StreamHandle>& stream, F work) {
+    if (stream != nullptr && stream->context != context) {
+        throw Error(Status::invalid, "the stream belongs to another context");
+    }
+    return with(context, [&](accel::Context& c) { return work(stream == nullptr ? c.stream() : *stream->value); });
+}
+
+/// Elements in an n-dimensional array, from an integer or a sequence of them.
+[[nodiscard]] std::vector<py::ssize_t> shape_of(const py::object& shape);
+/// A contiguous array with the buffer's type and number of elements: `array` itself, or a copy. Throws TypeError,
+/// ValueError.
+[[nodiscard]] py::array matching(const py::handle& array, const Buffer& buffer);
+/// str(object)
+[[nodiscard]] std::string text_of(const py::handle& object);
+[[nodiscard]] std::string shape_text(const std::vector<py::ssize_t>& shape);
+
+void define_errors(py::module_& m);
+void define_fabric(py::module_& m);
+void define_context(py::module_& m);
+void define_memory(py::module_& m);
+void define_programs(py::module_& m);
+void define_streams(py::module_& m);
+void define_work(py::module_& m);
+
+}  // namespace farlane::python

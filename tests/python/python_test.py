@@ -1,0 +1,372 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# Receives: folder of the module, program that serves accelerators, worker program. Hands on: whether `import farlane`
+# does what its documentation says. Owns: the targets it starts.
+import gc
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+import weakref
+
+FOLDER, TARGET, WORKER = sys.argv[1:4]
+sys.path.insert(0, FOLDER)
+
+import numpy as np  # noqa: E402
+
+import farlane  # noqa: E402
+from farlane import accel  # noqa: E402
+
+
+class Target:
+    """An accelerator in a process of its own; why it is not there, if so, in `trouble`."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([TARGET, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        self.address = self.process.stdout.readline().strip()
+        self.trouble = "" if self.address else self.process.communicate()[1].strip()
+
+    def fabric(self):
+        return farlane.Fabric("embedded", port="udp:127.0.0.1:0", peer=self.address, connect_timeout=20)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.communicate("")
+
+
+class WithContext(unittest.TestCase):
+    KIND = ("cpu",)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.target = Target(*cls.KIND)
+        if cls.target.trouble:
+            raise unittest.SkipTest(cls.target.trouble)
+        cls.fabric = cls.target.fabric()
+        cls.device = cls.fabric.attach("accel0")
+
+    @classmethod
+    def tearDownClass(cls):
+        gc.collect()  # what a test left in a cycle
+        cls.device.detach()
+        cls.fabric.close()
+        cls.target.stop()
+
+    def setUp(self):
+        self.context = accel.Context(self.device)
+
+    def tearDown(self):
+        self.context.close()
+
+    def raises(self, status, text=""):
+        case = self
+
+        class Check:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, kind, error, trace):
+                case.assertIs(kind, farlane.Error)
+                case.assertEqual(error.status, status, str(error))
+                case.assertIn(text, str(error))
+                self.error = error
+                return True
+        return Check()
+
+
+class Basics(WithContext):
+    def test_functions(self):
+        functions = self.fabric.list()
+        self.assertEqual([f.name for f in functions], ["accel0"])
+        self.assertTrue(functions[0].is_accelerator)
+        self.assertIn("accelerator", repr(functions[0]))
+        self.assertEqual(self.device.info.class_code, 0x120000)
+        self.assertEqual(self.device.read32(0, 0), 0x43414c46)
+        with self.raises("not_found", "accel0"):
+            self.fabric.attach("accel7")
+        with self.raises("invalid", "provider"):
+            farlane.Fabric("nothing")
+
+    def test_errors(self):
+        with self.raises("no_memory") as check:
+            self.context.allocate(1 << 40)
+        self.assertIsInstance(check.error, RuntimeError)
+        self.assertGreater(check.error.code, 0)
+        self.assertTrue(str(check.error).startswith(check.error.detail))
+        with self.raises("busy", "contexts"):
+            self.device.detach()
+
+    def test_arrays_there_and_back(self):
+        for dtype in ("float32", "float64", "uint8", "int16", "complex64", "bool", [("a", "<i4"), ("b", "<f8")]):
+            data = np.random.default_rng(5).integers(0, 2, 600).astype("int64")
+            array = np.zeros((20, 30), dtype=dtype)
+            if array.dtype.fields:
+                array["a"] = data.reshape(20, 30)
+            else:
+                array[...] = data.reshape(20, 30)
+            buffer = self.context.buffer(array)
+            self.assertEqual((buffer.dtype, buffer.shape, buffer.nbytes), (array.dtype, array.shape, array.nbytes))
+            np.testing.assert_array_equal(buffer.to_numpy(), array)
+            np.testing.assert_array_equal(np.asarray(buffer), array)
+
+    def test_what_does_not_fit_is_refused(self):
+        buffer = self.context.allocate((4, 6), "float32")
+        np.testing.assert_array_equal(buffer.to_numpy(), np.zeros((4, 6), "float32"))
+        with self.assertRaisesRegex(TypeError, "float64.*float32.*astype"):
+            buffer.upload(np.zeros((4, 6)))
+        with self.assertRaisesRegex(ValueError, r"\(6, 4\).*\(4, 6\)"):
+            buffer.upload(np.zeros((6, 4), "float32"))
+        with self.assertRaises(TypeError):
+            buffer.download(np.zeros(23, "float32"))
+        with self.assertRaisesRegex(ValueError, "contiguous"):
+            buffer.download(np.zeros((6, 4), "float32").T)
+        with self.assertRaises(ValueError):
+            out = np.zeros(24, "float32")
+            out.flags.writeable = False
+            buffer.download(out)
+        with self.assertRaisesRegex(TypeError, "plain data"):
+            self.context.allocate(3, object)
+        with self.assertRaisesRegex(TypeError, "big-endian"):
+            self.context.buffer(np.zeros(3, ">f4"))
+
+    def test_strided_arrays_are_copied(self):
+        array = np.arange(48, dtype="float32").reshape(8, 6)
+        buffer = self.context.allocate((6, 8))
+        buffer.upload(array.T)
+        np.testing.assert_array_equal(buffer.to_numpy(), array.T)
+        np.testing.assert_array_equal(self.context.buffer(array[::2, 1:5]).to_numpy(), array[::2, 1:5])
+
+    def test_parts(self):
+        buffer = self.context.buffer(np.arange(24, dtype="int32").reshape(6, 4))
+        np.testing.assert_array_equal(buffer[2:4].to_numpy(), np.arange(8, 16).reshape(2, 4))
+        np.testing.assert_array_equal(buffer.part(5, 3).to_numpy(), [5, 6, 7])
+        np.testing.assert_array_equal(buffer.reshape((3, 8))[1:2].to_numpy(), [np.arange(8, 16)])
+        self.context.fill(buffer[0:3], 7)
+        self.assertEqual(buffer.to_numpy().sum(), 12 * 7 + sum(range(12, 24)))
+        self.assertEqual(buffer[1:2].address - buffer.address, 16)
+        with self.assertRaises(ValueError):
+            buffer[::2]
+        with self.assertRaises(IndexError):
+            buffer.part(20, 5)
+        with self.assertRaises(ValueError):
+            buffer.reshape(23)
+
+    def test_built_in_kernels(self):
+        rng = np.random.default_rng(7)
+        a, b = (rng.random((30, 30), "float32") for _ in range(2))
+        da, db, dc = self.context.buffer(a), self.context.buffer(b), self.context.allocate((30, 30))
+        self.context.gemm(da, db, dc, alpha=2, transpose_b=True)
+        np.testing.assert_allclose(dc.to_numpy(), 2 * a @ b.T, rtol=1e-5)
+        self.context.axpy(-2, da, dc)
+        np.testing.assert_allclose(dc.to_numpy(), 2 * a @ b.T - 2 * a, rtol=1e-4, atol=1e-5)
+        result = self.context.allocate(1)
+        self.context.reduce("max", da, result)
+        self.assertEqual(result.to_numpy()[0], a.max())
+        identity = np.zeros((3, 3), "float32")
+        identity[1, 1] = 1
+        self.context.conv2d(da, self.context.buffer(identity), dc)
+        np.testing.assert_array_equal(dc.to_numpy(), a)
+        picture = rng.integers(0, 255, (10, 12, 4), "uint8")
+        out = self.context.allocate(picture.shape, "uint8")
+        self.context.conv2d(self.context.buffer(picture), self.context.buffer(identity.astype("int16")), out)
+        np.testing.assert_array_equal(out.to_numpy(), picture)
+        with self.assertRaisesRegex(TypeError, "int16"):
+            self.context.conv2d(self.context.buffer(picture), self.context.buffer(identity), out)
+        with self.assertRaisesRegex(ValueError, "shapes"):
+            self.context.gemm(da, self.context.allocate((29, 30)), dc)
+
+    def test_streams_events_and_host_memory(self):
+        stream = self.context.create_stream()
+        event = self.context.create_event()
+        buffer = self.context.allocate(1000)
+        host = self.context.allocate_host(1000)
+        self.context.fill(buffer, 3, stream=stream)
+        stream.record(event)
+        with self.raises("invalid"):
+            self.context.create_event().synchronize()
+        event.synchronize()
+        self.assertTrue(event.query())
+        self.assertGreater(event.timestamp_ns(), 0)
+        self.context.download(buffer, host, stream=stream)
+        stream.synchronize()
+        self.assertTrue(stream.query())
+        stream.ping()
+        array = host.array
+        del host
+        gc.collect()
+        np.testing.assert_array_equal(array, np.full(1000, 3, "float32"))
+        self.context.copy(buffer[0:10], buffer[10:20])
+
+    def test_callbacks(self):
+        called = threading.Event()
+        seen = []
+
+        def callback(status):
+            seen.append((status, threading.current_thread() is threading.main_thread()))
+            called.set()
+        buffer = self.context.allocate(1000)
+        self.context.fill(buffer, 1)
+        kept = weakref.ref(callback)
+        self.context.on_complete(callback)
+        del callback
+        called.wait()
+        self.assertEqual(seen, [("ok", False)])
+        self.context.synchronize()
+        self.context.on_complete(lambda status: seen.append(status))
+        self.context.close()
+        self.assertEqual(seen[1], "ok")
+        gc.collect()
+        self.assertIsNone(kept())
+        with self.raises("canceled"):
+            buffer.to_numpy()
+
+    def test_other_threads_run_meanwhile(self):
+        results = []
+
+        def work(i):
+            with accel.Context(self.device) as context:
+                data = np.full(100000, i, "float32")
+                for _ in range(5):
+                    results.append(np.array_equal(context.buffer(data).to_numpy(), data))
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+        for t in threads:
+            t.start()
+        shared = self.context.buffer(np.arange(100000, dtype="float32"))
+        for _ in range(5):
+            self.assertEqual(shared.to_numpy()[99999], 99999)
+        for t in threads:
+            t.join()
+        self.assertEqual(results, [True] * 20)
+
+    def test_any_order_of_deletion(self):
+        context = accel.Context(self.device)
+        buffer = context.buffer(np.arange(10.0))
+        stream = context.create_stream()
+        del context
+        gc.collect()
+        self.assertEqual(buffer.to_numpy(stream=stream)[9], 9)
+        del buffer, stream
+        gc.collect()
+
+    def test_properties(self):
+        p = self.context.properties()
+        self.assertEqual(p.executor, "cpu")
+        self.assertGreater(p.memory_bytes, 1 << 25)
+        self.assertIn("cpu", repr(p))
+
+
+class Programs(WithContext):
+    """On an executor that knows: scale(float *x, float a, uint n), add, index(uint *out, local uint *scratch)."""
+    KIND = ("programs",)
+
+    def test_launches(self):
+        program = self.context.load("scale\nindex\n", name="some.cl", options="-O")
+        scale = program.kernel("scale")
+        x = self.context.buffer(np.arange(100, dtype="float32"))
+        scale(x, np.float32(2), np.uint32(100), grid=100)
+        np.testing.assert_array_equal(x.to_numpy(), 2 * np.arange(100))
+        scale(x, 0.5, 100, grid=(10, 10), block=(5, 2))  # Python numbers take the parameters' types
+        np.testing.assert_array_equal(x.to_numpy(), np.arange(100))
+        scale(x[50:60], 0, np.array(10, "uint32"), grid=1, stream=self.context.create_stream())
+        self.context.synchronize()
+        self.assertEqual(x.to_numpy()[48:62].tolist(), [48, 49] + [0] * 10 + [60, 61])
+        out = self.context.allocate(64, np.uint32)
+        program.kernel("index")(out, accel.SharedBytes(64), grid=8, block=8, offset=100)
+        np.testing.assert_array_equal(out.to_numpy(), np.arange(100, 164))
+        self.assertEqual(program.names(), ["scale", "index"])
+        self.assertEqual(program.log(), "options: -O")
+        info = scale.info()
+        self.assertEqual([a.name for a in info.arguments], ["x", "a", "n"])
+        self.assertEqual(info.arguments[2].kind, "value")
+        self.assertEqual(scale.name, "scale")
+
+    def test_wrong_arguments_are_named(self):
+        scale = self.context.load("scale\n").kernel("scale")
+        scale.info()
+        x = self.context.allocate(10)
+        with self.raises("invalid", "argument 2 'n' (uint)"):
+            scale(x, np.float32(1), np.uint64(10), grid=10)
+        with self.raises("invalid", "takes 3"):
+            scale(x, np.float32(1), grid=10)
+        with self.assertRaisesRegex(TypeError, "make a Buffer"):
+            scale(np.zeros(10), np.float32(1), np.uint32(10), grid=10)
+        with self.assertRaisesRegex(ValueError, "does not fit"):
+            scale(x, 1.0, 2.5, grid=10)
+        for wrong in (1 << 40, -1):
+            with self.assertRaisesRegex(ValueError, "does not fit uint"):
+                scale(x, 1.0, wrong, grid=10)
+        with self.assertRaises(TypeError):
+            scale(x, 1.0, "ten", grid=10)
+        with self.assertRaises(TypeError):
+            scale(1.0, 1.0, 10, grid=10)
+        with self.assertRaises(ValueError):
+            scale(x, 1.0, 10, grid=(1, 1, 1, 1))
+        with self.assertRaisesRegex(TypeError, "gird"):
+            scale(x, 1.0, 10, gird=1)
+        with self.raises("invalid", "grid"):
+            scale(x, 1.0, 10)
+        with self.raises("invalid", "another context"):
+            with accel.Context(self.device) as other:
+                scale(other.allocate(10), 1.0, 10, grid=10)
+        self.context.synchronize()
+
+    def test_build_log(self):
+        program = self.context.load("error: expected ';'\n", name="broken.cl")
+        with self.raises("invalid", "expected ';'") as check:
+            program.wait()
+        self.assertIn("'broken.cl'", str(check.error))
+        self.assertIn("expected ';'", program.log())
+        with self.raises("unsupported", "OpenCL C"):
+            self.context.load(b"\x7fELF", kind="cubin")
+        with self.raises("invalid", "kind"):
+            self.context.load("x", kind="basic")
+        self.assertTrue(self.context.takes("opencl-c"))
+        self.assertFalse(self.context.takes("ptx"))
+
+    def test_files(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".cl") as file:
+            file.write("add\n")
+            file.flush()
+            self.assertEqual(self.context.load_file(file.name).names(), ["add"])
+        with self.raises("not_found"):
+            self.context.load_file(file.name)
+
+    def test_callback_says_what_failed(self):
+        called = threading.Event()
+        seen = []
+        self.context.load("error\n")
+        self.context.on_complete(lambda status: (seen.append(status), called.set()))
+        called.wait()
+        self.assertEqual(seen, ["invalid"])
+        with self.raises("invalid"):
+            self.context.synchronize()
+
+
+class OpenCl(WithContext):
+    """On an OpenCL device of this machine, if there is one."""
+    KIND = ("opencl", WORKER)
+
+    def test_saxpy(self):
+        program = self.context.load("""
+            kernel void saxpy(float a, global const float *x, global float *y, uint n) {
+                uint i = get_global_id(0);
+                if (i < n) y[i] = a * x[i] + y[i];
+            }""")
+        x, y = np.arange(10000, dtype="float32"), np.ones(10000, "float32")
+        dx, dy = self.context.buffer(x), self.context.buffer(y)
+        program.kernel("saxpy")(np.float32(3), dx, dy, np.uint32(10000), grid=40, block=250)
+        np.testing.assert_array_equal(dy.to_numpy(), 3 * x + 1)
+        program.kernel("saxpy")(1, dx, dy, 10000, grid=10000)
+        np.testing.assert_array_equal(dy.to_numpy(), 4 * x + 1)
+        self.assertEqual(self.context.properties().executor, "opencl")
+
+    def test_source_that_does_not_compile(self):
+        program = self.context.load("kernel void k(global int *x) { x[0] = nonsense; }", name="bad.cl")
+        with self.raises("invalid", "nonsense"):
+            program.wait()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
