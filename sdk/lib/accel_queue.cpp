@@ -267,6 +267,7 @@ void Queue::note_failure(const CommandFailure& failure, const Pending& p, const 
     // Who asks for a property looks at the outcome, and a BIND without its module is told as that module's LOAD.
     if (p.opcode == FL_ACCEL_OP_FREE || p.opcode == FL_ACCEL_OP_MODULE_UNLOAD || p.opcode == FL_ACCEL_OP_QUERY) return;
     if (p.opcode == FL_ACCEL_OP_KERNEL_BIND && sink.object != nullptr && sink.object->cause() != nullptr) return;
+    if (failures_into != nullptr) return failures_into->push_back(failure);
     if (failures_++ == 0) first_failure_ = failure;
 }
 

@@ -133,6 +133,8 @@ public:
     bool leased = false;   ///< a Stream has it
     bool dirty = false;    ///< something was submitted or pushed since the last synchronize()
     Fate* fate = nullptr;  ///< of its context
+    /// Where failures go instead of being kept for take_failure(), for who wants to know every one of them.
+    std::vector<CommandFailure>* failures_into = nullptr;
     // For order between queues (ContextState::order).
     std::uint32_t event = 0;                              ///< handle, 0 = none yet
     std::uint64_t event_value = 0;                        ///< recorded last

@@ -144,6 +144,8 @@ public:
     }
     [[nodiscard]] std::shared_ptr<BufferState> allocate(std::uint64_t bytes, Place place);
     void release(BufferState& buffer) noexcept;
+    /// Frees what was let go of and is not used any more.
+    void collect_now() { collect(); }
     /// The buffer may be used by the next command of `q`: its ALLOC runs before. Checks the range.
     void admit(Queue& q, BufferState* buffer, std::uint64_t offset, std::uint64_t bytes);
     /// Staging memory of the device, behind the aperture, and host memory to download through.

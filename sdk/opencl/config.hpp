@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the configuration file of the ICD. Hands on: where accelerators are looked for.
+// Owns: nothing. docs/opencl.md, "Configuration".
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <farlane/fabric.hpp>
+
+namespace farlane::opencl {
+
+/// One place where accelerators are.
+struct FabricSource {
+    FabricOptions options;
+    std::vector<std::string> accelerators;  ///< names; empty = all
+};
+
+struct Config {
+    std::vector<FabricSource> fabrics;
+    std::string log;  ///< "" = none, "stderr", or a path
+};
+
+/// The file that $FARLANE_OPENCL_CONFIG names, else $XDG_CONFIG_HOME/farlane/opencl.toml (or ~/.config/...), else
+/// /etc/farlane/opencl.toml, else the local farlaned and all its accelerators. Errors: invalid (the text says where),
+/// io, not_found (a file named by the variable).
+[[nodiscard]] Config load_config();
+[[nodiscard]] Config parse_config(const std::string& text, const std::string& path);
+
+/// Where errors go from now on.
+void set_log(const std::string& where);
+void log_line(const std::string& text) noexcept;
+
+}  // namespace farlane::opencl

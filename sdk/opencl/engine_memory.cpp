@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: sizes, and bytes for the device. Hands on: device memory; pushes, and copies from staging memory.
+// Owns: the staging memory (engine.hpp). docs/accelerator.md, "Hazards".
+#include <algorithm>
+
+#include "opencl/engine.hpp"
+#include "opencl/queue.hpp"
+
+namespace farlane::opencl {
+namespace {
+
+constexpr std::size_t kChunkBytes = 1 << 20;
+constexpr std::size_t kMostChunks = 8;
+/// One push holds nobody up for long.
+constexpr std::size_t kPushBytes = 1 << 20;
+
+}  // namespace
+
+std::shared_ptr<lib::BufferState> Engine::allocate(Guard& guard, std::uint64_t bytes) {
+    check();
+    auto& device = state_->device();
+    const auto place = device.buffer_place();
+    const std::uint64_t reserved = (bytes + FL_ACCEL_PAGE_BYTES - 1) / FL_ACCEL_PAGE_BYTES * FL_ACCEL_PAGE_BYTES;
+    if (reserved < bytes || reserved > device.memory_bytes(place)) fail(CL_MEM_OBJECT_ALLOCATION_FAILURE);
+    // What is being freed may be enough; it is waited for without holding others up.
+    for (int round = 0; round < 2 && device.largest_free(state_->number(), place) < reserved; ++round) {
+        std::vector<lib::Use> all;
+        for (const Track& t : tracks_) all.push_back({t.queue, t.queue->last()});
+        wait_until(guard, [&] {
+            return broken() || std::all_of(all.begin(), all.end(), [](const lib::Use& u) { return u.done(); });
+        });
+        check();
+        (void)state_->collect_now();
+    }
+    if (device.largest_free(state_->number(), place) < reserved) fail(CL_MEM_OBJECT_ALLOCATION_FAILURE);
+    make_room(guard, tracks_.front(), 4);
+    return state_->allocate(bytes);
+}
+
+/// In a round: the next one is the one that was used longest ago.
+lib::BufferState* Engine::take_chunk(Guard& guard, Track& track) {
+    for (;;) {
+        for (Chunk& c : chunks_) {
+            if (c.taken || !c.use.done()) continue;
+            c.taken = true;
+            return c.memory.get();
+        }
+        if (chunks_.size() < kMostChunks) {
+            make_room(guard, tracks_.front(), 4);
+            Chunk& c = chunks_.emplace_back();
+            c.taken = true;
+            c.memory = state_->allocate(kChunkBytes, accel::detail::Place::aperture);
+            return c.memory.get();
+        }
+        wait_until(guard, [&] {
+            return broken() || std::any_of(chunks_.begin(), chunks_.end(),
+                                           [](const Chunk& c) { return !c.taken && c.use.done(); });
+        });
+        check();
+        (void)track;
+    }
+}
+
+bool Engine::upload_is_quick(lib::BufferState& to, std::uint64_t offset, std::size_t bytes) {
+    state_->reap_all();
+    if (to.uses.done() && state_->device().aperture(to.address + offset, bytes)) return true;
+    const auto free = static_cast<std::size_t>(std::count_if(chunks_.begin(), chunks_.end(), [](const Chunk& c) {
+        return !c.taken && c.use.done();
+    }));
+    const std::size_t missing = kMostChunks - chunks_.size();
+    return bytes <= (free + missing) * kChunkBytes || (to.uses.done() && free == chunks_.size());
+}
+
+void Engine::upload(Guard& guard, Track& track, lib::BufferState& to, std::uint64_t offset,
+                    std::span<const std::byte> data) {
+    auto& device = state_->device();
+    state_->reap_all();
+    const auto place = device.aperture(to.address + offset, data.size());
+    if (place && to.uses.done()) {
+        for (std::size_t at = 0; at < data.size(); at += kPushBytes) {
+            const auto part = data.subspan(at, std::min(kPushBytes, data.size() - at));
+            guard.unlock();
+            try {
+                device.push(*place + at, part, true);
+            } catch (...) {
+                guard.lock();
+                throw;
+            }
+            guard.lock();
+        }
+        track.queue->dirty = true;
+        return;
+    }
+    for (std::size_t at = 0; at < data.size(); at += kChunkBytes) {
+        const auto part = data.subspan(at, std::min(kChunkBytes, data.size() - at));
+        lib::BufferState* chunk = take_chunk(guard, track);
+        const auto of = [&]() -> Chunk& {
+            return *std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk& c) { return c.memory.get() == chunk; });
+        };
+        try {
+            const auto there = device.aperture(chunk->address, part.size()).value();
+            guard.unlock();
+            try {
+                device.push(there, part, true);
+            } catch (...) {
+                guard.lock();
+                throw;
+            }
+            guard.lock();
+            make_room(guard, track, 4);
+            state_->admit(*track.queue, chunk, 0, part.size());
+            state_->admit(*track.queue, &to, offset + at, part.size());
+            fl_accel_command c{};
+            c.head.opcode = FL_ACCEL_OP_COPY;
+            c.u.copy.destination.set(to.address + offset + at);
+            c.u.copy.source.set(chunk->address);
+            c.u.copy.bytes.set(part.size());
+            c.u.copy.kind.set(FL_ACCEL_COPY_DEVICE_TO_DEVICE);
+            const lib::Ticket t = state_->submit(*track.queue, c, {}, "of an upload", to.address + offset + at);
+            of().use = {track.queue, t};
+            chunk->uses.note(*track.queue, t);
+            to.uses.note(*track.queue, t);
+            of().taken = false;
+        } catch (...) {
+            of().taken = false;
+            throw;
+        }
+    }
+}
+
+bool Engine::host_is_written(const std::byte* begin, std::size_t bytes) const noexcept {
+    for (const Track& t : tracks_) {
+        for (const auto& e : t.in_flight) {
+            if (e->work != nullptr && e->work->writes_host(begin, bytes)) return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace farlane::opencl

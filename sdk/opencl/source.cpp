@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: source text and build options. Hands on: text without files of this machine, binaries.
+// Owns: nothing (source.hpp).
+#include "opencl/source.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace farlane::opencl {
+namespace {
+
+constexpr std::size_t kMaxBytes = 64 << 20;  // of an expanded text
+constexpr unsigned kMaxDepth = 64;
+constexpr char kMagic[8] = {'F', 'L', 'C', 'L', 'B', 'I', 'N', '1'};
+
+/// Words of a command line: blanks between them, quotes around them.
+std::vector<std::string> words_of(std::string_view text, cl_int otherwise) {
+    std::vector<std::string> words;
+    std::string word;
+    bool in_word = false;
+    char quote = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quote != 0) {
+            if (c == '\\' && quote == '"' && i + 1 < text.size()) {
+                word += text[++i];
+            } else if (c == quote) {
+                quote = 0;
+            } else {
+                word += c;
+            }
+        } else if (c == '"' || c == '\'') {
+            quote = c;
+            in_word = true;
+        } else if (c == '\\' && i + 1 < text.size()) {
+            word += text[++i];
+            in_word = true;
+        } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
+            if (in_word) words.push_back(std::exchange(word, {}));
+            in_word = false;
+        } else {
+            word += c;
+            in_word = true;
+        }
+    }
+    require(quote == 0, otherwise);
+    if (in_word) words.push_back(word);
+    return words;
+}
+
+bool awkward(const std::string& word) {
+    return word.find_first_of(" \t\"'\\") != std::string::npos;
+}
+
+std::string quoted(const std::string& word) {
+    if (!awkward(word)) return word;
+    std::string text = "\"";
+    for (const char c : word) {
+        if (c == '"' || c == '\\') text += '\\';
+        text += c;
+    }
+    return text + '"';
+}
+
+void define(BuildOptions& o, const std::string& text, cl_int otherwise) {
+    require(!text.empty() && text[0] != '=', otherwise);
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos) {
+        o.definitions.emplace_back(text, "1");
+    } else {
+        o.definitions.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+    }
+}
+
+// --- #include
+
+struct Includes {
+    const std::vector<std::string>& dirs;
+    const std::map<std::string, std::string>& headers;
+    std::vector<std::string> open;  ///< names, from the outside in
+    std::string out;
+};
+
+std::optional<std::string> read_file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) return std::nullopt;
+    std::ostringstream text;
+    text << in.rdbuf();
+    if (!in.good() && !in.eof()) return std::nullopt;
+    return std::move(text).str();
+}
+
+std::optional<std::string> find_header(const Includes& in, const std::string& name) {
+    if (const auto given = in.headers.find(name); given != in.headers.end()) return given->second;
+    if (name.empty()) return std::nullopt;
+    if (name[0] == '/') return read_file(name);
+    for (const std::string& dir : in.dirs) {
+        if (auto text = read_file(dir + "/" + name)) return text;
+    }
+    return std::nullopt;
+}
+
+/// The name in `#include "name"` or <name>; nothing for any other line.
+std::optional<std::string> included(std::string_view line) {
+    const auto skip = [&] { line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size())); };
+    skip();
+    if (!line.starts_with('#')) return std::nullopt;
+    line.remove_prefix(1);
+    skip();
+    if (!line.starts_with("include")) return std::nullopt;
+    line.remove_prefix(std::strlen("include"));
+    skip();
+    if (line.empty() || (line[0] != '"' && line[0] != '<')) return std::nullopt;
+    const std::size_t end = line.find(line[0] == '"' ? '"' : '>', 1);
+    if (end == std::string_view::npos) return std::nullopt;
+    return std::string(line.substr(1, end - 1));
+}
+
+/// Whether a comment is open behind `line`, when it was (or not) before.
+bool comment_behind(std::string_view line, bool open) {
+    bool in_text = false;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const std::string_view two = line.substr(i, 2);
+        if (open) {
+            if (two == "*/") open = false, ++i;
+        } else if (in_text) {
+            if (line[i] == '\\') {
+                ++i;
+            } else if (line[i] == '"') {
+                in_text = false;
+            }
+        } else if (two == "//") {
+            return false;
+        } else if (two == "/*") {
+            open = true, ++i;
+        } else if (line[i] == '"') {
+            in_text = true;
+        }
+    }
+    return open;
+}
+
+void expand(Includes& in, std::string_view source, const std::string& name) {
+    bool comment = false;
+    std::size_t number = 0;
+    while (!source.empty()) {
+        const std::size_t end = std::min(source.find('\n'), source.size());
+        const std::string_view line = source.substr(0, end);
+        source.remove_prefix(std::min(end + 1, source.size()));
+        ++number;
+        const auto header = comment ? std::nullopt : included(line);
+        comment = comment_behind(line, comment);
+        std::optional<std::string> text;
+        if (header && in.open.size() < kMaxDepth) text = find_header(in, *header);
+        require(in.out.size() + line.size() + (text ? text->size() : 0) < kMaxBytes, CL_OUT_OF_HOST_MEMORY);
+        if (!text) {
+            in.out.append(line).append("\n");
+            continue;
+        }
+        // A header that includes itself has a guard, or it would not end elsewhere either.
+        if (std::find(in.open.begin(), in.open.end(), *header) == in.open.end()) {
+            in.open.push_back(*header);
+            in.out += "#line 1 \"" + *header + "\"\n";
+            expand(in, *text, *header);
+            in.open.pop_back();
+        }
+        in.out += "#line " + std::to_string(number + 1) + " \"" + name + "\"\n";
+    }
+}
+
+}  // namespace
+
+std::string BuildOptions::remote() const {
+    std::string text;
+    const auto add = [&](const std::string& word) { text += (text.empty() ? "" : " ") + word; };
+    for (const auto& [name, value] : definitions) {
+        if (!awkward(name + value)) add("-D" + name + "=" + value);
+    }
+    for (const std::string& o : others) add(o);
+    return text;
+}
+
+std::string BuildOptions::preamble() const {
+    std::string text;
+    for (const auto& [name, value] : definitions) {
+        if (awkward(name + value)) text += "#define " + name + " " + value + "\n";
+    }
+    return text.empty() ? text : text + "#line 1\n";
+}
+
+std::string BuildOptions::text() const {
+    std::string text;
+    for (const auto& [name, value] : definitions) text += quoted("-D" + name + "=" + value) + " ";
+    for (const std::string& o : others) text += quoted(o) + " ";
+    return text;
+}
+
+BuildOptions parse_options(const char* options, cl_int otherwise) {
+    BuildOptions o;
+    const auto words = words_of(options == nullptr ? "" : options, otherwise);
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const std::string& w = words[i];
+        const auto argument = [&]() -> std::string {
+            if (w.size() > 2) return w.substr(2);
+            require(i + 1 < words.size(), otherwise);
+            return words[++i];
+        };
+        require(w.size() >= 2 && w[0] == '-', otherwise);
+        if (w.starts_with("-D")) {
+            define(o, argument(), otherwise);
+        } else if (w.starts_with("-I")) {
+            o.include_dirs.push_back(argument());
+        } else if (w == "-create-library") {
+            o.create_library = true;
+        } else if (w == "-enable-link-options") {
+            continue;  // says nothing to a compiler
+        } else {
+            o.others.push_back(w);
+        }
+    }
+    return o;
+}
+
+std::string expand_includes(std::string_view source, const std::vector<std::string>& dirs,
+                            const std::map<std::string, std::string>& headers) {
+    if (source.find("include") == std::string_view::npos) return std::string(source);
+    std::vector<std::string> places = dirs;
+    places.emplace_back(".");
+    Includes in{places, headers, {}, {}};
+    expand(in, source, "program.cl");
+    return std::move(in.out);
+}
+
+// --- binaries
+
+std::string pack(const Binary& b) {
+    std::string out(kMagic, sizeof kMagic);
+    const auto number = [&](std::uint64_t v) {
+        for (unsigned i = 0; i < 8; ++i) out += static_cast<char>(v >> 8 * i & 0xff);
+    };
+    number(static_cast<std::uint64_t>(b.content) << 32 | b.type);
+    number(b.options.size());
+    number(b.image.size());
+    return out + b.options + b.image;
+}
+
+std::optional<Binary> unpack(std::span<const unsigned char> bytes) {
+    constexpr std::size_t kHead = sizeof kMagic + 24;
+    if (bytes.size() < kHead || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0) return std::nullopt;
+    const auto number = [&](std::size_t at) {
+        std::uint64_t v = 0;
+        for (unsigned i = 8; i > 0; --i) v = v << 8 | bytes[sizeof kMagic + at * 8 + i - 1];
+        return v;
+    };
+    Binary b;
+    const std::uint64_t content = number(0) >> 32, options = number(1), image = number(2);
+    b.content = static_cast<Binary::Content>(content);
+    b.type = static_cast<cl_program_binary_type>(number(0));
+    const std::size_t rest = bytes.size() - kHead;
+    const bool good = (content == 1 || content == 2) && options <= rest && image == rest - options &&
+                      (b.type == CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT || b.type == CL_PROGRAM_BINARY_TYPE_LIBRARY ||
+                       b.type == CL_PROGRAM_BINARY_TYPE_EXECUTABLE);
+    if (!good) return std::nullopt;
+    const auto* text = reinterpret_cast<const char*>(bytes.data() + kHead);
+    b.options.assign(text, options);
+    b.image.assign(text + options, image);
+    return b;
+}
+
+// --- linking
+
+Part link_parts(const std::vector<Part>& parts) {
+    if (parts.size() == 1) return parts[0];
+    Part all;
+    std::size_t number = 0;
+    for (const Part& p : parts) {
+        for (const auto& [name, value] : p.options.definitions) {
+            all.source += "#define " + name + " " + value + "\n";
+        }
+        all.source += "#line 1 \"program" + std::to_string(number++) + ".cl\"\n" + p.source + "\n";
+        for (const auto& [name, value] : p.options.definitions) {
+            all.source += "#undef " + name.substr(0, name.find('(')) + "\n";
+        }
+        for (const std::string& o : p.options.others) {
+            auto& others = all.options.others;
+            if (std::find(others.begin(), others.end(), o) == others.end()) others.push_back(o);
+        }
+    }
+    return all;
+}
+
+}  // namespace farlane::opencl

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Build options, #include lines, binaries and linked parts as text; the configuration file. No device.
+#include <gtest/gtest.h>
+
+#include "opencl/config.hpp"
+#include "opencl/source.hpp"
+
+namespace farlane::opencl {
+
+// The parts under test log through the library's platform; here nobody asks.
+namespace {
+
+TEST(OpenclOptions, AreTakenApart) {
+    const auto o = parse_options(R"(-D A -DB=2 -D "C=\"x y\"" -I/usr/x -I "a dir" -cl-mad-enable -create-library)", -1);
+    ASSERT_EQ(o.definitions.size(), 3u);
+    EXPECT_EQ(o.definitions[0], (std::pair<std::string, std::string>("A", "1")));
+    EXPECT_EQ(o.definitions[1].second, "2");
+    EXPECT_EQ(o.definitions[2].second, "\"x y\"");
+    EXPECT_EQ(o.include_dirs, (std::vector<std::string>{"/usr/x", "a dir"}));
+    EXPECT_TRUE(o.create_library);
+    EXPECT_EQ(o.remote(), "-DA=1 -DB=2 -cl-mad-enable");
+    EXPECT_EQ(o.preamble(), "#define C \"x y\"\n#line 1\n");
+    EXPECT_EQ(parse_options(o.text().c_str(), -1).definitions, o.definitions);
+    for (const char* bad : {"word", "-D", "-I", "-D=3", "-DA \"open", "-"}) {
+        EXPECT_THROW((void)parse_options(bad, CL_INVALID_BUILD_OPTIONS), Failure) << bad;
+    }
+}
+
+TEST(OpenclIncludes, AreReplacedWhereTheyCount) {
+    const std::map<std::string, std::string> headers{{"a.h", "A\n#include <b.h>\n"}, {"b.h", "B\n#include \"a.h\"\n"}};
+    const std::string text = expand_includes("/* x\n#include \"a.h\"\n*/\n  # include \"a.h\" // y\n#include \"no.h\"\nend", {}, headers);
+    EXPECT_EQ(text,
+              "/* x\n#include \"a.h\"\n*/\n#line 1 \"a.h\"\nA\n#line 1 \"b.h\"\nB\n#line 3 \"b.h\"\n#line 3 \"a.h\"\n"
+              "#line 5 \"program.cl\"\n#include \"no.h\"\nend\n");
+}
+
+TEST(OpenclBinary, IsItselfOrNothing) {
+    Binary b;
+    b.type = CL_PROGRAM_BINARY_TYPE_EXECUTABLE;
+    b.options = "-DX=1 ";
+    b.image = std::string("kernel\0text", 11);
+    std::string bytes = pack(b);
+    const auto view = [&] { return std::span(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()); };
+    const auto back = unpack(view());
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->image, b.image);
+    EXPECT_EQ(back->options, b.options);
+    for (std::size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(unpack(view().first(n))) << n;
+    for (const std::size_t at : {0, 8, 12, 16, 23, 24, 31}) {
+        bytes[at] = static_cast<char>(bytes[at] ^ 0x80);
+        EXPECT_FALSE(unpack(view())) << at;
+        bytes[at] = static_cast<char>(bytes[at] ^ 0x80);
+    }
+}
+
+TEST(OpenclLink, KeepsDefinitionsApart) {
+    const Part both = link_parts({{parse_options("-DF(x)=x -cl-opt", -1), "one"}, {parse_options("-DG=2 -cl-opt", -1), "two"}});
+    EXPECT_EQ(both.source, "#define F(x) x\n#line 1 \"program0.cl\"\none\n#undef F\n#define G 2\n#line 1 \"program1.cl\"\ntwo\n#undef G\n");
+    EXPECT_EQ(both.options.remote(), "-cl-opt");
+}
+
+TEST(OpenclConfig, IsReadOrRefusedWithItsPlace) {
+    const Config c = parse_config("log = \"stderr\"\n[[fabric]]\nprovider = \"embedded\"\nport = \"udp:\"\npeer = \"h:1\"\n"
+                                  "accelerators = [\"a\", \"b\"]\n[[fabric]]\nsocket = \"/s\"\n", "f");
+    ASSERT_EQ(c.fabrics.size(), 2u);
+    EXPECT_EQ(c.log, "stderr");
+    EXPECT_EQ(c.fabrics[0].options.provider, ProviderKind::embedded);
+    EXPECT_EQ(c.fabrics[0].accelerators.size(), 2u);
+    EXPECT_EQ(c.fabrics[1].options.socket, "/s");
+    for (const char* bad : {"x = 1", "\nfabric = 3", "[[fabric]]\nport = 3", "[[fabric]]\nprovider = \"x\"", "log = [",
+                            "[[fabric]]\nconnect_timeout_ms = 0"}) {
+        try {
+            (void)parse_config(bad, "file.toml");
+            ADD_FAILURE() << bad;
+        } catch (const Error& e) {
+            EXPECT_NE(std::string(e.what()).find("file.toml:"), std::string::npos) << e.what();
+        }
+    }
+}
+
+}  // namespace
+}  // namespace farlane::opencl
