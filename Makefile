@@ -11,7 +11,7 @@ RELEASE := build/release
 export FARLANE_JOBS := $(JOBS)
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup configure build demo demo-native examples test test-long bench bench-guest check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
+.PHONY: help setup configure build demo demo-native examples test test-long bench bench-gpu bench-guest check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
 
 help:
 	@echo 'Farlane: PCIe functions of another machine, over Ethernet, in software.'
@@ -29,6 +29,7 @@ help:
 	@echo '  make test-long  all stages, with fuzz 60 s each, the long simulations and all guest tests'
 	@echo '  make bench      benchmarks beside the limits of this machine and its peers, and their plots; about six minutes'
 	@echo '                  BENCH_ARGS="--only rtt,posted --ports vhost --compare old.json" goes to farlane-bench'
+	@echo '  make bench-gpu  checks and measures the CUDA executor on an NVIDIA GPU of this machine (bench/README.md)'
 	@echo '  make bench-guest  benchmarks of the driver, in a virtual machine (docs/performance.md)'
 	@echo '                  GUEST_ARGS="--parts trap --kernel 6.12"'
 	@echo '  make check      static checks: format, cppcheck, shellcheck, style'
@@ -78,6 +79,14 @@ bench: build
 	@mkdir -p bench/results
 	@$(RELEASE)/bench/farlane-bench $(BENCH_ARGS)
 	@python3 bench/plots/plot.py
+
+# By itself: a machine with a GPU needs no DPDK for it, and neither root nor network.
+bench-gpu:
+	@cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DFARLANE_DPDK=OFF
+	@cmake --build build/gpu --parallel $(JOBS) --target farlane_bench_gpu accel_cuda_test
+	@mkdir -p bench/results
+	@build/gpu/tests/accel_cuda_test --gtest_brief=1
+	@build/gpu/bench/farlane-bench-gpu --out bench/results/gpu.json || [ $$? -eq 77 ]
 
 bench-guest: build
 	@mkdir -p bench/results

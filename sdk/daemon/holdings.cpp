@@ -524,6 +524,7 @@ void Holdings::show(const Client& client, const std::string& name, bool may_atta
         ++waiting_attaches_;
         auto attached = [this, client, name, answer, body, found](Result<lane::Attachment*> result) mutable {
             attaching_.erase(name);
+            try_again(name);
             --waiting_attaches_;
             auto file = result.ok() ? StateFile::create(directory_, free_id())
                                     : Result<std::unique_ptr<StateFile>>(result.failure());

@@ -93,6 +93,8 @@ private:
     void leave(const Pointer& h, std::function<void(Status)> done);
     void end_if_empty(Sharing* sharing, std::function<void(Status)> done);
     void try_again(const std::string& name);
+    /// `work` for a client that may be gone until it runs.
+    [[nodiscard]] std::function<void()> while_waiting(std::function<void()> work);
     void attach_anew(const Pointer& h);
     // holdings_kernel.cpp
     [[nodiscard]] bool wants_bus(Use use, bool persistent);

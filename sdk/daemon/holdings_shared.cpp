@@ -36,6 +36,7 @@ std::string Holdings::sharers() const {
 
 void Holdings::attach_shared(const Client& client, const std::string& name, const Answer& answer,
                              std::optional<lane::Duration> timeout) {
+    if (gone_while_attaching_.contains(client.id)) return;
     const auto again = [this, client, name, answer, timeout] { attach_shared(client, name, answer, timeout); };
     if (Holding* h = named(name)) {
         if (h->phase() == Holding::Phase::waiting || h->phase() == Holding::Phase::resuming)
@@ -50,18 +51,18 @@ void Holdings::attach_shared(const Client& client, const std::string& name, cons
             return answer(std::move(r));
         }
         if (h->sharing() == nullptr || h->sharing()->over())
-            return h->when_free([this, keep = shared(*h), client, answer, again] {
+            return h->when_free(while_waiting([this, keep = shared(*h), client, answer, again] {
                 if (keep->in_use() || keep->on_bus()) return again();
                 keep->share_out();
                 enter(keep, client, answer);
-            });
+            }));
         return enter(shared(*h), client, answer);
     }
     const bool leaving = std::ranges::any_of(holdings_, [&](const Pointer& h) {
         return h->named(name) && h->sharing() != nullptr && h->phase() == Holding::Phase::ending;
     });
     if (leaving || attaching_.contains(name)) {
-        later_.emplace(name, again);
+        later_.emplace(name, while_waiting(again));
         return;
     }
     if (size() >= kMaxAttachments)
@@ -95,6 +96,14 @@ void Holdings::share_new(const Client& client, const std::string& name, Result<l
     enter(base, client, answer);
 }
 
+std::function<void()> Holdings::while_waiting(std::function<void()> work) {
+    ++waiting_attaches_;
+    return [this, work = std::move(work)] {
+        work();
+        if (--waiting_attaches_ == 0) gone_while_attaching_.clear();
+    };
+}
+
 void Holdings::try_again(const std::string& name) {
     std::vector<std::function<void()>> all;
     const auto [first, last] = later_.equal_range(name);
@@ -113,8 +122,10 @@ void Holdings::enter(const Pointer& base, const Client& client, const Answer& an
 
 void Holdings::entered(const Pointer& base, const Client& client, Result<bool> ready, const Answer& answer) {
     const auto refuse = [&](const Failure& why) {
-        answer(refusal(why));
-        host_.lane.post([this, base] { end_if_empty(base->sharing(), [](Status) {}); });
+        // Told when the function can be used otherwise, and not in the middle of the driver's own call.
+        host_.lane.post([this, base, answer, why] {
+            end_if_empty(base->sharing(), [answer, why](Status) { answer(refusal(why)); });
+        });
     };
     if (gone_while_attaching_.contains(client.id)) return refuse({Status::canceled, "the client is gone"});
     if (!ready.ok()) return refuse(ready.failure());

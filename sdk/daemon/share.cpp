@@ -102,6 +102,7 @@ std::uint64_t Share::posted_released() const noexcept {
 Status Share::map(std::uint64_t iova, std::span<std::byte> host, std::uint32_t direction, bool may_vanish,
                   std::uint32_t) {
     if (const Status s = usable(); s != Status::ok) return s;
+    if (mapped_.size() >= kMaxMappings) return Status::limit;
     const Status status = device_->map(iova, host, direction, may_vanish, number_);
     if (status != Status::ok) return status;
     mapped_.insert({iova, host.size()});

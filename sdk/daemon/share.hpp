@@ -31,6 +31,8 @@ public:
     /// Cookies of its records have its number here; cookies with 0 are farlaned's own.
     static constexpr unsigned kNumberShift = 48;
     static constexpr std::uint32_t kMaxNumber = (1U << 14) - 1;
+    /// So that nobody takes those that others need: an attachment has lane::DmaTable::kMaxRanges in all.
+    static constexpr std::size_t kMaxMappings = 128;
     [[nodiscard]] static std::uint32_t number_of(std::uint64_t cookie) noexcept {
         return static_cast<std::uint32_t>(cookie >> kNumberShift) & kMaxNumber;
     }

@@ -21,7 +21,7 @@
 namespace farlane::daemon {
 
 /// Applications that can share one accelerator.
-constexpr std::size_t kMaxShares = 64;
+constexpr std::size_t kMaxShares = 32;
 
 /// A queue pair as a client wants it.
 struct QueueWish {
@@ -124,6 +124,7 @@ private:
     // --- sharing_open.cpp
     void fail(Status status, std::string why);
     void look_at_space(const ConfigSpace& space);
+    void check_magic();
     void reset_device();
     void read_registers();
     void look_at_registers(std::span<const std::byte> raw);
@@ -162,6 +163,7 @@ private:
     Msix msix_;
     lane::Time deadline_ = lane::kNever;      ///< of the reset
     lane::Time registers_at_ = lane::kNever;  ///< next look at them
+    bool known_ = false;                      ///< its registers are those of docs/accelerator.md
     bool reopen_ = false;
     bool gone_ = false;
     std::vector<ContextSlot> contexts_;

@@ -8,6 +8,8 @@
 namespace farlane::daemon {
 namespace {
 
+static_assert(kMaxShares * Share::kMaxMappings <= lane::DmaTable::kMaxRanges);
+
 /// How long a client that left may be waited for; it is dead, and what it had is wanted back.
 constexpr auto kLeaveTime = std::chrono::milliseconds(500);
 constexpr std::uint32_t kOwnRequests = 32;  // kept free for farlaned itself
@@ -86,6 +88,7 @@ void Sharing::expel() noexcept {
 void Sharing::close(std::function<void()> done) {
     fail(Status::device_lost, "nobody uses it any more");
     phase_ = Phase::over;
+    if (!known_) return lane_.post(std::move(done));  // nothing of it was written
     bars_.write32(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, control), FL_ACCEL_CONTROL_RESET);
     bars_.read(FL_ACCEL_BAR_REGISTERS, 0, 4, [then = std::move(done)](Status, std::span<const std::byte>) { then(); });
 }

@@ -39,6 +39,7 @@ Sharing::Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config
     : lane_(lane), device_(device), config_(config), bars_(device) {}
 
 void Sharing::open() {
+    known_ = false;
     phase_ = Phase::opening;
     deadline_ = lane_.now() + kReadyTime;
     const FunctionInfo& info = device_.info();
@@ -81,9 +82,21 @@ void Sharing::look_at_space(const ConfigSpace& space) {
     const std::uint32_t command = config16(space, kCommand) | kMemoryAndBusMaster;
     const Status s = config_.write(device_, kCommand, 2, command, [this](Status status, std::uint32_t) {
         if (status != Status::ok) return fail(status, "memory decoding could not be switched on");
-        reset_device();
+        check_magic();
     });
     if (s != Status::ok) fail(s, "no room for a configuration write; try again");
+}
+
+// Nothing is written to registers that are not those of the specification.
+void Sharing::check_magic() {
+    bars_.read(FL_ACCEL_BAR_REGISTERS, 0, sizeof registers_, [this](Status status, std::span<const std::byte> raw) {
+        if (phase_ != Phase::opening) return;
+        if (status != Status::ok) return fail(status, "its registers could not be read");
+        std::memcpy(static_cast<void*>(&registers_), raw.data(), sizeof registers_);
+        known_ = registers_.magic.get() == FL_ACCEL_MAGIC && registers_.version.get() >> 16 == FL_ACCEL_VERSION >> 16;
+        if (known_) return reset_device();
+        fail(Status::unsupported, "'" + device_.info().name + "' can not be shared: " + unfit());
+    });
 }
 
 // Whatever an earlier user left: queue pairs, contexts, memory.

@@ -44,14 +44,16 @@ const char* wanted_as(ArgumentKind kind) noexcept {
 
 void check_argument(const KernelState& kernel, std::size_t index, const Argument& a) {
     const ArgumentInfo& wanted = kernel.info.arguments[index];
-    if (wanted.kind == ArgumentKind::unknown) return;
-    if (wanted.kind != a.kind()) {
+    const bool known = wanted.kind != ArgumentKind::unknown;  // else it may be a value, or an address
+    if (known && wanted.kind != a.kind()) {
         refuse(kernel,
                argument_text(kernel, index) + " takes " + wanted_as(wanted.kind) + ", not " + given_as(a.kind()));
     }
-    if (wanted.kind == ArgumentKind::value && wanted.bytes != 0 && wanted.bytes != a.bytes()) {
+    if (wanted.bytes == 0 || a.kind() == ArgumentKind::shared) return;
+    const std::uint64_t given = a.kind() == ArgumentKind::value ? a.bytes() : sizeof(std::uint64_t);
+    if ((!known || a.kind() == ArgumentKind::value) && given != wanted.bytes) {
         refuse(kernel, argument_text(kernel, index) + " is " + std::to_string(wanted.bytes) +
-                           " bytes long, given are " + std::to_string(a.bytes()));
+                           " bytes long, given are " + std::to_string(given));
     }
 }
 

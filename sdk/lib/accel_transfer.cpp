@@ -11,6 +11,27 @@ namespace farlane::accel {
 
 using detail::copy_command;
 
+namespace {
+
+/// Through staging memory, chunk by chunk, each put in its place by a COPY in the order of `q`. `push` writes bytes
+/// [at, +n) of the source to an offset of the aperture.
+template <class Push>
+void detour(detail::ContextState& context, detail::Queue& q, detail::BufferState& to, std::uint64_t offset,
+            std::size_t bytes, Push push) {
+    for (std::size_t at = 0; at < bytes;) {
+        auto& chunk = context.staging(q);
+        const std::size_t n = std::min<std::size_t>(detail::ContextState::kChunkBytes, bytes - at);
+        push(context.device().aperture(chunk.address, n).value(), at, n);
+        auto c = copy_command(FL_ACCEL_COPY_DEVICE_TO_DEVICE, to.address + offset + at, chunk.address, n);
+        const auto t = context.submit(q, c, {}, "of an upload", to.address + offset + at);
+        chunk.use = {&q, t};
+        to.uses.note(q, t);
+        at += n;
+    }
+}
+
+}  // namespace
+
 // --- data in
 
 void Stream::upload_bytes(detail::BufferState* to, std::uint64_t offset, std::size_t room,
@@ -30,16 +51,9 @@ void Stream::upload_bytes(detail::BufferState* to, std::uint64_t offset, std::si
         context_->device().push(*place, data, true);
         return;
     }
-    for (std::size_t at = 0; at < data.size();) {
-        auto& chunk = context_->staging(q);
-        const std::size_t n = std::min<std::size_t>(detail::ContextState::kChunkBytes, data.size() - at);
-        context_->device().push(context_->device().aperture(chunk.address, n).value(), data.subspan(at, n), true);
-        auto c = copy_command(FL_ACCEL_COPY_DEVICE_TO_DEVICE, to->address + offset + at, chunk.address, n);
-        const auto t = context_->submit(q, c, {}, "of an upload", to->address + offset + at);
-        chunk.use = {&q, t};
-        to->uses.note(q, t);
-        at += n;
-    }
+    auto& device = context_->device();
+    detour(*context_, q, *to, offset, data.size(),
+           [&](std::uint64_t chunk, std::size_t at, std::size_t n) { device.push(chunk, data.subspan(at, n), true); });
 }
 
 void Stream::upload_host(detail::BufferState* to, std::uint64_t offset, std::size_t room, const RawHostBuffer& data,
@@ -55,11 +69,13 @@ void Stream::upload_host(detail::BufferState* to, std::uint64_t offset, std::siz
     context_->reap_all();
     const auto place = context_->device().aperture(to->address + offset, bytes);
     q.dirty = true;
-    if (!place || !to->uses.done()) {  // the detour copies anyway
-        upload_bytes(to, offset, room, data.bytes().first(bytes));
+    auto& device = context_->device();
+    if (place && to->uses.done()) {
+        device.push_from(*place, data.dma(), 0, bytes);
         return;
     }
-    context_->device().push_from(*place, data.dma(), 0, bytes);
+    detour(*context_, q, *to, offset, bytes,
+           [&](std::uint64_t chunk, std::size_t at, std::size_t n) { device.push_from(chunk, data.dma(), at, n); });
 }
 
 // --- data out

@@ -115,9 +115,9 @@ void EmbeddedFabric::run(const std::stop_token& stop) {
 
 // A waiting caller has turned the lane in vain for a while: let others run, then sleep.
 void EmbeddedFabric::rest(std::unique_lock<std::mutex>& held, lane::Time busy_at, lane::Time deadline) {
-    const bool spins = lane_.now() - busy_at < kSpin;
+    const bool spin = lane_.now() - busy_at < kSpin;
     if (threaded_) held.unlock();
-    if (spins) {
+    if (spin) {
         sched_yield();
     } else if (threaded_) {
         usleep(20);  // the library's thread owns the interrupts

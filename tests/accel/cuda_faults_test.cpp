@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: jobs that a CUDA context does not survive, and machines that have none. Hands on: whether only what is meant
-// ends, and says why. Owns: executors on the stand-in driver (fake_cuda/).
+// Receives: jobs that a CUDA context does not survive, and machines that have none. Hands on: whether only what is
+// meant ends, and says why. Owns: executors on the stand-in driver (fake_cuda/).
 #include "accel/cuda_fixture.hpp"
 
 namespace farlane::test {
 namespace {
+
+constexpr std::uint64_t kNowhere = 16;
 
 struct CudaFaults : testing::Test, CudaWorker {};
 
@@ -18,7 +20,7 @@ TEST_F(CudaFaults, AWildPointerNamesItsLaunch) {
     const auto other = give(WorkerHarness::request({1, 5}, kHold, Arguments().address(local(64, 1)), 1, 1));
     const auto before = give(WorkerHarness::request({0, 3}, kStep, Arguments().address(local()).value(0U), 1, 1));
     EXPECT_TRUE(end(before).ok());
-    const auto bad = give(WorkerHarness::request({0, 3}, kWild, Arguments(), 1, 1));
+    const auto bad = give(WorkerHarness::request({0, 3}, kWild, Arguments().value(kNowhere), 1, 1));
     const Outcome outcome = end(bad);
     EXPECT_EQ(outcome.reason, FL_ACCEL_REASON_CRASHED);
     EXPECT_EQ(outcome.detail, 700U);
@@ -40,7 +42,7 @@ TEST_F(CudaFaults, WhatIsBehindACrashIsLost) {
     open();
     load();
     ASSERT_TRUE(commit(local(), kCudaPage).ok());
-    std::vector<std::uint64_t> jobs = {give(WorkerHarness::request({}, kWild, Arguments(), 1, 1))};
+    std::vector<std::uint64_t> jobs = {give(WorkerHarness::request({}, kWild, Arguments().value(kNowhere), 1, 1))};
     const auto arguments = Arguments().address(local()).value(0U);
     auto r = WorkerHarness::request({}, kStep, arguments, 1, 1);
     r.behind = true;
@@ -69,7 +71,8 @@ TEST(CudaTimeLimit, AnEndlessKernelEnds) {
     CudaWorker c(o);
     c.open();
     c.load();
-    EXPECT_EQ(c.end(c.give(WorkerHarness::request({}, kEndless, Arguments(), 1, 1))).reason,
+    ASSERT_TRUE(c.commit(c.local(), kCudaPage).ok());
+    EXPECT_EQ(c.end(c.give(WorkerHarness::request({}, kEndless, Arguments().address(c.local()), 1, 1))).reason,
               FL_ACCEL_REASON_TIME_LIMIT);
     EXPECT_TRUE(c.worker.close(0).ok());
     c.open();

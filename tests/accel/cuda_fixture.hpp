@@ -18,8 +18,8 @@ inline constexpr const char* kCudaPtx = R"(.version 6.5
 .visible .entry hold(.param .u64 p) { ret; }
 .visible .entry chase(.param .u64 first, .param .u64 to) { ret; }
 .visible .entry shape(.param .u64 p) { ret; }
-.visible .entry wild() { ret; }
-.visible .entry endless() { ret; }
+.visible .entry wild(.param .u64 p) { ret; }
+.visible .entry endless(.param .u64 p) { ret; }
 )";
 enum CudaKernel : std::uint32_t { kAddKernel = 1, kStep, kHold, kChase, kShape, kWild, kEndless };
 

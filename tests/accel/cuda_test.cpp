@@ -184,8 +184,10 @@ TEST_F(Cuda, LaunchesThatDoNotFitSaySoAhead) {
     const Arguments good = Arguments().address(local());
     EXPECT_EQ(reason(WorkerHarness::request({}, kShape, good, 64, 64)), FL_ACCEL_REASON_NONE);
     EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments(), 64, 64)), FL_ACCEL_REASON_ARGUMENT_COUNT);
-    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().value(1U), 64, 64)), FL_ACCEL_REASON_ARGUMENT_VALUE);
-    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().shared(64), 64, 64)), FL_ACCEL_REASON_ARGUMENT_VALUE);
+    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().value(1U), 64, 64)),
+              FL_ACCEL_REASON_ARGUMENT_VALUE);
+    EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().shared(64), 64, 64)),
+              FL_ACCEL_REASON_ARGUMENT_VALUE);
     EXPECT_EQ(reason(WorkerHarness::request({}, kStep, Arguments().address(local()).address(0), 1, 1)),
               FL_ACCEL_REASON_ARGUMENT_VALUE);
     EXPECT_EQ(reason(WorkerHarness::request({}, kShape, Arguments().address(local(kCudaPage)), 64, 64)),
@@ -266,7 +268,10 @@ TEST_F(Cuda, CubinsThatReachOutsideAreNone) {
     };
     EXPECT_EQ(reason("no ELF file"), FL_ACCEL_REASON_BAD_IMAGE);
     std::string image(64 + 64, '\0');
-    std::memcpy(image.data(), "\x7f" "ELF\2\1", 6);
+    std::memcpy(image.data(),
+                "\x7f"
+                "ELF\2\1",
+                6);
     image[40] = 64;  // section headers
     image[58] = 64;
     image[60] = 1;
@@ -303,7 +308,8 @@ TEST_F(Cuda, SourceIsCompiled) {
     EXPECT_EQ(load_source("extern \"C\" __global__ void step(unsigned* p, unsigned n) { *p = missing; }"),
               FL_ACCEL_REASON_BUILD);
     EXPECT_NE(worker.log.find("missing"), std::string::npos) << worker.log;
-    const std::string good = "extern \"C\" __global__ void step(unsigned* p, unsigned n) { if (*p == n) *p = n + STEP; }";
+    const std::string good =
+        "extern \"C\" __global__ void step(unsigned* p, unsigned n) { if (*p == n) *p = n + STEP; }";
     ASSERT_EQ(load_source(good, "-DSTEP=1 '-DTEXT=\"a b\"'"), FL_ACCEL_REASON_NONE) << worker.log;
     EXPECT_EQ(worker.names, "step");
     ASSERT_TRUE(worker.bind({}, 1, 1, "step").ok());

@@ -40,6 +40,12 @@ public:
     void ready(std::uint32_t version = kVersion) {
         say(static_cast<std::uint32_t>(Say::ready), {bytes_of(SayReady{version, 0})});
     }
+    /// Says without end, and each time otherwise, that it can not start.
+    [[noreturn]] void complain() {
+        for (std::uint64_t i = 0;; ++i) {
+            say(static_cast<std::uint32_t>(Say::ready), {bytes_of(SayReady{kVersion, 40}), bytes_of(i)});
+        }
+    }
     void done(const Token& token, std::uint32_t reason = 0, std::span<const std::byte> more = {}) {
         say(static_cast<std::uint32_t>(Say::done), {bytes_of(SayDone{token, reason, 0, 0, ~std::uint64_t{0}}), more});
     }
@@ -149,6 +155,7 @@ int main(int argc, char** argv) {
         fake.ready(kVersion + 1);
         for (;;) ::pause();
     }
+    if (mode == "complains") fake.complain();
     if (mode != "hurry") fake.ready();
     fake.run();
 }

@@ -555,6 +555,36 @@ TEST(OpenClProcesses, LeaveNothingBehind) {
     EXPECT_TRUE(children().empty());
 }
 
+/// Many kernels of one stream may take longer than the limit together; each has the time to itself.
+TEST(OpenClTimeLimit, CountsForEachKernelOfAChain) {
+    auto options = worker_options();
+    options.time_limit_ms = 2500;
+    WorkerHarness worker(options);
+    worker->open(0);
+    ASSERT_TRUE(worker.commit({}, worker.base(0), 1 << 20).ok());
+    const char* source = "kernel void spin(global volatile uint* p, uint n) { for (uint i = 0; i < n; ++i) p[0] = i; }";
+    ASSERT_TRUE(worker.load({}, 1, source, worker.base(0)).ok()) << worker.log;
+    ASSERT_TRUE(worker.bind({}, 1, 1, "spin").ok());
+    const Arguments arguments = Arguments().address(worker.base(0) + (512 << 10)).value(std::uint32_t{50'000'000});
+    LaunchRequest r = WorkerHarness::request({}, 1, arguments, 1);
+    const auto elapsed = [begin = std::chrono::steady_clock::now()] {
+        return std::chrono::steady_clock::now() - begin;
+    };
+    std::vector<std::pair<std::uint64_t, Executor::Answer>> jobs;
+    for (int i = 0; i < 8; ++i, r.behind = true) {
+        const std::uint64_t job = worker.number();
+        jobs.emplace_back(job, worker->launch(job, r));
+    }
+    // As long as one follows the other, until the limit is behind us.
+    for (std::size_t next = 0; next < jobs.size(); ++next) {
+        ASSERT_TRUE(worker.wait(jobs[next].first, jobs[next].second).ok()) << next;
+        if (elapsed() > std::chrono::milliseconds(options.time_limit_ms * 6 / 5)) continue;
+        const std::uint64_t job = worker.number();
+        jobs.emplace_back(job, worker->launch(job, r));
+    }
+    EXPECT_FALSE(worker->lost(0));
+}
+
 TEST(OpenClTimeLimit, AnEndlessKernelEnds) {
     auto options = worker_options();
     options.time_limit_ms = 1500;  // of the innocent as well: its first launch is compiled within it

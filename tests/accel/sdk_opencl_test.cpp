@@ -48,7 +48,7 @@ protected:
                                           {{"executor", "opencl"},
                                            {"memory", "64M"},
                                            {"place", GetParam().place},
-                                           {"time_limit_ms", "1000"},
+                                           {"time_limit_ms", "4000"},
                                            {"worker", FARLANE_WORKER}}},
                                          *memory_);
         if (!made.ok()) GTEST_SKIP() << made.failure().detail;

@@ -2,12 +2,15 @@
 // The executor's side of worker processes: programs that lie, die and storm; processes and memory that must not stay
 // behind.
 #include <signal.h>
+#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "accel/worker_fixture.hpp"
+#include "backend/worker/jobs.hpp"
 #include "backend/worker/probe.hpp"
+#include "backend/worker/process.hpp"
 #include "backend/worker/signature.hpp"
 
 namespace farlane::test {
@@ -38,6 +41,29 @@ backend::WorkerExecutorOptions fake_options(const FakeProgram& program) {
     auto o = worker_options(1 << 20, 2);
     o.worker = program.path.string();
     return o;
+}
+
+// --- job numbers
+
+TEST(WorkerJobs, AreFoundByNumber) {
+    using backend::worker::Job;
+    backend::worker::Jobs jobs(64);
+    std::map<std::uint64_t, std::uint32_t> given;
+    std::uint64_t seed = 1;
+    for (int round = 0; round < 5000; ++round) {
+        seed = seed * 6364136223846793005 + 1442695040888963407;
+        const std::uint64_t number = (seed >> 33) % 100 << (seed >> 62 << 3);
+        if (const auto it = given.find(number); it != given.end()) {
+            jobs.give_back(it->second);
+            given.erase(it);
+        } else if (given.size() < 64) {
+            given[number] = jobs.take(number, backend::worker::JobKind::launch, {});
+        }
+        for (const auto& [n, slot] : given) ASSERT_EQ(jobs.find(n), slot);
+        if (given.count(number) == 0) {
+            ASSERT_EQ(jobs.find(number), Job::kNone);
+        }
+    }
 }
 
 // --- workers that lie
@@ -72,6 +98,15 @@ TEST_P(HostileWorker, CostsOnlyItsContext) {
     EXPECT_TRUE(worker.close(0).ok());
     EXPECT_TRUE(worker.close(1).ok());
     EXPECT_TRUE(children().empty());
+}
+
+TEST(WorkerProgram, ThatComplainsWithoutEndIsEnded) {
+    const FakeProgram program("complains");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    EXPECT_TRUE(worker.wait_until([&] { return worker->lost(0); }));
+    worker->open(1);
+    EXPECT_TRUE(worker.commit({1, 0}, worker.base(1), 4096).ok());
 }
 
 TEST(WorkerProgram, ThatAnswersTwiceIsEnded) {
@@ -221,6 +256,34 @@ TEST(WorkerProcesses, LeaveNothingBehind) {
     }
     EXPECT_EQ(count_of("/proc/self/fd"), files);
     EXPECT_LE(count_of(temporary, "farlane-accel-"), folders);
+}
+
+TEST(WorkerProcesses, FoldersOfTheDeadAreSweptAway) {
+    std::string own = (fs::temp_directory_path() / "worker-test-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(own.data()), nullptr);
+    const char* before = ::getenv("TMPDIR");
+    const std::string old = before == nullptr ? "" : before;
+    ::setenv("TMPDIR", own.c_str(), 1);
+    {
+        auto kept = backend::worker::Folder::make();
+        ASSERT_TRUE(kept.ok());
+        const fs::path left = fs::path(own) / "farlane-accel-left", other = fs::path(own) / "other";
+        fs::create_directories(left / "deep");
+        fs::create_directories(other);
+        backend::worker::Folder::sweep();
+        EXPECT_TRUE(fs::exists(left)) << "may not be locked yet";
+        backend::worker::Folder::sweep(std::chrono::seconds(0));
+        EXPECT_FALSE(fs::exists(left));
+        EXPECT_TRUE(fs::exists(other));
+        EXPECT_TRUE(fs::exists(kept->path()));
+    }
+    EXPECT_EQ(count_of(own), 1U);
+    fs::remove_all(own);
+    if (before == nullptr) {
+        ::unsetenv("TMPDIR");
+    } else {
+        ::setenv("TMPDIR", old.c_str(), 1);
+    }
 }
 
 TEST(WorkerProcesses, KilledFromOutsideCostsTheContext) {

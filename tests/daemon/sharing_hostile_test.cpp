@@ -293,6 +293,18 @@ TEST_F(HostileTest, AnIovaOfAnotherReachesNothing) {
     EXPECT_EQ(hostile.bytes_[8192], std::byte{0});
 }
 
+TEST_F(HostileTest, MappingsAreNotTakenFromOthers) {
+    const auto map = [&](RawShare& who, std::uint64_t page) {
+        return who.refused("map", {{"buffer", 1}, {"offset", page * 512}, {"bytes", 512}, {"direction", 3}});
+    };
+    Status last = Status::ok;
+    std::size_t had = 1;  // its completion queue
+    for (; last == Status::ok && had < 5000; ++had) last = map(hostile, had % 128);
+    EXPECT_EQ(last, Status::limit);
+    EXPECT_EQ(had - 1, 128U);
+    EXPECT_EQ(map(victim, 3), Status::ok);
+}
+
 // A doorbell that can not be stops its own pair, and nobody else's.
 TEST_F(HostileTest, AnImpossibleDoorbellStopsItsOwnPair) {
     EXPECT_EQ(hostile.write(0, doorbell(hostile.queue_), 0x7fffffff), Status::ok);

@@ -201,8 +201,34 @@ TEST_F(SharingTest, APersistentAttachmentIsSharedAndGivenBack) {
     EXPECT_EQ(attachment().at("persistent"), true);
 }
 
-TEST_F(SharingTest, OnlyAcceleratorsAndOnlyByTheDaemon) {
+// Nothing is written to a device that is no accelerator, and a persistent attachment of it stays what it is.
+TEST(SharingOther, OnlyAcceleratorsAreShared) {
+    Pair pair{"[[export]]\nname = \"nvme0\"\ndevice = \"nvme\"\nsize = \"1M\"\n"};
+    pair.wait_for_functions(1);
+    Fabric fabric = open_fabric(pair.initiator.socket());
+    auto c = pair.initiator.client();
     std::string text;
+    EXPECT_EQ(status_of([&] { (void)fabric.attach("nvme0", AttachMode::shared); }, &text), Status::unsupported);
+    EXPECT_NE(text.find("12.00.00"), std::string::npos) << text;
+    EXPECT_TRUE(comes_true([&] { return c.call("stats").at("attachments").empty(); }));
+    (void)c.call("attach", {{"name", "nvme0"}, {"persistent", true}, {"provider", "daemon"}});
+    EXPECT_EQ(status_of([&] { (void)fabric.attach("nvme0", AttachMode::shared); }), Status::unsupported);
+    Device device = fabric.attach("nvme0");
+    device.enable();
+    EXPECT_NE(device.read32(0, 8), 0xffffffffU);
+}
+
+TEST_F(SharingTest, OnlyByTheDaemon) {
+    std::string text;
+    {
+        FabricOptions o;
+        o.provider = ProviderKind::embedded;
+        o.port = "udp:";
+        o.peer = "127.0.0.1:" + std::to_string(pair.port);
+        Fabric embedded = Fabric::open(o);
+        EXPECT_EQ(status_of([&] { (void)embedded.attach("accel0", AttachMode::shared); }, &text), Status::unsupported);
+        EXPECT_NE(text.find("ProviderKind::daemon"), std::string::npos) << text;
+    }
     auto c = pair.initiator.client();
     EXPECT_EQ(status_of([&] {
                   (void)c.call("attach", {{"name", "accel0"}, {"shared", true}, {"persistent", true}});

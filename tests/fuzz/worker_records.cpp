@@ -31,6 +31,7 @@ public:
             .look = [] {},
             .ended_memory = [this](std::uint32_t slot) { end(slot); },
             .done = [this](std::uint32_t slot, const Outcome&) { end(slot); },
+            .complain = [](std::string_view) {},
             .scratch = scratch_,
         });
         link = std::make_unique<Link>(channel_, *services_, 0);

@@ -52,7 +52,8 @@ inline constexpr std::uint32_t kMaxQueues = kMaxVectors - 1;  // vector 0 is the
 inline constexpr std::uint64_t kMinMemoryBytes = std::uint64_t{32} << 20;
 inline constexpr std::uint64_t kMaxMemoryBytes = std::uint64_t{1} << 40;
 /// Device addresses do not look like offsets: who mixes them up finds out.
-inline constexpr std::uint64_t kBaseAddress = std::uint64_t{1} << 40;
+// Workers map memory at its device address: above 2^40, where the CUDA driver keeps addresses for itself.
+inline constexpr std::uint64_t kBaseAddress = std::uint64_t{1} << 42;
 
 /// Device addresses of a device with these options.
 [[nodiscard]] backend::MemoryPlan plan_of(const AccelOptions& options) noexcept;

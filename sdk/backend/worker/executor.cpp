@@ -170,7 +170,7 @@ Executor::Answer WorkerExecutor::scrub_all(std::uint64_t job) noexcept {
     clearing_ = 0;
     for (std::uint32_t c = 0; c < links_.size(); ++c) {
         if (!links_[c].is_open()) continue;
-        const std::uint32_t slot = jobs_.take(0, JobKind::clear_end, {c, 0});
+        const std::uint32_t slot = jobs_.take(job, JobKind::clear_end, {c, 0});
         jobs_[slot].place = JobPlace::janitor;
         end_context(c);
         watch_.end(c, slot);
@@ -367,14 +367,11 @@ bool WorkerExecutor::has_done() const noexcept {
 }
 
 void WorkerExecutor::cancel(std::uint64_t job) noexcept {
-    for (std::uint32_t slot = 0; slot < jobs_.size(); ++slot) {
-        const Job& j = jobs_[slot];
-        if (!j.used || j.number != job || j.kind == JobKind::clear_end) continue;
-        const bool can = j.place == JobPlace::worker && j.kind != JobKind::scrub;
-        if (can) links_[j.owner.context].cancel(slot);
-        return;
-    }
-    parts_.cpu->cancel(job);
+    const std::uint32_t slot = jobs_.find(job);
+    if (slot == Job::kNone) return parts_.cpu->cancel(job);
+    const Job& j = jobs_[slot];
+    const bool can = j.place == JobPlace::worker && j.kind != JobKind::scrub;
+    if (can) links_[j.owner.context].cancel(slot);
 }
 
 // --- use

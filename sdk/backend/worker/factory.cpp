@@ -29,6 +29,7 @@ Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptio
     auto program = find_program(options.worker);
     if (!program) return program.failure();
     parts.program = std::move(*program);
+    Folder::sweep();
     auto found = probe(parts.program, kind);
     if (!found) return found.failure();
     auto device = choose(*found, kind, options.device);
@@ -42,6 +43,10 @@ Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptio
     }
     parts.place = shares ? Place::aperture : Place::local;
     if (!shares) parts.local = local_memory(options, parts.device);
+    if (!shares && options.plan.address + options.plan.aperture_bytes > parts.local.address) {
+        return {Status::invalid,
+                "the aperture reaches into the device's local memory; ask for less (memory=, contexts=)"};
+    }
     auto aperture = Aperture::make(options.plan);
     if (!aperture) return aperture.failure();
     parts.aperture = std::move(*aperture);

@@ -2,6 +2,8 @@
 // Receives: jobs. Hands on: slots for them, which a worker can name. Owns: the slots. One thread (the lane).
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -39,9 +41,53 @@ struct Job {
     std::uint64_t given_ns = 0;
 };
 
+/// Slots by the caller's number: open addressing, at most half full.
+class JobIndex {
+public:
+    explicit JobIndex(std::uint32_t count) : entries_(std::bit_ceil(std::size_t{count} * 2 + 2)) {}
+    void put(std::uint64_t number, std::uint32_t slot) noexcept {
+        std::size_t at = home(number);
+        while (entries_[at].slot != Job::kNone) at = next(at);
+        entries_[at] = {number, slot};
+    }
+    [[nodiscard]] std::uint32_t find(std::uint64_t number) const noexcept {
+        std::size_t at = home(number);
+        while (entries_[at].slot != Job::kNone && entries_[at].number != number) at = next(at);
+        return entries_[at].slot;
+    }
+    /// Of several with one number, the one with this slot.
+    void remove(std::uint64_t number, std::uint32_t slot) noexcept {
+        std::size_t hole = home(number);
+        while (entries_[hole].slot != slot) {
+            if (entries_[hole].slot == Job::kNone) return;
+            hole = next(hole);
+        }
+        // What had to go further because this place was taken comes back.
+        for (std::size_t at = next(hole); entries_[at].slot != Job::kNone; at = next(at)) {
+            const std::size_t wanted = home(entries_[at].number);
+            const bool stays = hole < at ? wanted > hole && wanted <= at : wanted > hole || wanted <= at;
+            if (stays) continue;
+            entries_[hole] = entries_[at];
+            hole = at;
+        }
+        entries_[hole] = {};
+    }
+
+private:
+    struct Entry {
+        std::uint64_t number = 0;
+        std::uint32_t slot = Job::kNone;
+    };
+    [[nodiscard]] std::size_t home(std::uint64_t number) const noexcept {
+        return (number * 0x9e3779b97f4a7c15 >> 32) & (entries_.size() - 1);
+    }
+    [[nodiscard]] std::size_t next(std::size_t at) const noexcept { return (at + 1) & (entries_.size() - 1); }
+    std::vector<Entry> entries_;
+};
+
 class Jobs {
 public:
-    explicit Jobs(std::uint32_t count) : slots_(count) {
+    explicit Jobs(std::uint32_t count) : slots_(count), index_(count) {
         free_.reserve(count);
         for (std::uint32_t i = count; i-- > 0;) free_.push_back(i);
     }
@@ -57,15 +103,19 @@ public:
         job.owner = owner;
         job.kind = kind;
         job.used = true;
+        index_.put(number, slot);
         return slot;
     }
     void give_back(std::uint32_t slot) noexcept {
+        index_.remove(slots_[slot].number, slot);
         slots_[slot].used = false;
         free_.push_back(slot);
     }
     [[nodiscard]] Job& operator[](std::uint32_t slot) noexcept { return slots_[slot]; }
     [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
     [[nodiscard]] Token token(std::uint32_t slot) const noexcept { return {slot, slots_[slot].generation}; }
+    /// kNone: there is none of that number.
+    [[nodiscard]] std::uint32_t find(std::uint64_t number) const noexcept { return index_.find(number); }
     /// What a worker named, if it is a job that this worker has.
     [[nodiscard]] Job* find(const Token& token, std::uint32_t context) noexcept {
         if (token.slot >= slots_.size()) return nullptr;
@@ -78,6 +128,7 @@ public:
 private:
     std::vector<Job> slots_;
     std::vector<std::uint32_t> free_;
+    JobIndex index_;
 };
 
 }  // namespace farlane::backend::worker

@@ -33,7 +33,7 @@ void Link::open() {
     streams_ = {};
     usage = {};
     canceled_ = 0;
-    crash_told_ = false;
+    ready_told_ = crash_told_ = false;
     fate_ = FL_ACCEL_REASON_NONE;
     open_ = true;
 }
@@ -181,7 +181,8 @@ bool Link::poll() {
 
 void Link::take_ready(std::span<const std::byte> payload) noexcept {
     SayReady said;
-    if (!take(payload, said) || said.version != kVersion || channel_.ready.load()) return broken();
+    if (!take(payload, said) || said.version != kVersion || ready_told_) return broken();
+    ready_told_ = true;
     if (said.reason == FL_ACCEL_REASON_NONE) {
         channel_.ready = true;
         return;

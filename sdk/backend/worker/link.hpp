@@ -33,7 +33,7 @@ public:
         std::function<void(std::uint32_t slot)> ended_memory;  ///< a scrub: the worker has let go of the range
         std::function<void(std::uint32_t slot, const Outcome&)> done;
         std::function<void(std::string_view)> complain;  ///< what a worker says of why it does not start
-        std::span<std::byte> scratch;  ///< kMaxCompleteRecord bytes
+        std::span<std::byte> scratch;                    ///< kMaxCompleteRecord bytes
     };
     struct Module {
         bool used = false;
@@ -119,6 +119,7 @@ private:
     std::deque<Waiting> waiting_;  ///< for room in the ring; at most as many as there are jobs
     std::array<Stream, FL_ACCEL_MAX_QUEUES> streams_{};
     std::uint32_t canceled_ = 0;  ///< jobs
+    bool ready_told_ = false;     ///< or why it is not
     bool crash_told_ = false;     ///< it said itself which kernel it was
 };
 

@@ -31,8 +31,8 @@ struct FoundDevice {
     std::uint64_t local_address = 0;  ///< where its memory can be seen; 0: anywhere
     std::uint64_t energy_uj = 0;      ///< used until now
     LaunchLimits limits;
-    std::vector<std::byte> info;     ///< FL_ACCEL_PROPERTY_OPENCL_INFO
-    std::string why_not;             ///< not empty: can not be used, and why
+    std::vector<std::byte> info;  ///< FL_ACCEL_PROPERTY_OPENCL_INFO
+    std::string why_not;          ///< not empty: can not be used, and why
 };
 struct Found {
     std::vector<FoundDevice> devices;

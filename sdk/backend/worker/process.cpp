@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -14,12 +16,14 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <string_view>
 
 namespace farlane::backend::worker {
 namespace {
 
+constexpr const char* kFolderPrefix = "farlane-accel-";
 constexpr int kOutOfTheWay = 64;  // above every number that a program finds a descriptor under
 
 /// What a vendor's runtime reads; all else of the daemon's environment stays here.
@@ -81,6 +85,12 @@ std::string beside_running_program() {
     return std::filesystem::path(std::string(path.data(), static_cast<std::size_t>(got))).parent_path();
 }
 
+std::string temporary_folder() {
+    std::error_code error;
+    const std::string path = std::filesystem::temp_directory_path(error).string();
+    return error ? "/tmp" : path;
+}
+
 }  // namespace
 
 Result<std::string> find_program(const std::string& wanted) {
@@ -106,16 +116,31 @@ Result<std::string> find_program(const std::string& wanted) {
 // --- Folder
 
 Result<Folder> Folder::make() {
-    std::error_code error;
-    std::string path = std::filesystem::temp_directory_path(error).string();
-    if (error) path = "/tmp";
-    path += "/farlane-accel-XXXXXX";
+    std::string path = temporary_folder() + "/" + kFolderPrefix + "XXXXXX";
     if (::mkdtemp(path.data()) == nullptr) {
         return {Status::io, "no folder " + path + " for a worker process: " + std::strerror(errno)};
     }
     Folder made;
     made.path_ = std::move(path);
+    made.lock_ = Handle(::open(made.path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!made.lock_.valid() || ::flock(made.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+        return {Status::io, "no lock on folder " + made.path_ + ": " + std::strerror(errno)};
+    }
     return made;
+}
+
+void Folder::sweep(std::chrono::seconds age) noexcept {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(temporary_folder(), error)) {
+        if (!entry.path().filename().string().starts_with(kFolderPrefix)) continue;
+        const Handle folder(::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        struct stat status {};
+        const bool ours = folder.valid() && ::fstat(folder.get(), &status) == 0 && status.st_uid == ::geteuid();
+        if (!ours || std::time(nullptr) - status.st_ctime < age.count()) continue;
+        if (::flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;
+        std::error_code ignored;
+        std::filesystem::remove_all(entry.path(), ignored);
+    }
 }
 
 void Folder::remove() noexcept {
@@ -123,6 +148,7 @@ void Folder::remove() noexcept {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);  // follows no links
     path_.clear();
+    lock_.reset();
 }
 
 // --- Process

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -25,11 +26,14 @@ class Folder {
 public:
     Folder() = default;
     [[nodiscard]] static Result<Folder> make();
-    Folder(Folder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+    /// Removes those that a killed process of this user left behind. A younger one than `age` may not be locked yet.
+    static void sweep(std::chrono::seconds age = std::chrono::seconds(60)) noexcept;
+    Folder(Folder&& other) noexcept : path_(std::exchange(other.path_, {})), lock_(std::move(other.lock_)) {}
     Folder& operator=(Folder&& other) noexcept {
         if (this != &other) {
             remove();
             path_ = std::exchange(other.path_, {});
+            lock_ = std::move(other.lock_);
         }
         return *this;
     }
@@ -39,6 +43,7 @@ public:
 private:
     void remove() noexcept;
     std::string path_;
+    Handle lock_;  ///< of the folder: somebody lives who will remove it
 };
 
 /// A descriptor and the number the program finds it under.

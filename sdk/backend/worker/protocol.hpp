@@ -15,7 +15,7 @@ inline constexpr std::uint32_t kSubmitBytes = 256 * 1024;  ///< a power of two, 
 inline constexpr std::uint32_t kCompleteBytes = 128 * 1024;
 inline constexpr std::uint32_t kMaxSubmitRecord = 8 * 1024;  ///< a launch with 4,032 bytes of arguments
 inline constexpr std::uint32_t kMaxCompleteRecord = 32 * 1024;
-inline constexpr std::uint32_t kMaxArguments = 255;  ///< of a kernel
+inline constexpr std::uint32_t kMaxArguments = 255;    ///< of a kernel
 inline constexpr std::uint32_t kMaxReasonBytes = 256;  ///< of text
 inline constexpr std::uint64_t kUnknownArguments = 1;  ///< of a bound kernel
 

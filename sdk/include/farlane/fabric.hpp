@@ -90,7 +90,7 @@ public:
     /// contexts and queue pairs to each (accel::Context asks it). An application reads the accelerator's registers and
     /// configuration space, and reaches what it was given and nothing else; its DMA reaches its own mappings. Anything
     /// else is refused with `denied`, and so is Device::reset(). More errors: unsupported (another provider, no
-    /// accelerator, or one that can not keep applications apart), busy (somebody has it alone), limit (64 share it).
+    /// accelerator, or one that can not keep applications apart), busy (somebody has it alone), limit (32 share it).
     /// A restart or an upgrade of farlaned ends it: device_lost, attach again. Thread rule as for all of Fabric.
     [[nodiscard]] Device attach(std::string_view name, AttachMode mode = AttachMode::alone);
     /// The next hot-plug or link event, or nothing within `timeout`.

@@ -13,7 +13,8 @@ void add_names(Module& module, const std::string& text, const std::string& befor
     for (std::size_t i = text.find(before); i != std::string::npos; i = text.find(before, i)) {
         i += before.size();
         std::size_t end = i;
-        while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) != 0 || text[end] == '_')) ++end;
+        while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) != 0 || text[end] == '_'))
+            ++end;
         const std::string name = text.substr(i, end - i);
         if (!name.empty()) module.functions[name] = {name, &module};
     }
@@ -29,7 +30,10 @@ std::uint64_t elf_bytes(const char* image) {
 }
 
 CuResult parse(Module& module, const char* image, std::string& log) {
-    if (std::memcmp(image, "\x7f" "ELF", 4) == 0) {
+    if (std::memcmp(image,
+                    "\x7f"
+                    "ELF",
+                    4) == 0) {
         add_names(module, std::string(image, elf_bytes(image)), ".text.");
         return kSuccess;
     }
@@ -53,7 +57,8 @@ std::uint64_t number(const char* word, std::uint64_t other) {
     const char* all = std::getenv("CUDA_FAKE");
     const std::string text = all == nullptr ? "" : "," + std::string(all);
     const std::size_t found = text.find("," + std::string(word) + "=");
-    return found == std::string::npos ? other : std::strtoull(text.c_str() + found + std::strlen(word) + 2, nullptr, 10);
+    return found == std::string::npos ? other
+                                      : std::strtoull(text.c_str() + found + std::strlen(word) + 2, nullptr, 10);
 }
 
 }  // namespace fake
@@ -106,11 +111,21 @@ CuResult cuDeviceTotalMem_v2(std::size_t* bytes, CuDevice) {
     return kSuccess;
 }
 CuResult cuDeviceGetAttribute(int* value, int what, CuDevice) {
-    static const std::map<int, int> values = {
-        {kMaxThreadsPerBlock, 1024}, {kMaxBlockX, 1024}, {kMaxBlockY, 1024},      {kMaxBlockZ, 64},
-        {kMaxGridX, 2147483647},     {kMaxGridY, 65535}, {kMaxGridZ, 65535},      {kSharedPerBlock, 49152},
-        {kWarpSize, 32},             {kUnits, 2},        {kUnifiedAddressing, 1}, {kMajor, 9},
-        {kMinor, 0},                 {kSharedOptIn, 98304}, {kVirtualMemory, 1}};
+    static const std::map<int, int> values = {{kMaxThreadsPerBlock, 1024},
+                                              {kMaxBlockX, 1024},
+                                              {kMaxBlockY, 1024},
+                                              {kMaxBlockZ, 64},
+                                              {kMaxGridX, 2147483647},
+                                              {kMaxGridY, 65535},
+                                              {kMaxGridZ, 65535},
+                                              {kSharedPerBlock, 49152},
+                                              {kWarpSize, 32},
+                                              {kUnits, 2},
+                                              {kUnifiedAddressing, 1},
+                                              {kMajor, 9},
+                                              {kMinor, 0},
+                                              {kSharedOptIn, 98304},
+                                              {kVirtualMemory, 1}};
     const auto it = values.find(what);
     if (it == values.end()) return kInvalidValue;
     *value = it->second;

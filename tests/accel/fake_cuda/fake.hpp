@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: nothing. Hands on: the state of a stand-in for libcuda.so.1. Owns: it. It proves our logic, not CUDA's: what
-// the real driver does with the same calls only a machine with a GPU shows (make bench-gpu). It is stricter where that
-// finds our mistakes: no copy of memory that is not registered, or across registrations; no overlap; no unload of what runs.
+// Receives: nothing. Hands on: the state of a stand-in for libcuda.so.1. Owns: it. It proves our logic, not CUDA's:
+// what the real driver does with the same calls only a machine with a GPU shows (make bench-gpu). It is stricter where
+// that finds our mistakes: no copy of memory that is not registered, or across registrations; no overlap; no unload of
+// what runs.
 #pragma once
 
 #include <atomic>

@@ -54,12 +54,19 @@ void shape(const Launch& l) {
     to[6] = l.shared;
 }
 
-void wild(const Launch&) {
-    lost = kIllegalAddress;
+void wild(const Launch& l) {
+    if (auto* to = at<std::uint32_t>(l.parameter<std::uint64_t>(0))) *to = 1;
 }
 
-void endless(const Launch&) {
-    for (;;) std::this_thread::yield();
+/// As in bench/gpu/kernels.cu.
+void tiny(const Launch& l) {
+    if (auto* count = at<std::uint32_t>(l.parameter<std::uint64_t>(0))) ++*count;
+}
+void sum(const Launch& l) {
+    const auto n = l.parameter<std::uint32_t>(2);
+    const auto* x = at<float>(l.parameter<std::uint64_t>(0), n);
+    auto* to = at<float>(l.parameter<std::uint64_t>(1));
+    for (std::uint32_t i = 0; lost == kSuccess && i < n; ++i) *to += x[i];
 }
 
 /// The built-in one, as builtin/source.cpp has it.
@@ -75,14 +82,12 @@ struct Known {
     void (*run)(const Launch&);
 };
 const std::map<std::string, Known>& known() {
-    static const std::map<std::string, Known> all = {{"add", {{8, 8, 8, 4}, add}},
-                                                     {"step", {{8, 4}, step}},
-                                                     {"hold", {{8}, hold}},
-                                                     {"chase", {{8, 8}, chase}},
-                                                     {"shape", {{8}, shape}},
-                                                     {"wild", {{}, wild}},
-                                                     {"endless", {{}, endless}},
-                                                     {"farlane_axpy_f32", {{8, 8, 8, 8, 8, 4}, axpy}}};
+    static const std::map<std::string, Known> all = {
+        {"add", {{8, 8, 8, 4}, add}}, {"step", {{8, 4}, step}},
+        {"hold", {{8}, hold}},        {"chase", {{8, 8}, chase}},
+        {"shape", {{8}, shape}},      {"wild", {{8}, wild}},
+        {"endless", {{8}, hold}},     {"tiny", {{8}, tiny}},
+        {"sum", {{8, 8, 4}, sum}},    {"farlane_axpy_f32", {{8, 8, 8, 8, 8, 4}, axpy}}};
     return all;
 }
 

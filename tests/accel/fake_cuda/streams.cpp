@@ -46,7 +46,8 @@ CuResult move(std::uint64_t to, std::uint64_t from, std::size_t bytes, bool to_d
                     (from_device ? mapped(from, bytes) != nullptr : host(from));
     if (!ok || (to < from + bytes && from < to + bytes)) return kInvalidValue;
     of(stream)->put([=] {
-        const bool there = (!to_device || mapped(to, bytes) != nullptr) && (!from_device || mapped(from, bytes) != nullptr);
+        const bool there =
+            (!to_device || mapped(to, bytes) != nullptr) && (!from_device || mapped(from, bytes) != nullptr);
         if (!there) {
             lost = kIllegalAddress;
             return;

@@ -83,7 +83,7 @@ struct Lane {
     }
 };
 
-/// Scores of all pictures, batch by batch; the last batch is filled up with empty pictures.
+/// Scores of all pictures, batch by batch. Rows that the last one does not fill are computed and not used.
 std::vector<float> scores_of(accel::Context& context, const Network& network, const Digits& digits, std::uint32_t batch,
                              Report& report) {
     const DeviceNetwork on_device(context, network, batch);

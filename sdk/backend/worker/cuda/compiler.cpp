@@ -40,8 +40,7 @@ struct Compiler::Functions {
                find(library, "nvrtcCompileProgram", compile) && find(library, "nvrtcGetPTXSize", ptx_size) &&
                find(library, "nvrtcGetPTX", ptx) && find(library, "nvrtcGetCUBINSize", cubin_size) &&
                find(library, "nvrtcGetCUBIN", cubin) && find(library, "nvrtcGetProgramLogSize", log_size) &&
-               find(library, "nvrtcGetProgramLog", log) &&
-               find(library, "nvrtcGetNumSupportedArchs", architectures) &&
+               find(library, "nvrtcGetProgramLog", log) && find(library, "nvrtcGetNumSupportedArchs", architectures) &&
                find(library, "nvrtcGetSupportedArchs", architecture_list);
     }
     [[nodiscard]] static std::string text(Program program, int (*size)(Program, std::size_t*),

@@ -96,53 +96,51 @@ struct MemoryAccess {
 };
 
 // X(name, symbol, parameters)
-#define FARLANE_CUDA_FUNCTIONS(X)                                                                              \
-    X(cuInit, cuInit, (unsigned))                                                                              \
-    X(cuGetErrorName, cuGetErrorName, (CuResult, const char**))                                                \
-    X(cuDriverGetVersion, cuDriverGetVersion, (int*))                                                          \
-    X(cuDeviceGetCount, cuDeviceGetCount, (int*))                                                              \
-    X(cuDeviceGet, cuDeviceGet, (CuDevice*, int))                                                              \
-    X(cuDeviceGetName, cuDeviceGetName, (char*, int, CuDevice))                                                \
-    X(cuDeviceGetPCIBusId, cuDeviceGetPCIBusId, (char*, int, CuDevice))                                        \
-    X(cuDeviceGetAttribute, cuDeviceGetAttribute, (int*, int, CuDevice))                                       \
-    X(cuDeviceTotalMem, cuDeviceTotalMem_v2, (std::size_t*, CuDevice))                                         \
-    X(cuCtxCreate, cuCtxCreate_v2, (CuContext*, unsigned, CuDevice))                                           \
-    X(cuCtxSetCurrent, cuCtxSetCurrent, (CuContext))                                                           \
-    X(cuStreamCreate, cuStreamCreate, (CuStream*, unsigned))                                                   \
-    X(cuEventCreate, cuEventCreate, (CuEvent*, unsigned))                                                      \
-    X(cuEventRecord, cuEventRecord, (CuEvent, CuStream))                                                       \
-    X(cuEventQuery, cuEventQuery, (CuEvent))                                                                   \
-    X(cuEventElapsedTime, cuEventElapsedTime, (float*, CuEvent, CuEvent))                                      \
-    X(cuMemAddressReserve, cuMemAddressReserve,                                                                \
-      (CuAddress*, std::size_t, std::size_t, CuAddress, unsigned long long))                                   \
-    X(cuMemAddressFree, cuMemAddressFree, (CuAddress, std::size_t))                                            \
-    X(cuMemCreate, cuMemCreate, (CuMemory*, std::size_t, const MemoryProperties*, unsigned long long))         \
-    X(cuMemMap, cuMemMap, (CuAddress, std::size_t, std::size_t, CuMemory, unsigned long long))                 \
-    X(cuMemSetAccess, cuMemSetAccess, (CuAddress, std::size_t, const MemoryAccess*, std::size_t))              \
-    X(cuMemUnmap, cuMemUnmap, (CuAddress, std::size_t))                                                        \
-    X(cuMemRelease, cuMemRelease, (CuMemory))                                                                  \
-    X(cuMemGetAllocationGranularity, cuMemGetAllocationGranularity,                                            \
-      (std::size_t*, const MemoryProperties*, int))                                                            \
-    X(cuMemHostRegister, cuMemHostRegister_v2, (void*, std::size_t, unsigned))                                 \
-    X(cuMemHostUnregister, cuMemHostUnregister, (void*))                                                       \
-    X(cuMemcpyHtoDAsync, cuMemcpyHtoDAsync_v2, (CuAddress, const void*, std::size_t, CuStream))                \
-    X(cuMemcpyDtoHAsync, cuMemcpyDtoHAsync_v2, (void*, CuAddress, std::size_t, CuStream))                      \
-    X(cuMemcpyDtoDAsync, cuMemcpyDtoDAsync_v2, (CuAddress, CuAddress, std::size_t, CuStream))                  \
-    X(cuMemsetD8Async, cuMemsetD8Async, (CuAddress, unsigned char, std::size_t, CuStream))                     \
-    X(cuMemsetD16Async, cuMemsetD16Async, (CuAddress, unsigned short, std::size_t, CuStream))                  \
-    X(cuMemsetD32Async, cuMemsetD32Async, (CuAddress, unsigned, std::size_t, CuStream))                        \
-    X(cuModuleLoadDataEx, cuModuleLoadDataEx, (CuModule*, const void*, unsigned, int*, void**))                \
-    X(cuModuleUnload, cuModuleUnload, (CuModule))                                                              \
-    X(cuModuleGetFunction, cuModuleGetFunction, (CuFunction*, CuModule, const char*))                          \
-    X(cuFuncGetAttribute, cuFuncGetAttribute, (int*, int, CuFunction))                                         \
-    X(cuFuncSetAttribute, cuFuncSetAttribute, (CuFunction, int, int))                                          \
-    X(cuLaunchKernel, cuLaunchKernel,                                                                          \
+#define FARLANE_CUDA_FUNCTIONS(X)                                                                                      \
+    X(cuInit, cuInit, (unsigned))                                                                                      \
+    X(cuGetErrorName, cuGetErrorName, (CuResult, const char**))                                                        \
+    X(cuDriverGetVersion, cuDriverGetVersion, (int*))                                                                  \
+    X(cuDeviceGetCount, cuDeviceGetCount, (int*))                                                                      \
+    X(cuDeviceGet, cuDeviceGet, (CuDevice*, int))                                                                      \
+    X(cuDeviceGetName, cuDeviceGetName, (char*, int, CuDevice))                                                        \
+    X(cuDeviceGetPCIBusId, cuDeviceGetPCIBusId, (char*, int, CuDevice))                                                \
+    X(cuDeviceGetAttribute, cuDeviceGetAttribute, (int*, int, CuDevice))                                               \
+    X(cuDeviceTotalMem, cuDeviceTotalMem_v2, (std::size_t*, CuDevice))                                                 \
+    X(cuCtxCreate, cuCtxCreate_v2, (CuContext*, unsigned, CuDevice))                                                   \
+    X(cuCtxSetCurrent, cuCtxSetCurrent, (CuContext))                                                                   \
+    X(cuStreamCreate, cuStreamCreate, (CuStream*, unsigned))                                                           \
+    X(cuEventCreate, cuEventCreate, (CuEvent*, unsigned))                                                              \
+    X(cuEventRecord, cuEventRecord, (CuEvent, CuStream))                                                               \
+    X(cuEventQuery, cuEventQuery, (CuEvent))                                                                           \
+    X(cuEventElapsedTime, cuEventElapsedTime, (float*, CuEvent, CuEvent))                                              \
+    X(cuMemAddressReserve, cuMemAddressReserve, (CuAddress*, std::size_t, std::size_t, CuAddress, unsigned long long)) \
+    X(cuMemAddressFree, cuMemAddressFree, (CuAddress, std::size_t))                                                    \
+    X(cuMemCreate, cuMemCreate, (CuMemory*, std::size_t, const MemoryProperties*, unsigned long long))                 \
+    X(cuMemMap, cuMemMap, (CuAddress, std::size_t, std::size_t, CuMemory, unsigned long long))                         \
+    X(cuMemSetAccess, cuMemSetAccess, (CuAddress, std::size_t, const MemoryAccess*, std::size_t))                      \
+    X(cuMemUnmap, cuMemUnmap, (CuAddress, std::size_t))                                                                \
+    X(cuMemRelease, cuMemRelease, (CuMemory))                                                                          \
+    X(cuMemGetAllocationGranularity, cuMemGetAllocationGranularity, (std::size_t*, const MemoryProperties*, int))      \
+    X(cuMemHostRegister, cuMemHostRegister_v2, (void*, std::size_t, unsigned))                                         \
+    X(cuMemHostUnregister, cuMemHostUnregister, (void*))                                                               \
+    X(cuMemcpyHtoDAsync, cuMemcpyHtoDAsync_v2, (CuAddress, const void*, std::size_t, CuStream))                        \
+    X(cuMemcpyDtoHAsync, cuMemcpyDtoHAsync_v2, (void*, CuAddress, std::size_t, CuStream))                              \
+    X(cuMemcpyDtoDAsync, cuMemcpyDtoDAsync_v2, (CuAddress, CuAddress, std::size_t, CuStream))                          \
+    X(cuMemsetD8Async, cuMemsetD8Async, (CuAddress, unsigned char, std::size_t, CuStream))                             \
+    X(cuMemsetD16Async, cuMemsetD16Async, (CuAddress, unsigned short, std::size_t, CuStream))                          \
+    X(cuMemsetD32Async, cuMemsetD32Async, (CuAddress, unsigned, std::size_t, CuStream))                                \
+    X(cuModuleLoadDataEx, cuModuleLoadDataEx, (CuModule*, const void*, unsigned, int*, void**))                        \
+    X(cuModuleUnload, cuModuleUnload, (CuModule))                                                                      \
+    X(cuModuleGetFunction, cuModuleGetFunction, (CuFunction*, CuModule, const char*))                                  \
+    X(cuFuncGetAttribute, cuFuncGetAttribute, (int*, int, CuFunction))                                                 \
+    X(cuFuncSetAttribute, cuFuncSetAttribute, (CuFunction, int, int))                                                  \
+    X(cuLaunchKernel, cuLaunchKernel,                                                                                  \
       (CuFunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CuStream, void**, void**))
 // CUDA 12.4 and later.
-#define FARLANE_CUDA_OPTIONAL(X)                                                                      \
-    X(cuFuncGetParamInfo, cuFuncGetParamInfo, (CuFunction, std::size_t, std::size_t*, std::size_t*))  \
-    X(cuFuncGetName, cuFuncGetName, (const char**, CuFunction))                                       \
-    X(cuModuleGetFunctionCount, cuModuleGetFunctionCount, (unsigned*, CuModule))                      \
+#define FARLANE_CUDA_OPTIONAL(X)                                                                     \
+    X(cuFuncGetParamInfo, cuFuncGetParamInfo, (CuFunction, std::size_t, std::size_t*, std::size_t*)) \
+    X(cuFuncGetName, cuFuncGetName, (const char**, CuFunction))                                      \
+    X(cuModuleGetFunctionCount, cuModuleGetFunctionCount, (unsigned*, CuModule))                     \
     X(cuModuleEnumerateFunctions, cuModuleEnumerateFunctions, (CuFunction*, unsigned, CuModule))
 
 struct Api {

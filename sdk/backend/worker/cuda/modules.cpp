@@ -59,7 +59,9 @@ std::string entries_of(std::string_view ptx) {
         i += kEntry.size();
         while (i < ptx.size() && std::isspace(static_cast<unsigned char>(ptx[i])) != 0) ++i;
         const std::size_t begin = i;
-        const auto in_name = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$'; };
+        const auto in_name = [](char c) {
+            return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$';
+        };
         while (i < ptx.size() && in_name(ptx[i])) ++i;
         if (i != begin) names.append(names.empty() ? "" : ";").append(ptx.substr(begin, i - begin));
     }
@@ -79,9 +81,9 @@ struct JitOptions {
     explicit JitOptions(const std::string& options) {
         for (const std::string& word : words_of(options)) {
             const std::size_t equals = word.find('=');
-            const std::string_view number =
-                equals != std::string::npos ? std::string_view(word).substr(equals + 1)
-                                            : std::string_view(word).substr(std::min<std::size_t>(2, word.size()));
+            const std::string_view number = equals != std::string::npos
+                                                ? std::string_view(word).substr(equals + 1)
+                                                : std::string_view(word).substr(std::min<std::size_t>(2, word.size()));
             std::uint32_t value = 0;
             const auto parsed = std::from_chars(number.data(), number.data() + number.size(), value);
             const bool is_number = parsed.ec == std::errc{} && parsed.ptr == number.data() + number.size();
@@ -188,7 +190,9 @@ Bound CudaRuntime::bind(LoadedModule& module, const std::string& name) {
         if (bytes != sizeof(CuAddress)) report.kind = fl_le32(FL_ACCEL_ARGUMENT_VALUE);
         bound.arguments.push_back(report);
     }
-    const auto attribute = [&](int what) { return static_cast<std::uint32_t>(std::max(0, api_.attribute(function, what))); };
+    const auto attribute = [&](int what) {
+        return static_cast<std::uint32_t>(std::max(0, api_.attribute(function, what)));
+    };
     kernel->max_block = attribute(kFunctionMaxThreads);
     kernel->dynamic_bytes = attribute(kFunctionMaxDynamicShared);
     bound.report.max_block = fl_le64(kernel->max_block);

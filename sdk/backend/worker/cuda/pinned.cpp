@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: what of the aperture is committed. Hands on: parts of it that the device copies by itself. Owns: pinned.hpp.
+// Receives: what of the aperture is committed. Hands on: parts of it that the device copies by itself. Owns:
+// pinned.hpp.
 #include "backend/worker/cuda/pinned.hpp"
 
 #include <algorithm>
@@ -35,8 +36,7 @@ std::uint64_t Pinned::part(std::uint64_t address, std::uint64_t bytes) {
     const std::size_t index = address / kPartBytes - it->first / kPartBytes;
     const Range range = range_of(it->first, a, index);
     if (a.parts[index] == State::untouched) {
-        const CuResult r =
-            api_.cuMemHostRegister(reinterpret_cast<void*>(range.begin), range.end - range.begin, 0);
+        const CuResult r = api_.cuMemHostRegister(reinterpret_cast<void*>(range.begin), range.end - range.begin, 0);
         a.parts[index] = r == kSuccess ? State::pinned : State::refused;
     }
     return std::min(bytes, range.end - address);

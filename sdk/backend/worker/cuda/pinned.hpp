@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: what of the aperture is committed. Hands on: parts of it that the device copies from and to by itself. Owns:
-// their registration with the driver.
+// Receives: what of the aperture is committed. Hands on: parts of it that the device copies from and to by itself.
+// Owns: their registration with the driver.
 #pragma once
 
 #include <map>

@@ -15,10 +15,10 @@ namespace {
 using namespace cuda;
 using nlohmann::json;
 
-/// Where local memory may lie, the best first: below 2^47, above what the driver and the loader take for themselves,
-/// with room for the ranges of all contexts.
-constexpr std::array<std::uint64_t, 4> kPlaces = {std::uint64_t{1} << 44, std::uint64_t{3} << 43, std::uint64_t{1} << 43,
-                                                  std::uint64_t{5} << 44};
+/// Where local memory may lie, the best first: below 2^47, above the aperture (firmware_sim/devices/accel/accel.hpp)
+/// and what the driver takes for itself, below the loader's, with room for the ranges of all contexts.
+constexpr std::array<std::uint64_t, 4> kPlaces = {std::uint64_t{1} << 44, std::uint64_t{3} << 43,
+                                                  std::uint64_t{1} << 45, std::uint64_t{3} << 44};
 
 /// The first place that the driver gives; 0: none.
 std::uint64_t find_place(const Api& api, std::uint64_t bytes) {
@@ -71,24 +71,25 @@ json describe(const Api& api, int index, bool compiler) {
     const std::uint64_t place = memory == 0 ? 0 : find_place(api, memory);
     const auto a = [&](int what) { return api.attribute(device, what); };
     const std::uint64_t energy_uj = energy.read_uj();
-    return {{"index", index},
-            {"platform", "NVIDIA CUDA, compute capability " + std::to_string(a(kMajor)) + "." + std::to_string(a(kMinor))},
-            {"name", name.data()},
-            {"vendor", "NVIDIA"},
-            {"driver", version_of(api, energy)},
-            {"type", "gpu"},
-            {"units", a(kUnits)},
-            {"memory_bytes", memory},
-            {"local_address", place},
-            {"ptx", true},
-            {"cubin", true},
-            {"cuda_c", compiler},
-            {"energy", energy_uj != 0},
-            {"energy_uj", energy_uj},
-            {"max_block", {a(kMaxBlockX), a(kMaxBlockY), a(kMaxBlockZ)}},
-            {"max_grid", {a(kMaxGridX), a(kMaxGridY), a(kMaxGridZ)}},
-            {"max_shared_bytes", std::max(a(kSharedPerBlock), a(kSharedOptIn))},
-            {"why_not", why_not(api, device, place)}};
+    return {
+        {"index", index},
+        {"platform", "NVIDIA CUDA, compute capability " + std::to_string(a(kMajor)) + "." + std::to_string(a(kMinor))},
+        {"name", name.data()},
+        {"vendor", "NVIDIA"},
+        {"driver", version_of(api, energy)},
+        {"type", "gpu"},
+        {"units", a(kUnits)},
+        {"memory_bytes", memory},
+        {"local_address", place},
+        {"ptx", true},
+        {"cubin", true},
+        {"cuda_c", compiler},
+        {"energy", energy_uj != 0},
+        {"energy_uj", energy_uj},
+        {"max_block", {a(kMaxBlockX), a(kMaxBlockY), a(kMaxBlockZ)}},
+        {"max_grid", {a(kMaxGridX), a(kMaxGridY), a(kMaxGridZ)}},
+        {"max_shared_bytes", std::max(a(kSharedPerBlock), a(kSharedOptIn))},
+        {"why_not", why_not(api, device, place)}};
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace farlane::backend::worker::cuda {
 namespace {
 
 constexpr std::uint64_t kMinPauseNs = 10'000, kMaxPauseNs = 1'000'000;
-constexpr std::uint64_t kPausePart = 128;  // sleep so much of the time that it has run: its end is late by less than 1 %
+constexpr std::uint64_t kPausePart =
+    128;  // sleep so much of the time that it has run: its end is late by less than 1 %
 
 }  // namespace
 
@@ -101,11 +102,12 @@ bool Queues::poll() {
 
 /// What each launch of a batch gets of its time.
 std::uint64_t Queues::busy_ns_of(const Queue& q, const Batch& batch) const noexcept {
-    const auto launches =
-        std::count_if(batch.work.begin(), batch.work.end(), [](const Work& w) { return w.is_launch && w.outcome.ok(); });
+    const auto launches = std::count_if(batch.work.begin(), batch.work.end(),
+                                        [](const Work& w) { return w.is_launch && w.outcome.ok(); });
     const CuEvent from = batch.begin != nullptr ? batch.begin : q.before;
     float ms = 0;
-    if (launches == 0 || from == nullptr || api_.cuEventElapsedTime(&ms, from, batch.end) != kSuccess || !(ms > 0)) return 0;
+    if (launches == 0 || from == nullptr || api_.cuEventElapsedTime(&ms, from, batch.end) != kSuccess || !(ms > 0))
+        return 0;
     return static_cast<std::uint64_t>(static_cast<double>(ms) * 1e6) / static_cast<std::uint64_t>(launches);
 }
 

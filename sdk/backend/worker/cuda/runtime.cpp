@@ -117,8 +117,8 @@ Outcome CudaRuntime::set_parameters(const CudaKernel& kernel, std::span<const st
     for (; reader.next(argument); ++count) {
         if (count == kMaxArguments) return {FL_ACCEL_REASON_ARGUMENT_COUNT, kMaxArguments, 0};
         if (argument.kind == FL_ACCEL_ARGUMENT_SHARED) return {FL_ACCEL_REASON_ARGUMENT_VALUE, argument.offset, 0};
-        const bool fits = !kernel.sizes_known ||
-                          (count < kernel.sizes.size() && kernel.sizes[count] == argument.data.size());
+        const bool fits =
+            !kernel.sizes_known || (count < kernel.sizes.size() && kernel.sizes[count] == argument.data.size());
         if (!fits) return {FL_ACCEL_REASON_ARGUMENT_VALUE, argument.offset, 0};
         parameters[count] = const_cast<std::byte*>(argument.data.data());
         if (argument.kind != FL_ACCEL_ARGUMENT_ADDRESS) continue;
@@ -166,8 +166,8 @@ Runtime::Answer CudaRuntime::launch(const Ticket& ticket, BoundKernel& bound, co
     return ended(ticket.stream, ticket, r, true);
 }
 
-CuResult CudaRuntime::copy_parts(CuStream stream, std::uint64_t destination, std::uint64_t source,
-                                 std::uint64_t bytes, bool to_device) {
+CuResult CudaRuntime::copy_parts(CuStream stream, std::uint64_t destination, std::uint64_t source, std::uint64_t bytes,
+                                 bool to_device) {
     while (bytes != 0) {
         const std::uint64_t part = pinned_.part(to_device ? source : destination, bytes);
         if (part == 0) return kInvalidValue;
@@ -227,8 +227,7 @@ Runtime::Answer CudaRuntime::copy(const Ticket& ticket, std::uint64_t destinatio
 CuResult CudaRuntime::fill_long(CuStream stream, std::uint64_t destination, std::uint64_t bytes,
                                 std::span<const std::byte> pattern) {
     for (std::size_t at = 0; at < pattern.size(); at += 4) {
-        const CuResult r =
-            api_.cuMemsetD32Async(destination + at, pattern_as<std::uint32_t>(pattern, at), 1, stream);
+        const CuResult r = api_.cuMemsetD32Async(destination + at, pattern_as<std::uint32_t>(pattern, at), 1, stream);
         if (r != kSuccess) return r;
     }
     for (std::uint64_t done = pattern.size(); done < bytes;) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Receives: allocations at addresses that the initiator chose. Hands on: memory of the device there. Owns: the context's
-// range of addresses and what is mapped in it.
+// Receives: allocations at addresses that the initiator chose. Hands on: memory of the device there. Owns: the
+// context's range of addresses and what is mapped in it.
 #pragma once
 
 #include <map>

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <thread>
 
 #include "backend/worker/channel.hpp"
 
@@ -19,7 +20,9 @@ namespace {
 
 constexpr unsigned kRecordsPerTurn = 64;
 constexpr std::uint32_t kRunningPerStream = 256;  // what is behind waits here, where it can be taken back
+constexpr std::uint32_t kRefillAt = kRunningPerStream / 2;
 constexpr std::uint64_t kSpinNs = 50'000;
+constexpr unsigned kFewCores = 4;  // kernels, lane and this thread want them all: who spins is behind, not ahead
 constexpr long kRoomNs = 1'000'000;
 constexpr std::uint64_t kEnergyNs = 100'000'000;  // a look takes its time, and meters are no finer
 constexpr unsigned long kTimerSlackNs = 1'000;
@@ -51,8 +54,8 @@ void Streams::done(const Ticket& ticket, const Outcome& outcome, std::uint64_t b
     note(ticket, real);
     const SayDone said{ticket.token, real.reason, real.detail, real.value, busy_ns};
     outbox_.say(Say::done, {bytes_of(said)});
-    running_[ticket.stream].fetch_sub(1, std::memory_order_seq_cst);
-    if (wanted.load(std::memory_order_seq_cst)) outbox_.wake_loop();
+    const std::uint32_t left = running_[ticket.stream].fetch_sub(1, std::memory_order_seq_cst) - 1;
+    if (left == kRefillAt && wanted.load(std::memory_order_seq_cst)) outbox_.wake_loop();
 }
 
 // --- Loop
@@ -65,6 +68,7 @@ Loop::Loop(Control& control, Memory& memory, Outbox& outbox, Streams& streams, R
       runtime_(runtime),
       ring_(control.submit, control.submit_bytes),
       record_(kMaxSubmitRecord),
+      spin_ns_(std::thread::hardware_concurrency() > kFewCores ? kSpinNs : 0),
       builder_(runtime, [this] { outbox_.wake_loop(); }) {}
 
 void Loop::run() {
@@ -85,7 +89,7 @@ void Loop::run() {
         const std::uint64_t now = now_ns();
         if (idle_since == 0) idle_since = now;
         look_at_energy(now);
-        if (now - idle_since < kSpinNs) {
+        if (now - idle_since < spin_ns_) {
             (void)::sched_yield();
             continue;
         }

@@ -88,6 +88,7 @@ private:
     Runtime& runtime_;
     RingReader ring_;
     std::vector<std::byte> record_;
+    std::uint64_t spin_ns_;  ///< how long to look for more before sleeping
     std::array<std::deque<Waiting>, FL_ACCEL_MAX_QUEUES> waiting_;
     std::uint32_t waiting_count_ = 0;
     std::uint32_t order_ = 0;  ///< of the last ticket
@@ -95,7 +96,7 @@ private:
     std::unordered_map<std::uint32_t, Kernel> kernels_;
     std::set<std::uint64_t> loading_;  ///< tokens of loads that were not canceled
     std::uint64_t energy_ns_ = 0;
-    Builder builder_;                  ///< last: its thread ends first
+    Builder builder_;  ///< last: its thread ends first
 };
 
 }  // namespace farlane::backend::worker

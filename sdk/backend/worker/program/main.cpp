@@ -43,7 +43,7 @@ int run_context() {
     if (at == MAP_FAILED) return kUsage;
     auto& control = *static_cast<Control*>(at);
     const Setup setup = control.setup;
-    if (setup.version != kVersion || !confine(setup.parent)) return kUsage;
+    if (setup.version != kVersion || !confine(setup.parent, setup.executor == FL_ACCEL_EXECUTOR_CUDA)) return kUsage;
     Memory memory;
     Outbox outbox(control, kBellFd);
     Streams streams(outbox);

@@ -7,6 +7,6 @@
 namespace farlane::backend::worker {
 
 /// Ends with `parent`, opens nothing of other processes, leaves no core behind. False: the parent is gone.
-[[nodiscard]] bool confine(pid_t parent) noexcept;
+[[nodiscard]] bool confine(pid_t parent, bool local_sockets) noexcept;
 
 }  // namespace farlane::backend::worker

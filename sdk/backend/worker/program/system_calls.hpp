@@ -4,7 +4,8 @@
 
 namespace farlane::backend::worker {
 
-/// No signals to other processes, no sockets, no tracing, no new corners of the kernel. False: the filter was refused.
-[[nodiscard]] bool confine_system_calls() noexcept;
+/// No signals to other processes, no sockets (or only local ones, which connect to nothing), no tracing, no new corners
+/// of the kernel. False: the filter was refused.
+[[nodiscard]] bool confine_system_calls(bool local_sockets) noexcept;
 
 }  // namespace farlane::backend::worker

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the command line. Hands on: bench/results/gpu.json: what the CUDA executor does over udp: on this host,
+// beside the same work by the driver API. Owns: the processes of each measurement, one after the other.
+#include <fcntl.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <farlane/accel.hpp>
+
+#include "gpu/work.hpp"
+#include "product/accel_measures.hpp"
+#include "product/ports.hpp"
+#include "product/report.hpp"
+
+namespace farlane::bench {
+namespace {
+
+using nlohmann::json;
+constexpr int kFailed = 1, kUsage = 2, kSkipped = 77;
+constexpr std::size_t kMib = std::size_t{1} << 20;
+
+/// Runs it in a process of its own: a CUDA context does not survive fork(), and none shall stay.
+std::vector<double> in_child(const std::function<std::vector<double>()>& measure) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+        std::string answer;
+        try {
+            const auto numbers = measure();
+            answer.assign(1, 'y').append(reinterpret_cast<const char*>(numbers.data()),
+                                         numbers.size() * sizeof(double));
+        } catch (const std::exception& e) {
+            answer = std::string("n") + e.what();
+        }
+        const bool written = write(ends[1], answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
+        _exit(written ? 0 : 1);
+    }
+    close(ends[1]);
+    std::string answer;
+    char part[4096];
+    for (ssize_t n = 0; (n = read(ends[0], part, sizeof part)) > 0;) answer.append(part, static_cast<std::size_t>(n));
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (answer.empty() || answer[0] != 'y') {
+        throw std::runtime_error(answer.empty() ? "the measurement died" : answer.substr(1));
+    }
+    std::vector<double> numbers((answer.size() - 1) / sizeof(double));
+    std::memcpy(numbers.data(), answer.data() + 1, numbers.size() * sizeof(double));
+    return numbers;
+}
+
+PairConfig pair_with_gpu() {
+    auto config = pair_on("udp");
+    config.executor = "cuda";
+    config.pinned = false;  // workers need cores too
+    config.never_sleep = std::thread::hardware_concurrency() > 3;
+    return config;
+}
+
+class Results {
+public:
+    /// `ratio`: better is more.
+    void row(const std::string& key, const char* unit, const std::vector<double>& ours,
+             const std::vector<double>& beside, double ratio, double goal, const char* beside_is) {
+        rows_[key] = {{"unit", unit},
+                      {"ours", ours},
+                      {"beside", beside},
+                      {"beside_is", beside_is},
+                      {"ratio", ratio},
+                      {"goal", goal},
+                      {"ok", goal == 0 || ratio >= goal}};
+        std::printf("%-18s %12.3f %12.3f %-4s  ratio %.3f%s\n", key.c_str(), median(ours), median(beside), unit, ratio,
+                    goal == 0       ? ""
+                    : ratio >= goal ? "  ok"
+                                    : "  MISSED");
+        std::fflush(stdout);
+    }
+    void check(const std::string& name, const std::string& wrong) {
+        checks_[name] = wrong.empty() ? "ok" : wrong;
+        failed_ = failed_ || !wrong.empty();
+        std::printf("check %-14s %s\n", name.c_str(), wrong.empty() ? "ok" : wrong.c_str());
+        std::fflush(stdout);
+    }
+    void fail(const std::string& what, const std::string& why) {
+        failures_[what] = why;
+        failed_ = true;
+        std::printf("%-18s could not be measured: %s\n", what.c_str(), why.c_str());
+    }
+    [[nodiscard]] bool failed() const { return failed_; }
+    [[nodiscard]] json all() const { return {{"rows", rows_}, {"checks", checks_}, {"failed", failures_}}; }
+
+private:
+    json rows_ = json::object(), checks_ = json::object(), failures_ = json::object();
+    bool failed_ = false;
+};
+
+template <class Measure>
+void try_row(Results& results, const std::string& key, Measure measure) {
+    try {
+        measure();
+    } catch (const std::exception& e) {
+        results.fail(key, e.what());
+    }
+}
+
+void run_checks(Results& results) {
+    for (const auto& check : gpu::checks()) {
+        std::string wrong;
+        try {
+            (void)measure_pair(pair_with_gpu(), [&](Fabric& fabric) {
+                try {
+                    check.run(fabric);
+                } catch (const std::exception& e) {
+                    std::fprintf(stderr, "%s: %s\n", check.name.c_str(), e.what());
+                    throw;
+                }
+                return std::vector<double>{1};
+            });
+        } catch (const std::exception& e) {
+            wrong = e.what();
+        }
+        results.check(check.name, wrong);
+    }
+}
+
+void run_work(Results& results) {
+    for (const auto& [work, goal] : {std::pair{"gemm_f32", 0.98}, {"gemm_bf16", 0.98}, {"launches", 0.80}}) {
+        try_row(results, work, [&, work = std::string(work), goal = goal] {
+            const auto local = in_child([&] { return gpu::local_ms(work); });
+            const auto ours = measure_pair(pair_with_gpu(), [&](Fabric& f) { return gpu::remote_ms(f, work); });
+            results.row(work, "ms", ours, local, median(local) / median(ours), goal, "the driver API, locally");
+        });
+    }
+}
+
+void run_copies(Results& results) {
+    for (const std::size_t mib : {1, 16, 64}) {
+        const std::string size = std::to_string(mib) + "m";
+        try_row(results, "copies_" + size, [&] {
+            const auto config = pair_with_gpu();
+            const auto port =
+                measure_pair(config, [&](Fabric& f) { return std::vector{aperture_write_rate(f, mib * kMib)}; });
+            const auto up =
+                measure_pair(pair_with_gpu(), [&](Fabric& f) { return std::vector{upload_rate(f, mib * kMib)}; });
+            const auto down =
+                measure_pair(pair_with_gpu(), [&](Fabric& f) { return std::vector{download_rate(f, mib * kMib)}; });
+            const auto local = in_child([&] { return gpu::local_copy_rates(mib * kMib); });
+            results.row("h2d_" + size, "GB/s", up, port, up[0] / port[0], 0.85, "posted writes of the port");
+            results.row("d2h_" + size, "GB/s", down, port, down[0] / port[0], 0.85, "posted writes of the port");
+            results.row("h2d_local_" + size, "GB/s", up, {local[0]}, up[0] / local[0], 0, "pinned copies, locally");
+            results.row("d2h_local_" + size, "GB/s", down, {local[1]}, down[0] / local[1], 0, "pinned copies, locally");
+        });
+    }
+}
+
+json machine() {
+    utsname name{};
+    (void)uname(&name);
+    return {{"kernel", name.release}, {"machine", name.machine}, {"cores", std::thread::hardware_concurrency()}};
+}
+
+/// Name and driver of the device, as the accelerator tells them.
+json device() {
+    std::string text;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+    (void)measure_pair(pair_with_gpu(), [&](Fabric& fabric) {
+        auto on = fabric.attach("accel0");
+        accel::Context context(on);
+        const auto p = context.properties();
+        text = p.device_name + "\n" + p.driver_version + "\n" + std::to_string(p.local_bytes) + "\n" +
+               std::to_string(p.worker_bytes);
+        return std::vector<double>{static_cast<double>(write(ends[1], text.data(), text.size()))};
+    });
+    close(ends[1]);
+    char part[1024];
+    const ssize_t got = read(ends[0], part, sizeof part);
+    close(ends[0]);
+    return {
+        {"name, driver, local bytes, worker bytes", std::string(part, got > 0 ? static_cast<std::size_t>(got) : 0)}};
+}
+
+int run(const std::string& out) {
+    try {
+        (void)in_child([] { return gpu::local_copy_rates(kMib); });
+    } catch (const std::exception& e) {
+        std::printf("skipped: %s\n", e.what());
+        return kSkipped;
+    }
+    Results results;
+    json all = {{"what", "CUDA executor over udp: on one host, beside the driver API"}, {"machine", machine()}};
+    try_row(results, "device", [&] { all["device"] = device(); });
+    run_checks(results);
+    run_work(results);
+    run_copies(results);
+    all.update(results.all());
+    std::ofstream(out) << all.dump(1) << '\n';
+    std::printf("raw figures: %s\n", out.c_str());
+    return results.failed() ? kFailed : 0;
+}
+
+}  // namespace
+}  // namespace farlane::bench
+
+int main(int argc, char** argv) {
+    std::string out = "bench/results/gpu.json";
+    if (argc == 3 && std::string(argv[1]) == "--out") {
+        out = argv[2];
+    } else if (argc != 1) {
+        std::fprintf(stderr,
+                     "usage: farlane-bench-gpu [--out FILE]\n"
+                     "Checks and measures the CUDA executor on this machine's GPU (bench/README.md).\n");
+        return farlane::bench::kUsage;
+    }
+    return farlane::bench::run(out);
+}
