@@ -44,6 +44,10 @@ for file in bin/farlane bin/farlaned bin/fldump share/man/man1/farlane.1 share/m
     [ -s "$prefix/$file" ] || fail "$file is not installed"
 done
 
+if [ -e "$lib/libfarlane-opencl.so" ]; then
+    grep -q '/libfarlane-opencl.so$' "$prefix/etc/OpenCL/vendors/farlane.icd" || fail "the OpenCL loader is not told"
+fi
+
 step "the examples' configurations are valid"
 for config in target initiator; do
     "$prefix/bin/farlaned" --check "$prefix/share/doc/farlane/examples/$config.toml"
