@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include <farlane/uapi/accel.h>
 #include <farlane/device.hpp>
 #include <farlane/fabric.hpp>
-#include <farlane/uapi/accel.h>
 
 #include "opencl/api.hpp"
 #include "opencl/config.hpp"

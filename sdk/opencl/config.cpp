@@ -85,8 +85,9 @@ FabricSource read_fabric(const std::string& path, const toml::node& node) {
             read_names(path, value, f.accelerators);
         } else {
             refuse(path, value,
-                   "unknown key '" + key + "' in [[fabric]]; valid: provider, socket, port, peer, name, "
-                   "connect_timeout_ms, keepalive_ms, accelerators");
+                   "unknown key '" + key +
+                       "' in [[fabric]]; valid: provider, socket, port, peer, name, "
+                       "connect_timeout_ms, keepalive_ms, accelerators");
         }
     }
     return f;
@@ -141,8 +142,8 @@ Config parse_config(const std::string& text, const std::string& path) {
             }
         }
     } catch (const toml::parse_error& e) {
-        throw Error(Status::invalid, path + ":" + std::to_string(e.source().begin.line) + ": " +
-                                         std::string(e.description()));
+        throw Error(Status::invalid,
+                    path + ":" + std::to_string(e.source().begin.line) + ": " + std::string(e.description()));
     }
     return c;
 }

@@ -112,8 +112,9 @@ CL_API_ENTRY cl_context CL_API_CALL clCreateContext(const cl_context_properties*
     });
 }
 
-CL_API_ENTRY cl_context CL_API_CALL clCreateContextFromType(const cl_context_properties* properties, cl_device_type type,
-                                                            ContextNotify notify, void* data, cl_int* error) {
+CL_API_ENTRY cl_context CL_API_CALL clCreateContextFromType(const cl_context_properties* properties,
+                                                            cl_device_type type, ContextNotify notify, void* data,
+                                                            cl_int* error) {
     return created(__func__, error, [&] {
         cl_device_id device = nullptr;
         const cl_int found = clGetDeviceIDs(handle_of(&Platform::get()), type, 1, &device, nullptr);

@@ -35,9 +35,14 @@ constexpr std::array<std::string_view, 17> kPassedOn = {
 
 /// Optional features of OpenCL C that need something of the host that is not here.
 constexpr std::array<std::string_view, 8> kTakenAway = {
-    "__opencl_c_images",      "__opencl_c_3d_image_writes", "__opencl_c_read_write_images",
-    "__opencl_c_pipes",       "__opencl_c_device_enqueue",  "__opencl_c_subgroups",
-    "__opencl_c_atomic_scope_all_devices", "__opencl_c_image_raw10_raw12",
+    "__opencl_c_images",
+    "__opencl_c_3d_image_writes",
+    "__opencl_c_read_write_images",
+    "__opencl_c_pipes",
+    "__opencl_c_device_enqueue",
+    "__opencl_c_subgroups",
+    "__opencl_c_atomic_scope_all_devices",
+    "__opencl_c_image_raw10_raw12",
 };
 
 /// Answered by the remote device.
@@ -110,22 +115,19 @@ constexpr std::array kNoUint = {
     CL_DEVICE_MAX_NUM_SUB_GROUPS,
     CL_DEVICE_PARTITION_MAX_SUB_DEVICES,
     CL_DEVICE_PREFERRED_PLATFORM_ATOMIC_ALIGNMENT,
-    CL_DEVICE_IMAGE_SUPPORT,                           // a cl_bool is a cl_uint
+    CL_DEVICE_IMAGE_SUPPORT,  // a cl_bool is a cl_uint
     CL_DEVICE_PIPE_SUPPORT,
     CL_DEVICE_HOST_UNIFIED_MEMORY,
     CL_DEVICE_NON_UNIFORM_WORK_GROUP_SUPPORT,
     CL_DEVICE_SUB_GROUP_INDEPENDENT_FORWARD_PROGRESS,
 };
 constexpr std::array kNoSize = {
-    CL_DEVICE_IMAGE2D_MAX_WIDTH,
-    CL_DEVICE_IMAGE2D_MAX_HEIGHT,
-    CL_DEVICE_IMAGE3D_MAX_WIDTH,
-    CL_DEVICE_IMAGE3D_MAX_HEIGHT,
-    CL_DEVICE_IMAGE3D_MAX_DEPTH,
-    CL_DEVICE_IMAGE_MAX_BUFFER_SIZE,
+    CL_DEVICE_IMAGE2D_MAX_WIDTH,    CL_DEVICE_IMAGE2D_MAX_HEIGHT, CL_DEVICE_IMAGE3D_MAX_WIDTH,
+    CL_DEVICE_IMAGE3D_MAX_HEIGHT,   CL_DEVICE_IMAGE3D_MAX_DEPTH,  CL_DEVICE_IMAGE_MAX_BUFFER_SIZE,
     CL_DEVICE_IMAGE_MAX_ARRAY_SIZE,
 };
-constexpr std::array kNoBits = {  // cl_bitfield, 8 bytes
+constexpr std::array kNoBits = {
+    // cl_bitfield, 8 bytes
     CL_DEVICE_SVM_CAPABILITIES,
     CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES,
     CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES,

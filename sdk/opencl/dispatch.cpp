@@ -154,9 +154,12 @@ extern const cl_icd_dispatch kDispatch = {
     .clEnqueueAcquireDX9MediaSurfacesKHR = nullptr,
     .clEnqueueReleaseDX9MediaSurfacesKHR = nullptr,
     .clCreateFromEGLImageKHR = absent<decltype(cl_icd_dispatch::clCreateFromEGLImageKHR), CL_INVALID_OPERATION>(),
-    .clEnqueueAcquireEGLObjectsKHR = absent<decltype(cl_icd_dispatch::clEnqueueAcquireEGLObjectsKHR), CL_INVALID_OPERATION>(),
-    .clEnqueueReleaseEGLObjectsKHR = absent<decltype(cl_icd_dispatch::clEnqueueReleaseEGLObjectsKHR), CL_INVALID_OPERATION>(),
-    .clCreateEventFromEGLSyncKHR = absent<decltype(cl_icd_dispatch::clCreateEventFromEGLSyncKHR), CL_INVALID_OPERATION>(),
+    .clEnqueueAcquireEGLObjectsKHR =
+        absent<decltype(cl_icd_dispatch::clEnqueueAcquireEGLObjectsKHR), CL_INVALID_OPERATION>(),
+    .clEnqueueReleaseEGLObjectsKHR =
+        absent<decltype(cl_icd_dispatch::clEnqueueReleaseEGLObjectsKHR), CL_INVALID_OPERATION>(),
+    .clCreateEventFromEGLSyncKHR =
+        absent<decltype(cl_icd_dispatch::clCreateEventFromEGLSyncKHR), CL_INVALID_OPERATION>(),
     .clCreateCommandQueueWithProperties = clCreateCommandQueueWithProperties,
     .clCreatePipe = absent<decltype(cl_icd_dispatch::clCreatePipe), CL_INVALID_OPERATION>(),
     .clGetPipeInfo = absent<decltype(cl_icd_dispatch::clGetPipeInfo), CL_INVALID_MEM_OBJECT>(),
@@ -167,7 +170,8 @@ extern const cl_icd_dispatch kDispatch = {
     .clEnqueueSVMMemFill = absent<decltype(cl_icd_dispatch::clEnqueueSVMMemFill), CL_INVALID_OPERATION>(),
     .clEnqueueSVMMap = absent<decltype(cl_icd_dispatch::clEnqueueSVMMap), CL_INVALID_OPERATION>(),
     .clEnqueueSVMUnmap = absent<decltype(cl_icd_dispatch::clEnqueueSVMUnmap), CL_INVALID_OPERATION>(),
-    .clCreateSamplerWithProperties = absent<decltype(cl_icd_dispatch::clCreateSamplerWithProperties), CL_INVALID_OPERATION>(),
+    .clCreateSamplerWithProperties =
+        absent<decltype(cl_icd_dispatch::clCreateSamplerWithProperties), CL_INVALID_OPERATION>(),
     .clSetKernelArgSVMPointer = absent<decltype(cl_icd_dispatch::clSetKernelArgSVMPointer), CL_INVALID_OPERATION>(),
     .clSetKernelExecInfo = absent<decltype(cl_icd_dispatch::clSetKernelExecInfo), CL_INVALID_OPERATION>(),
     .clGetKernelSubGroupInfoKHR = absent<decltype(cl_icd_dispatch::clGetKernelSubGroupInfoKHR), CL_INVALID_OPERATION>(),
@@ -181,7 +185,8 @@ extern const cl_icd_dispatch kDispatch = {
     .clSetProgramReleaseCallback = clSetProgramReleaseCallback,
     .clSetProgramSpecializationConstant = clSetProgramSpecializationConstant,
     .clCreateBufferWithProperties = clCreateBufferWithProperties,
-    .clCreateImageWithProperties = absent<decltype(cl_icd_dispatch::clCreateImageWithProperties), CL_INVALID_OPERATION>(),
+    .clCreateImageWithProperties =
+        absent<decltype(cl_icd_dispatch::clCreateImageWithProperties), CL_INVALID_OPERATION>(),
     .clSetContextDestructorCallback = clSetContextDestructorCallback,
 };
 

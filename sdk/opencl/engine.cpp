@@ -106,9 +106,10 @@ void Engine::advance(Guard& guard) {
     for (bool again = true; again && !waiting_.empty();) {
         again = false;
         for (std::size_t i = 0; i < waiting_.size(); ++i) {
-            again = advance(guard, *waiting_[i]) || again;
+            const Ref<CommandQueue> q = waiting_[i];
+            again = advance(guard, *q) || again;
         }
-        std::erase_if(waiting_, [](const CommandQueue* q) { return q->waiting.empty() && !q->sending; });
+        std::erase_if(waiting_, [](const auto& q) { return q->waiting.empty() && !q->sending; });
     }
 }
 
@@ -118,9 +119,9 @@ void Engine::enqueue(Guard& guard, CommandQueue& q, const Ref<Event>& event) {
     ++q.unfinished;
     advance(guard, q);
     if (event->failure != CL_SUCCESS && event->sent) fail(event->failure);
-    const bool listed = std::find(waiting_.begin(), waiting_.end(), &q) != waiting_.end();
+    const bool listed = std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& w) { return w.get() == &q; });
     if (!q.waiting.empty() && !listed) {
-        waiting_.push_back(&q);
+        waiting_.emplace_back(&q);
         start_thread();  // what it waits for may come while nobody else looks
         wake();
     }
@@ -151,7 +152,8 @@ void Engine::send(Guard& guard, CommandQueue& q, Event& event) {
     track.in_flight.emplace_back(&event);
     try {
         if (event.work != nullptr || !event.waits.empty()) {
-            make_room(guard, track, kUsualSlots + static_cast<std::uint32_t>(std::min<std::size_t>(event.waits.size(), 256)));
+            make_room(guard, track,
+                      kUsualSlots + static_cast<std::uint32_t>(std::min<std::size_t>(event.waits.size(), 256)));
         }
         if (event.failure == CL_SUCCESS) order_behind_waits(guard, track, event);
         if (profiled && event.failure == CL_SUCCESS) stamp(guard, track, event.start);
@@ -225,8 +227,9 @@ void Engine::add_callback(Guard&, Event& event, const Event::Callback& callback)
         return;
     }
     const cl_int status = event.status() < 0 ? event.status() : callback.at;
-    due_.emplace_back(
-        [held = Ref<Event>(&event), callback, status] { callback.function(handle_of(held.get()), status, callback.data); });
+    due_.emplace_back([held = Ref<Event>(&event), callback, status] {
+        callback.function(handle_of(held.get()), status, callback.data);
+    });
     changed_.notify_all();
 }
 
@@ -247,7 +250,8 @@ void Engine::adopt(Guard&) {
 
 std::uint64_t Engine::device_now() const noexcept {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() + device_ahead_ns_);
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() +
+                                      device_ahead_ns_);
 }
 
 void Engine::calibrate(Guard& guard) {

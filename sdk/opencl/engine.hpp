@@ -157,8 +157,8 @@ private:
     Notify notify_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::deque<Track> tracks_;  ///< the first is the library's own: ALLOC, MODULE_LOAD, ...
-    std::vector<CommandQueue*> waiting_;
+    std::deque<Track> tracks_;                ///< the first is the library's own: ALLOC, MODULE_LOAD, ...
+    std::vector<Ref<CommandQueue>> waiting_;  ///< queues with commands that could not be sent yet
     HostPool host_pool_;
     struct Chunk {
         std::shared_ptr<lib::BufferState> memory;

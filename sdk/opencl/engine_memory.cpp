@@ -53,8 +53,8 @@ lib::BufferState* Engine::take_chunk(Guard& guard, Track& track) {
             return c.memory.get();
         }
         wait_until(guard, [&] {
-            return broken() || std::any_of(chunks_.begin(), chunks_.end(),
-                                           [](const Chunk& c) { return !c.taken && c.use.done(); });
+            return broken() ||
+                   std::any_of(chunks_.begin(), chunks_.end(), [](const Chunk& c) { return !c.taken && c.use.done(); });
         });
         check();
         (void)track;
@@ -64,9 +64,8 @@ lib::BufferState* Engine::take_chunk(Guard& guard, Track& track) {
 bool Engine::upload_is_quick(lib::BufferState& to, std::uint64_t offset, std::size_t bytes) {
     state_->reap_all();
     if (to.uses.done() && state_->device().aperture(to.address + offset, bytes)) return true;
-    const auto free = static_cast<std::size_t>(std::count_if(chunks_.begin(), chunks_.end(), [](const Chunk& c) {
-        return !c.taken && c.use.done();
-    }));
+    const auto free = static_cast<std::size_t>(
+        std::count_if(chunks_.begin(), chunks_.end(), [](const Chunk& c) { return !c.taken && c.use.done(); }));
     const std::size_t missing = kMostChunks - chunks_.size();
     return bytes <= (free + missing) * kChunkBytes || (to.uses.done() && free == chunks_.size());
 }
@@ -95,7 +94,8 @@ void Engine::upload(Guard& guard, Track& track, lib::BufferState& to, std::uint6
         const auto part = data.subspan(at, std::min(kChunkBytes, data.size() - at));
         lib::BufferState* chunk = take_chunk(guard, track);
         const auto of = [&]() -> Chunk& {
-            return *std::find_if(chunks_.begin(), chunks_.end(), [&](const Chunk& c) { return c.memory.get() == chunk; });
+            return *std::find_if(chunks_.begin(), chunks_.end(),
+                                 [&](const Chunk& c) { return c.memory.get() == chunk; });
         };
         try {
             const auto there = device.aperture(chunk->address, part.size()).value();

@@ -136,7 +136,8 @@ void Engine::blame(Guard&, Track& track) {
 }
 
 void Engine::conclude(Guard& guard, Event& event) {
-    if (broken_ && event.failure == CL_SUCCESS && !event.track->queue->done(event.last)) event.failure = CL_OUT_OF_RESOURCES;
+    if (broken_ && event.failure == CL_SUCCESS && !event.track->queue->done(event.last))
+        event.failure = CL_OUT_OF_RESOURCES;
     if (event.work != nullptr && event.work->has_rest()) {
         guard.unlock();
         try {
@@ -200,10 +201,16 @@ Engine::Rest::~Rest() {
 
 void Engine::Rest::once(Guard& guard) {
     if (++spins_ % kSpinsPerLook != 0 || std::chrono::steady_clock::now() < spin_until_) {
+        std::optional<Error> trouble;
         guard.unlock();
-        engine_.state_->provider().progress(std::chrono::microseconds(0));
+        try {
+            engine_.state_->provider().progress(std::chrono::microseconds(0));
+        } catch (const Error& e) {
+            trouble = e;
+        }
         if (spins_ % kSpinsPerYield == 0) std::this_thread::yield();
         guard.lock();
+        if (trouble) engine_.doom(guard, *trouble);
         return;
     }
     spins_ = kSpinsPerLook - 1;  // asleep from now on

@@ -14,7 +14,11 @@ Event::Event(Context& context)
     : Object(Kind::event), context_(&context), type_(CL_COMMAND_USER), status_(CL_SUBMITTED) {}
 
 Event::Event(CommandQueue& queue, cl_command_type type, std::unique_ptr<Work> w)
-    : Object(Kind::event, 0), work(std::move(w)), context_(&queue.context()), queue_(&queue), type_(type),
+    : Object(Kind::event, 0),
+      work(std::move(w)),
+      context_(&queue.context()),
+      queue_(&queue),
+      type_(type),
       status_(CL_QUEUED) {}
 
 Event::~Event() = default;
@@ -100,7 +104,9 @@ CL_API_ENTRY cl_int CL_API_CALL clWaitForEvents(cl_uint count, const cl_event* l
         all.reserve(count);
         for (cl_uint i = 0; i < count; ++i) all.emplace_back(&checked<Event>(list[i]));
         for (const auto& e : all) require(&e->context() == &all[0]->context(), CL_INVALID_CONTEXT);
-        const auto ended = [&] { return std::all_of(all.begin(), all.end(), [](const auto& e) { return e->ended(); }); };
+        const auto ended = [&] {
+            return std::all_of(all.begin(), all.end(), [](const auto& e) { return e->ended(); });
+        };
         if (!ended()) {
             Guard guard(all[0]->engine());
             all[0]->engine().wait_until(guard, ended);
@@ -110,7 +116,8 @@ CL_API_ENTRY cl_int CL_API_CALL clWaitForEvents(cl_uint count, const cl_event* l
     });
 }
 
-CL_API_ENTRY cl_int CL_API_CALL clGetEventInfo(cl_event event, cl_event_info what, size_t room, void* to, size_t* bytes) {
+CL_API_ENTRY cl_int CL_API_CALL clGetEventInfo(cl_event event, cl_event_info what, size_t room, void* to,
+                                               size_t* bytes) {
     return guarded(__func__, [&] { answer_event(checked<Event>(event), what, Answer(room, to, bytes)); });
 }
 

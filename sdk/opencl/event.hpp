@@ -89,10 +89,10 @@ public:
     std::unique_ptr<Work> work;
     std::vector<Ref<Event>> waits;
     std::vector<Callback> callbacks;
-    bool barrier = false;      ///< out of order: what comes behind waits for it to be sent
-    bool behind_all = false;   ///< out of order: waits until all before it were sent
-    bool wanted = false;       ///< the application gets it
-    bool user_set = false;     ///< of a user event
+    bool barrier = false;     ///< out of order: what comes behind waits for it to be sent
+    bool behind_all = false;  ///< out of order: waits until all before it were sent
+    bool wanted = false;      ///< the application gets it
+    bool user_set = false;    ///< of a user event
     cl_int failure = CL_SUCCESS;
     // Where it is: commands (first, last] of a track, once sent.
     Track* track = nullptr;

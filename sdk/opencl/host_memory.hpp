@@ -18,7 +18,8 @@ namespace farlane::opencl {
 /// A block of it; goes back to its pool when destroyed.
 class HostBlock;
 
-/// Mapped memory for reads. Mapping and clearing pages takes longer than a small read: blocks are used again. Any thread.
+/// Mapped memory for reads. Mapping and clearing pages takes longer than a small read: blocks are used again. Any
+/// thread.
 class HostPool {
 public:
     explicit HostPool(Domain& domain) : shelf_(std::make_shared<Shelf>()), domain_(&domain) {}

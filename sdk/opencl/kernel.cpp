@@ -88,13 +88,17 @@ Kernel* make_kernel(Program& p, const std::string& name) {
 }  // namespace
 
 Kernel::Kernel(Program& program, std::shared_ptr<lib::KernelState> state)
-    : Object(farlane::opencl::Kind::kernel), program_(&program), state_(std::move(state)),
+    : Object(farlane::opencl::Kind::kernel),
+      program_(&program),
+      state_(std::move(state)),
       arguments_(std::min(state_->info.argument_count, kMostArguments)) {
     ++program_->kernels;
 }
 
 Kernel::Kernel(const Kernel& other)
-    : Object(farlane::opencl::Kind::kernel), program_(other.program_), state_(other.state_),
+    : Object(farlane::opencl::Kind::kernel),
+      program_(other.program_),
+      state_(other.state_),
       arguments_(other.arguments_) {
     ++program_->kernels;
 }
@@ -213,8 +217,8 @@ CL_API_ENTRY cl_int CL_API_CALL clGetKernelInfo(cl_kernel kernel, cl_kernel_info
     return guarded(__func__, [&] { answer_kernel(checked<Kernel>(kernel), what, Answer(room, to, bytes)); });
 }
 
-CL_API_ENTRY cl_int CL_API_CALL clGetKernelArgInfo(cl_kernel kernel, cl_uint index, cl_kernel_arg_info what, size_t room,
-                                                   void* to, size_t* bytes) {
+CL_API_ENTRY cl_int CL_API_CALL clGetKernelArgInfo(cl_kernel kernel, cl_uint index, cl_kernel_arg_info what,
+                                                   size_t room, void* to, size_t* bytes) {
     return guarded(__func__, [&] { answer_argument(checked<Kernel>(kernel), index, what, Answer(room, to, bytes)); });
 }
 
@@ -229,8 +233,8 @@ CL_API_ENTRY cl_int CL_API_CALL clGetKernelWorkGroupInfo(cl_kernel kernel, cl_de
 }
 
 /// CL_DEVICE_MAX_NUM_SUB_GROUPS is 0.
-CL_API_ENTRY cl_int CL_API_CALL clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id, cl_kernel_sub_group_info, size_t,
-                                                        const void*, size_t, void*, size_t*) {
+CL_API_ENTRY cl_int CL_API_CALL clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id, cl_kernel_sub_group_info,
+                                                        size_t, const void*, size_t, void*, size_t*) {
     return guarded(__func__, [&] {
         (void)checked<Kernel>(kernel);
         fail(CL_INVALID_OPERATION);

@@ -38,9 +38,9 @@ private:
                 memory_.push_back(a.memory);
                 ++slots_;  // its ALLOC may have to be waited for
         }
-        bytes_ += sizeof(fl_accel_argument) + (arguments_.back().kind() == accel::ArgumentKind::value
-                                                   ? (arguments_.back().bytes() + 7) / 8 * 8
-                                                   : 8);
+        bytes_ +=
+            sizeof(fl_accel_argument) +
+            (arguments_.back().kind() == accel::ArgumentKind::value ? (arguments_.back().bytes() + 7) / 8 * 8 : 8);
         if (bytes_ > FL_ACCEL_MAX_INLINE_BYTES) fail(CL_OUT_OF_RESOURCES);
         if (bytes_ / FL_ACCEL_COMMAND_BYTES != counted_) slots_ += 1 + bytes_ / FL_ACCEL_COMMAND_BYTES - counted_;
         counted_ = bytes_ / FL_ACCEL_COMMAND_BYTES;
@@ -141,9 +141,8 @@ accel::LaunchShape shape_of(const NDRange& r) {
 
 void enqueue_kernel(CommandQueue& q, const Kernel& k, cl_command_type type, NDRange r, const Call& call) {
     require(&k.context() == &q.context(), CL_INVALID_CONTEXT);
-    const bool all_set = std::none_of(k.arguments().begin(), k.arguments().end(), [](const KernelArgument& a) {
-        return a.kind == KernelArgument::Kind::missing;
-    });
+    const bool all_set = std::none_of(k.arguments().begin(), k.arguments().end(),
+                                      [](const KernelArgument& a) { return a.kind == KernelArgument::Kind::missing; });
     require(all_set, CL_INVALID_KERNEL_ARGS);
     if (r.empty) return q.enqueue(type, nullptr, call);
     check_local(k, r);
@@ -201,8 +200,8 @@ CL_API_ENTRY cl_int CL_API_CALL clEnqueueMarkerWithWaitList(cl_command_queue que
     return guarded(__func__, [&] { enqueue_point(queue, CL_COMMAND_MARKER, count, list, event, false); });
 }
 
-CL_API_ENTRY cl_int CL_API_CALL clEnqueueBarrierWithWaitList(cl_command_queue queue, cl_uint count, const cl_event* list,
-                                                             cl_event* event) {
+CL_API_ENTRY cl_int CL_API_CALL clEnqueueBarrierWithWaitList(cl_command_queue queue, cl_uint count,
+                                                             const cl_event* list, cl_event* event) {
     return guarded(__func__, [&] { enqueue_point(queue, CL_COMMAND_BARRIER, count, list, event, true); });
 }
 

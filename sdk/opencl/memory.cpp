@@ -38,12 +38,12 @@ cl_mem_flags checked_flags(cl_mem_flags flags, const void* host) {
 cl_mem_flags part_flags(cl_mem_flags whole, cl_mem_flags flags) {
     require((flags & ~(kDeviceAccess | kHostAccess)) == 0, CL_INVALID_VALUE);
     check_access(flags);
-    const bool narrow = ((whole & CL_MEM_WRITE_ONLY) != 0 && (flags & (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY)) != 0) ||
-                        ((whole & CL_MEM_READ_ONLY) != 0 && (flags & (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY)) != 0) ||
-                        ((whole & CL_MEM_HOST_WRITE_ONLY) != 0 && (flags & CL_MEM_HOST_READ_ONLY) != 0) ||
-                        ((whole & CL_MEM_HOST_READ_ONLY) != 0 && (flags & CL_MEM_HOST_WRITE_ONLY) != 0) ||
-                        ((whole & CL_MEM_HOST_NO_ACCESS) != 0 &&
-                         (flags & (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY)) != 0);
+    const bool narrow =
+        ((whole & CL_MEM_WRITE_ONLY) != 0 && (flags & (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY)) != 0) ||
+        ((whole & CL_MEM_READ_ONLY) != 0 && (flags & (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY)) != 0) ||
+        ((whole & CL_MEM_HOST_WRITE_ONLY) != 0 && (flags & CL_MEM_HOST_READ_ONLY) != 0) ||
+        ((whole & CL_MEM_HOST_READ_ONLY) != 0 && (flags & CL_MEM_HOST_WRITE_ONLY) != 0) ||
+        ((whole & CL_MEM_HOST_NO_ACCESS) != 0 && (flags & (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY)) != 0);
     require(!narrow, CL_INVALID_VALUE);
     if ((flags & kDeviceAccess) == 0) flags |= whole & kDeviceAccess;
     if ((flags & kHostAccess) == 0) flags |= whole & kHostAccess;
@@ -110,8 +110,14 @@ void Memory::fill(const void* host) {
 }
 
 Memory::Memory(Memory& parent, cl_mem_flags flags, std::size_t offset, std::size_t bytes)
-    : Object(Kind::memory), context_(&parent.context()), parent_(&parent), flags_(flags), offset_(offset), bytes_(bytes),
-      host_(parent.host_ == nullptr ? nullptr : parent.host_ + offset), state_(parent.state_) {
+    : Object(Kind::memory),
+      context_(&parent.context()),
+      parent_(&parent),
+      flags_(flags),
+      offset_(offset),
+      bytes_(bytes),
+      host_(parent.host_ == nullptr ? nullptr : parent.host_ + offset),
+      state_(parent.state_) {
     context_->note_memory(handle_of(this), true);
 }
 
@@ -204,7 +210,8 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseMemObject(cl_mem memory) {
     return guarded(__func__, [&] { release(&checked<Memory>(memory)); });
 }
 
-CL_API_ENTRY cl_int CL_API_CALL clGetMemObjectInfo(cl_mem memory, cl_mem_info what, size_t room, void* to, size_t* bytes) {
+CL_API_ENTRY cl_int CL_API_CALL clGetMemObjectInfo(cl_mem memory, cl_mem_info what, size_t room, void* to,
+                                                   size_t* bytes) {
     return guarded(__func__, [&] { answer_memory(checked<Memory>(memory), what, Answer(room, to, bytes)); });
 }
 

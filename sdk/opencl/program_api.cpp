@@ -204,7 +204,8 @@ CL_API_ENTRY cl_program CL_API_CALL clLinkProgram(cl_context context, cl_uint co
         if (notify != nullptr) notify(handle_of(made.get()), data);
         return handle_of(made.get());
     });
-    if (result != nullptr && checked<Program>(result).state().status != CL_BUILD_SUCCESS) code = CL_LINK_PROGRAM_FAILURE;
+    if (result != nullptr && checked<Program>(result).state().status != CL_BUILD_SUCCESS)
+        code = CL_LINK_PROGRAM_FAILURE;
     if (error != nullptr) *error = code;
     return result;
 }

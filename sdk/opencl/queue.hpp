@@ -23,9 +23,7 @@ public:
     [[nodiscard]] cl_command_queue_properties properties() const noexcept { return properties_; }
     [[nodiscard]] const std::vector<cl_queue_properties>& property_list() const noexcept { return list_; }
     [[nodiscard]] bool profiles() const noexcept { return (properties_ & CL_QUEUE_PROFILING_ENABLE) != 0; }
-    [[nodiscard]] bool in_order() const noexcept {
-        return (properties_ & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) == 0;
-    }
+    [[nodiscard]] bool in_order() const noexcept { return (properties_ & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) == 0; }
 
     /// The common part of all enqueue calls: checks the wait list, enqueues, gives the event out, and for a blocking
     /// call waits.

@@ -75,7 +75,8 @@ bool overlap(const Layout& a, const Layout& b, const Extent3& e) noexcept {
         const std::size_t slices = distance / slice + s;
         if (slices >= e.slices) continue;
         const auto rest = static_cast<std::int64_t>(distance) - static_cast<std::int64_t>(slices * slice);
-        for (std::int64_t r = rest / static_cast<std::int64_t>(row) - 1; r <= rest / static_cast<std::int64_t>(row) + 1; ++r) {
+        for (std::int64_t r = rest / static_cast<std::int64_t>(row) - 1; r <= rest / static_cast<std::int64_t>(row) + 1;
+             ++r) {
             const std::int64_t bytes = rest - r * static_cast<std::int64_t>(row);
             const std::int64_t width = static_cast<std::int64_t>(e.row_bytes);
             if (std::abs(r) < static_cast<std::int64_t>(e.rows) && bytes > -width && bytes < width) return true;

@@ -32,8 +32,8 @@ struct BuildOptions {
 /// Errors: `otherwise`.
 [[nodiscard]] BuildOptions parse_options(const char* options, cl_int otherwise);
 
-/// Puts the text of `headers`, and of files in the directories, in the place of the #include lines that name them. A name
-/// that is not found stays for the remote compiler to complain of.
+/// Puts the text of `headers`, and of files in the directories, in the place of the #include lines that name them. A
+/// name that is not found stays for the remote compiler to complain of.
 [[nodiscard]] std::string expand_includes(std::string_view source, const std::vector<std::string>& dirs,
                                           const std::map<std::string, std::string>& headers);
 

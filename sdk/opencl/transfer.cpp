@@ -72,7 +72,8 @@ ReadWork::ReadWork(Memory& memory, const Layout& device, std::byte* to, const La
 /// Not every provider can do it, nor all memory be mapped.
 bool ReadWork::map_in_place(Engine& engine, std::size_t bytes) {
     try {
-        mapping_ = engine.state().provider().domain().map(std::span(to_ + host_.offset, bytes), DmaDirection::from_device);
+        mapping_ =
+            engine.state().provider().domain().map(std::span(to_ + host_.offset, bytes), DmaDirection::from_device);
         return true;
     } catch (const Error&) {
         return false;
@@ -173,7 +174,8 @@ void CopyWork::submit(Submission& s) {
 
 // --- fill
 
-FillWork::FillWork(Memory& memory, const void* pattern, std::size_t pattern_bytes, std::size_t offset, std::size_t bytes)
+FillWork::FillWork(Memory& memory, const void* pattern, std::size_t pattern_bytes, std::size_t offset,
+                   std::size_t bytes)
     : memory_(&memory), pattern_bytes_(pattern_bytes), offset_(offset), bytes_(bytes) {
     std::memcpy(pattern_.data(), pattern, pattern_bytes);
 }

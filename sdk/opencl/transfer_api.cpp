@@ -208,7 +208,8 @@ CL_API_ENTRY cl_int CL_API_CALL clEnqueueCopyBufferRect(cl_command_queue queue, 
             Layout in_a = a, in_b = b;
             in_a.offset += from.offset();
             in_b.offset += to.offset();
-            const bool apart = in_a.offset + in_a.span(extent) <= in_b.offset || in_b.offset + in_b.span(extent) <= in_a.offset;
+            const bool apart =
+                in_a.offset + in_a.span(extent) <= in_b.offset || in_b.offset + in_b.span(extent) <= in_a.offset;
             require(apart || (same_pitches && !overlap(in_a, in_b, extent)), CL_MEM_COPY_OVERLAP);
         }
         q->enqueue(CL_COMMAND_COPY_BUFFER_RECT, std::make_unique<CopyWork>(to, b, from, a, extent),
@@ -287,8 +288,8 @@ CL_API_ENTRY cl_int CL_API_CALL clEnqueueUnmapMemObject(cl_command_queue queue, 
         Memory::Region r = m.unmap(mapped);
         std::unique_ptr<Work> work;
         if (r.writes) {
-            work = std::make_unique<WriteWork>(m, Layout{r.offset, r.bytes, r.bytes}, r.host, Layout{0, r.bytes, r.bytes},
-                                               Extent3{r.bytes}, std::move(r.memory));
+            work = std::make_unique<WriteWork>(m, Layout{r.offset, r.bytes, r.bytes}, r.host,
+                                               Layout{0, r.bytes, r.bytes}, Extent3{r.bytes}, std::move(r.memory));
         } else {
             work = std::make_unique<HoldWork>(std::vector<Ref<Memory>>{Ref<Memory>(&m)});
         }

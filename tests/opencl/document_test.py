@@ -10,9 +10,9 @@ source = (root / "sdk/opencl/dispatch.cpp").read_text()
 document = (root / "docs/opencl.md").read_text()
 
 there = {}
-for name, value in re.findall(r"^    \.(cl\w+) = (.+),$", source, re.MULTILINE):
-    code = re.search(r"absent<.*, (CL_\w+)>\(\)", value)
-    there[name] = code[1] if code else "not there" if value == "nullptr" else "yes"
+for name, value in re.findall(r"^    \.(cl\w+) =(.+?)(?=^    \.cl|^\};)", source, re.MULTILINE | re.DOTALL):
+    code = re.search(r"absent<.*?(CL_\w+)>\(\)", value, re.DOTALL)
+    there[name] = code[1] if code else "not there" if "nullptr" in value else "yes"
 # Those that are entry points of their own only to say no.
 own = (root / "sdk/opencl").glob("*.cpp")
 text = "\n".join(p.read_text() for p in own)

@@ -230,13 +230,15 @@ TEST_F(OpenclEvents, ManyThreads) {
                 bad += clSetKernelArg(kernel, 1, sizeof value, &value) != CL_SUCCESS;
                 const std::size_t one = 1;
                 cl_event e = nullptr;
-                bad += clEnqueueNDRangeKernel(q, kernel, 1, nullptr, &one, nullptr, last != nullptr, last != nullptr ? &last : nullptr, &e) != CL_SUCCESS;
+                bad += clEnqueueNDRangeKernel(q, kernel, 1, nullptr, &one, nullptr, last != nullptr,
+                                              last != nullptr ? &last : nullptr, &e) != CL_SUCCESS;
                 if (last != nullptr) clReleaseEvent(last);
                 last = e;
                 if (i % 7 == 0) bad += clWaitForEvents(1, &e) != CL_SUCCESS;
             }
             std::vector<int> out(kRounds + 1);
-            bad += clEnqueueReadBuffer(q, list, CL_TRUE, 0, out.size() * sizeof(int), out.data(), 1, &last, nullptr) != CL_SUCCESS;
+            bad += clEnqueueReadBuffer(q, list, CL_TRUE, 0, out.size() * sizeof(int), out.data(), 1, &last, nullptr) !=
+                   CL_SUCCESS;
             clReleaseEvent(last);
             for (int i = 0; i < kRounds; ++i) bad += out[static_cast<std::size_t>(i) + 1] != t * 1000 + i;
             return bad;

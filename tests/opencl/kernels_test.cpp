@@ -101,7 +101,8 @@ TEST_F(OpenclKernels, MultipliesMatricesInLocalMemory) {
         }
     }
     std::size_t required[3] = {};
-    OK(clGetKernelWorkGroupInfo(multiply, device_, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof required, required, nullptr));
+    OK(clGetKernelWorkGroupInfo(multiply, device_, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof required, required,
+                                nullptr));
     EXPECT_EQ(required[0], 16u);
     EXPECT_EQ(required[2], 1u);
 }

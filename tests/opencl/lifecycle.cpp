@@ -139,11 +139,17 @@ void unloads() {
 
 int main(int, char** arguments) {
     const std::string mode = arguments[1] == nullptr ? "" : arguments[1];
-    if (mode == "none") none();
-    else if (mode == "fork") forks();
-    else if (mode == "exit") exits();
-    else if (mode == "late") releases_late();
-    else if (mode == "unload") unloads();
-    else return 2;
+    if (mode == "none")
+        none();
+    else if (mode == "fork")
+        forks();
+    else if (mode == "exit")
+        exits();
+    else if (mode == "late")
+        releases_late();
+    else if (mode == "unload")
+        unloads();
+    else
+        return 2;
     return 0;
 }

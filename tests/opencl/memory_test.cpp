@@ -77,8 +77,9 @@ TEST_F(OpenclMemory, Rectangles) {
         for (const Box& host : boxes) {
             Bytes there = noise(random_, kBytes), here = noise(random_, kBytes);
             cl_mem m = make_buffer(there);
-            OK(clEnqueueWriteBufferRect(queue_, m, CL_TRUE, device.origin.data(), host.origin.data(), region, device.row,
-                                        device.slice, host.row, host.slice, here.data(), 0, nullptr, nullptr));
+            OK(clEnqueueWriteBufferRect(queue_, m, CL_TRUE, device.origin.data(), host.origin.data(), region,
+                                        device.row, device.slice, host.row, host.slice, here.data(), 0, nullptr,
+                                        nullptr));
             each([&](auto x, auto y, auto z) { there[device.at(x, y, z)] = here[host.at(x, y, z)]; });
             ASSERT_TRUE(content_of<unsigned char>(m, kBytes) == there);
             Bytes back = noise(random_, kBytes), wanted = back;
@@ -94,8 +95,9 @@ TEST_F(OpenclMemory, Rectangles) {
             ASSERT_TRUE(content_of<unsigned char>(o, kBytes) == other);
             // While the buffer is in use.
             OK(clEnqueueCopyBuffer(queue_, o, m, 0, 0, kBytes, 0, nullptr, nullptr));
-            OK(clEnqueueWriteBufferRect(queue_, m, CL_FALSE, device.origin.data(), host.origin.data(), region, device.row,
-                                        device.slice, host.row, host.slice, here.data(), 0, nullptr, nullptr));
+            OK(clEnqueueWriteBufferRect(queue_, m, CL_FALSE, device.origin.data(), host.origin.data(), region,
+                                        device.row, device.slice, host.row, host.slice, here.data(), 0, nullptr,
+                                        nullptr));
             each([&](auto x, auto y, auto z) { other[device.at(x, y, z)] = here[host.at(x, y, z)]; });
             ASSERT_TRUE(content_of<unsigned char>(m, kBytes) == other);
         }
@@ -123,8 +125,8 @@ TEST_F(OpenclMemory, RectanglesThatOverlap) {
                                 if (!second) used[at] = true;
                             }
                 }
-                const cl_int code = clEnqueueCopyBufferRect(queue_, m, m, from, to, region, kRow, kSlice, kRow, kSlice, 0,
-                                                            nullptr, nullptr);
+                const cl_int code = clEnqueueCopyBufferRect(queue_, m, m, from, to, region, kRow, kSlice, kRow, kSlice,
+                                                            0, nullptr, nullptr);
                 ASSERT_EQ(code, meets ? CL_MEM_COPY_OVERLAP : CL_SUCCESS) << x << ' ' << y << ' ' << z;
             }
         }
@@ -153,8 +155,8 @@ TEST_F(OpenclMemory, MapsAndUnmaps) {
     cl_mem m = make_buffer(wanted);
     cl_int error = CL_SUCCESS;
     cl_event mapped = nullptr, unmapped = nullptr;
-    auto* p = static_cast<int*>(clEnqueueMapBuffer(queue_, m, CL_FALSE, CL_MAP_READ | CL_MAP_WRITE, 400, 4000, 0, nullptr,
-                                                   &mapped, &error));
+    auto* p = static_cast<int*>(
+        clEnqueueMapBuffer(queue_, m, CL_FALSE, CL_MAP_READ | CL_MAP_WRITE, 400, 4000, 0, nullptr, &mapped, &error));
     OK(error);
     OK(clWaitForEvents(1, &mapped));
     keep(mapped);
@@ -171,13 +173,14 @@ TEST_F(OpenclMemory, MapsAndUnmaps) {
     EXPECT_EQ(status_of(unmapped), CL_COMPLETE);
     EXPECT_EQ(clEnqueueUnmapMemObject(queue_, m, p, 0, nullptr, nullptr), CL_INVALID_VALUE);
     // Only written, and only read.
-    p = static_cast<int*>(clEnqueueMapBuffer(queue_, m, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, 8, 0, nullptr, nullptr,
-                                             &error));
+    p = static_cast<int*>(
+        clEnqueueMapBuffer(queue_, m, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, 8, 0, nullptr, nullptr, &error));
     OK(error);
     wanted[0] = p[0] = 5;
     wanted[1] = p[1] = 6;
     OK(clEnqueueUnmapMemObject(queue_, m, p, 0, nullptr, nullptr));
-    p = static_cast<int*>(clEnqueueMapBuffer(queue_, m, CL_TRUE, CL_MAP_READ, 0, kInts * 4, 0, nullptr, nullptr, &error));
+    p = static_cast<int*>(
+        clEnqueueMapBuffer(queue_, m, CL_TRUE, CL_MAP_READ, 0, kInts * 4, 0, nullptr, nullptr, &error));
     OK(error);
     EXPECT_TRUE(std::equal(wanted.begin(), wanted.end(), p));
     OK(clEnqueueUnmapMemObject(queue_, m, p, 0, nullptr, nullptr));
@@ -194,8 +197,8 @@ TEST_F(OpenclMemory, UsesTheHostsMemory) {
     const std::size_t n = 1024;
     OK(clEnqueueNDRangeKernel(queue_, twice, 1, nullptr, &n, nullptr, 0, nullptr, nullptr));
     cl_int error = CL_SUCCESS;
-    auto* q = static_cast<int*>(
-        clEnqueueMapBuffer(queue_, m, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, sizeof host, 0, nullptr, nullptr, &error));
+    auto* q = static_cast<int*>(clEnqueueMapBuffer(queue_, m, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, sizeof host, 0,
+                                                   nullptr, nullptr, &error));
     OK(error);
     EXPECT_EQ(q, host);
     for (int i = 0; i < 1024; ++i) ASSERT_EQ(host[i], 2 * i);
@@ -206,7 +209,8 @@ TEST_F(OpenclMemory, UsesTheHostsMemory) {
     OK(clGetMemObjectInfo(m, CL_MEM_HOST_PTR, sizeof told, &told, nullptr));
     EXPECT_EQ(told, host);
     // Other flags.
-    EXPECT_EQ(content_of<int>(make_buffer(std::vector<int>{1, 2, 3}, CL_MEM_ALLOC_HOST_PTR), 3), (std::vector<int>{1, 2, 3}));
+    EXPECT_EQ(content_of<int>(make_buffer(std::vector<int>{1, 2, 3}, CL_MEM_ALLOC_HOST_PTR), 3),
+              (std::vector<int>{1, 2, 3}));
     EXPECT_EQ(clCreateBuffer(context_, CL_MEM_COPY_HOST_PTR, 4, nullptr, &error), nullptr);
     EXPECT_EQ(error, CL_INVALID_HOST_PTR);
     EXPECT_EQ(clCreateBuffer(context_, CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR, 4, host, &error), nullptr);

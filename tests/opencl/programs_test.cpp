@@ -45,8 +45,9 @@ TEST_F(OpenclPrograms, ABuildThatFailsHasALog) {
 }
 
 TEST_F(OpenclPrograms, OptionsAndNames) {
-    cl_program p = build("kernel void b(global int *x) { x[0] = VALUE + MORE; }\nkernel void a(global int *x) { x[0] = 1; }",
-                         "-DVALUE=\"(40 + 1)\" -D MORE -cl-mad-enable");
+    cl_program p =
+        build("kernel void b(global int *x) { x[0] = VALUE + MORE; }\nkernel void a(global int *x) { x[0] = 1; }",
+              "-DVALUE=\"(40 + 1)\" -D MORE -cl-mad-enable");
     EXPECT_EQ(run(queue_, make_kernel(p, "b"), make_buffer(4)), 42);
     std::array<char, 32> names{};
     OK(clGetProgramInfo(p, CL_PROGRAM_KERNEL_NAMES, names.size(), names.data(), nullptr));
@@ -67,10 +68,12 @@ TEST_F(OpenclPrograms, OptionsAndNames) {
 TEST_F(OpenclPrograms, HeadersOfThisMachine) {
     const auto dir = std::filesystem::temp_directory_path() / ("farlane-opencl-" + std::to_string(getpid()));
     std::filesystem::create_directories(dir / "more");
-    std::ofstream(dir / "number.h") << "#ifndef NUMBER_H\n#define NUMBER_H\n#include <more/other.h>\n#define NUMBER (OTHER + 2)\n#endif\n";
+    std::ofstream(dir / "number.h")
+        << "#ifndef NUMBER_H\n#define NUMBER_H\n#include <more/other.h>\n#define NUMBER (OTHER + 2)\n#endif\n";
     std::ofstream(dir / "more/other.h") << "#pragma once\n#include \"number.h\"\n#define OTHER 40\n";
-    cl_program p = build("/* #include \"absent.h\" */\n#include \"number.h\"\nkernel void n(global int *x) { x[0] = NUMBER; }",
-                         ("-I " + dir.string()).c_str());
+    cl_program p =
+        build("/* #include \"absent.h\" */\n#include \"number.h\"\nkernel void n(global int *x) { x[0] = NUMBER; }",
+              ("-I " + dir.string()).c_str());
     EXPECT_EQ(run(queue_, make_kernel(p, "n"), make_buffer(4)), 42);
     std::filesystem::remove_all(dir);
 }
@@ -109,7 +112,8 @@ TEST_F(OpenclPrograms, CompilesAndLinks) {
     cl_program helper = program("#include \"helper.h\"\nint helper(int x) { return x * FACTOR; }");
     const char* name = "helper.h";
     OK(clCompileProgram(main, 0, nullptr, "-DVALUE=6", 1, &header, &name, nullptr, nullptr)) << log_of(main, device_);
-    OK(clCompileProgram(helper, 0, nullptr, "-DFACTOR=7", 1, &header, &name, nullptr, nullptr)) << log_of(helper, device_);
+    OK(clCompileProgram(helper, 0, nullptr, "-DFACTOR=7", 1, &header, &name, nullptr, nullptr))
+        << log_of(helper, device_);
     cl_int error = CL_SUCCESS;
     const cl_program both[] = {helper, main};
     cl_program linked = clLinkProgram(context_, 0, nullptr, "", 2, both, nullptr, nullptr, &error);

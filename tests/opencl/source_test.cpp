@@ -28,7 +28,8 @@ TEST(OpenclOptions, AreTakenApart) {
 
 TEST(OpenclIncludes, AreReplacedWhereTheyCount) {
     const std::map<std::string, std::string> headers{{"a.h", "A\n#include <b.h>\n"}, {"b.h", "B\n#include \"a.h\"\n"}};
-    const std::string text = expand_includes("/* x\n#include \"a.h\"\n*/\n  # include \"a.h\" // y\n#include \"no.h\"\nend", {}, headers);
+    const std::string text =
+        expand_includes("/* x\n#include \"a.h\"\n*/\n  # include \"a.h\" // y\n#include \"no.h\"\nend", {}, headers);
     EXPECT_EQ(text,
               "/* x\n#include \"a.h\"\n*/\n#line 1 \"a.h\"\nA\n#line 1 \"b.h\"\nB\n#line 3 \"b.h\"\n#line 3 \"a.h\"\n"
               "#line 5 \"program.cl\"\n#include \"no.h\"\nend\n");
@@ -54,14 +55,19 @@ TEST(OpenclBinary, IsItselfOrNothing) {
 }
 
 TEST(OpenclLink, KeepsDefinitionsApart) {
-    const Part both = link_parts({{parse_options("-DF(x)=x -cl-opt", -1), "one"}, {parse_options("-DG=2 -cl-opt", -1), "two"}});
-    EXPECT_EQ(both.source, "#define F(x) x\n#line 1 \"program0.cl\"\none\n#undef F\n#define G 2\n#line 1 \"program1.cl\"\ntwo\n#undef G\n");
+    const Part both =
+        link_parts({{parse_options("-DF(x)=x -cl-opt", -1), "one"}, {parse_options("-DG=2 -cl-opt", -1), "two"}});
+    EXPECT_EQ(both.source,
+              "#define F(x) x\n#line 1 \"program0.cl\"\none\n#undef F\n#define G 2\n#line 1 "
+              "\"program1.cl\"\ntwo\n#undef G\n");
     EXPECT_EQ(both.options.remote(), "-cl-opt");
 }
 
 TEST(OpenclConfig, IsReadOrRefusedWithItsPlace) {
-    const Config c = parse_config("log = \"stderr\"\n[[fabric]]\nprovider = \"embedded\"\nport = \"udp:\"\npeer = \"h:1\"\n"
-                                  "accelerators = [\"a\", \"b\"]\n[[fabric]]\nsocket = \"/s\"\n", "f");
+    const Config c = parse_config(
+        "log = \"stderr\"\n[[fabric]]\nprovider = \"embedded\"\nport = \"udp:\"\npeer = \"h:1\"\n"
+        "accelerators = [\"a\", \"b\"]\n[[fabric]]\nsocket = \"/s\"\n",
+        "f");
     ASSERT_EQ(c.fabrics.size(), 2u);
     EXPECT_EQ(c.log, "stderr");
     EXPECT_EQ(c.fabrics[0].options.provider, ProviderKind::embedded);
