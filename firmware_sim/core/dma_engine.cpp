@@ -28,12 +28,10 @@ Status DmaEngine::write(std::uint64_t iova, std::span<const std::byte> source, D
                         std::uint32_t pasid) noexcept {
     const bool relaxed = order == DmaOrder::relaxed && relaxed_ordering_;
     // One descriptor serves both directions; give_record() never writes through a write's pointer.
-    return start(Kind::write, iova, const_cast<std::byte*>(source.data()), source.size(), relaxed, tag, pasid,
-                 writes_);
+    return start(Kind::write, iova, const_cast<std::byte*>(source.data()), source.size(), relaxed, tag, pasid, writes_);
 }
 
-Status DmaEngine::read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t tag,
-                       std::uint32_t pasid) noexcept {
+Status DmaEngine::read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t tag, std::uint32_t pasid) noexcept {
     const Status s = start(Kind::read, iova, into.data(), into.size(), false, tag, pasid, reads_);
     return s == Status::pending ? Status::ok : s;
 }

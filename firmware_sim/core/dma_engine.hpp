@@ -58,8 +58,8 @@ public:
     /// Host memory <- `source`. ok: given to the host; pending: it waits for room (dma_ordered follows). Both
     /// are followed by dma_done, until then `source` must not change. Anything else: refused, nothing follows.
     /// `pasid`, here and below: whose address space `iova` is of; 0 = the function's own.
-    [[nodiscard]] Status write(std::uint64_t iova, std::span<const std::byte> source, DmaOrder order,
-                               std::uint64_t tag, std::uint32_t pasid = 0) noexcept;
+    [[nodiscard]] Status write(std::uint64_t iova, std::span<const std::byte> source, DmaOrder order, std::uint64_t tag,
+                               std::uint32_t pasid = 0) noexcept;
     /// `into` <- host memory. ok: dma_done follows. Anything else: refused.
     [[nodiscard]] Status read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t tag,
                               std::uint32_t pasid = 0) noexcept;
@@ -101,7 +101,7 @@ private:
         std::uint32_t outstanding = 0;  // records the host has not answered
         std::uint32_t records = 0;      // records given
         std::uint32_t pasid = 0;
-        std::uint32_t generation = 0;   // part of the cookie: late answers to an earlier use are told apart
+        std::uint32_t generation = 0;  // part of the cookie: late answers to an earlier use are told apart
         std::uint32_t next = kNone;
         Status status = Status::ok;
         Kind kind = Kind::free;

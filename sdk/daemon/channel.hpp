@@ -95,7 +95,7 @@ public:
 
 private:
     static constexpr std::uint32_t kBurst = 64;
-    static constexpr std::uint32_t kReserve = 4;           ///< entries of `complete` for what was not asked for
+    static constexpr std::uint32_t kReserve = 4;       ///< entries of `complete` for what was not asked for
     static constexpr std::uint32_t kUseMask = 0xffff;  ///< bits 48 to 63 of a cookie say whose it is
     static constexpr lane::Duration kStarvedRetry = std::chrono::milliseconds(1);
 

@@ -73,8 +73,7 @@ Result<std::unique_ptr<StateFile>> StateFile::create(const std::string& director
 }
 
 Result<std::unique_ptr<StateFile>> StateFile::nameless(std::uint32_t id) {
-    void* at =
-        ::mmap(nullptr, sizeof(SavedState), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* at = ::mmap(nullptr, sizeof(SavedState), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return {Status::no_memory, std::string("state of an attachment: ") + std::strerror(errno)};
     std::unique_ptr<StateFile> file(new StateFile("", static_cast<SavedState*>(at)));
     file->begin(id);

@@ -75,7 +75,7 @@ TEST_F(AccelCuda, ColdProgram) {
 TEST_F(AccelCuda, WildKernelCostsItsContextOnly) {
     Context good(device_), bad(device_);
     auto module = bad.load(ModuleKind::ptx, kCudaPtx, {"", "kernels.ptx"});
-    bad.stream().launch(module.kernel("wild"), {1, 1});
+    bad.stream().launch(module.kernel("wild"), {1, 1}, nullptr);
     try {
         bad.synchronize();
         FAIL() << "should have failed";

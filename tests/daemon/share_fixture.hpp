@@ -33,8 +33,8 @@ inline bool comes_true(const std::function<bool()>& is) {
 }
 
 struct ShareTest : testing::Test {
-    Pair pair{kSharedAccel};
-    ShareTest() { pair.wait_for_functions(1); }
+    Pair pair;
+    explicit ShareTest(const char* exports = kSharedAccel) : pair(exports) { pair.wait_for_functions(1); }
     void TearDown() override {
         EXPECT_EQ(pair.initiator.stop(), 0) << pair.initiator.process().output();
         EXPECT_EQ(pair.target.stop(), 0) << pair.target.process().output();

@@ -197,8 +197,7 @@ Status FakeHost::dma_write(std::uint64_t iova, std::span<const std::byte> source
     return Status::ok;
 }
 
-Status FakeHost::dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie,
-                          std::uint32_t) noexcept {
+Status FakeHost::dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie, std::uint32_t) noexcept {
     max_record_bytes = std::max<std::uint64_t>(max_record_bytes, into.size());
     if ((iova & 4095) + into.size() > 4096) ++crossed_pages;
     if (deny_reads != 0) {

@@ -40,8 +40,8 @@ namespace {
 /// Memory at [0, 1 MiB); everything arrives at once and is released in the next turn.
 class PlainPort final : public backend::HostPort {
 public:
-    Status dma_write(std::uint64_t iova, std::span<const std::byte> source, bool, std::uint64_t cookie,
-                     bool notify, std::uint32_t) noexcept override {
+    Status dma_write(std::uint64_t iova, std::span<const std::byte> source, bool, std::uint64_t cookie, bool notify,
+                     std::uint32_t) noexcept override {
         if (iova + source.size() > sizeof memory) return Status::out_of_bounds;
         if (notify && events == std::size(cookies)) return Status::would_block;
         std::memcpy(memory + iova, source.data(), source.size());

@@ -12,17 +12,18 @@
 namespace farlane::backend::worker::opencl {
 
 // What an OpenCL 1.2 library has, and clCreateProgramWithIL of 2.1, which may be absent.
-#define FARLANE_CL_FUNCTIONS(X)                                                                                       \
-    X(clGetPlatformIDs)                                                                                               \
-    X(clGetPlatformInfo)                                                                                              \
-    X(clGetDeviceIDs)                                                                                                 \
-    X(clGetDeviceInfo)                                                                                                \
-    X(clCreateContext) X(clCreateCommandQueue) X(clReleaseCommandQueue) X(clFlush) X(clCreateBuffer)                  \
-        X(clCreateSubBuffer) X(clReleaseMemObject) X(clCreateProgramWithSource) X(clBuildProgram) X(clReleaseProgram) \
-            X(clGetProgramInfo) X(clGetProgramBuildInfo) X(clCreateKernel) X(clReleaseKernel) X(clGetKernelInfo)      \
-                X(clGetKernelArgInfo) X(clGetKernelWorkGroupInfo) X(clSetKernelArg) X(clEnqueueNDRangeKernel)         \
-                    X(clEnqueueReadBuffer) X(clEnqueueWriteBuffer) X(clEnqueueCopyBuffer) X(clEnqueueFillBuffer)      \
-                        X(clSetEventCallback) X(clReleaseEvent) X(clGetEventProfilingInfo)
+#define FARLANE_CL_FUNCTIONS(X)                                                                                      \
+    X(clGetPlatformIDs)                                                                                              \
+    X(clGetPlatformInfo)                                                                                             \
+    X(clGetDeviceIDs)                                                                                                \
+    X(clGetDeviceInfo)                                                                                               \
+    X(clCreateContext)                                                                                               \
+    X(clCreateCommandQueue) X(clReleaseCommandQueue) X(clFlush) X(clCreateBuffer) X(clCreateSubBuffer)               \
+        X(clReleaseMemObject) X(clCreateProgramWithSource) X(clBuildProgram) X(clReleaseProgram) X(clGetProgramInfo) \
+            X(clGetProgramBuildInfo) X(clCreateKernel) X(clReleaseKernel) X(clGetKernelInfo) X(clGetKernelArgInfo)   \
+                X(clGetKernelWorkGroupInfo) X(clSetKernelArg) X(clEnqueueNDRangeKernel) X(clEnqueueReadBuffer)       \
+                    X(clEnqueueWriteBuffer) X(clEnqueueCopyBuffer) X(clEnqueueFillBuffer) X(clSetEventCallback)      \
+                        X(clReleaseEvent) X(clGetEventProfilingInfo)
 #define FARLANE_CL_OPTIONAL(X) X(clCreateProgramWithIL)
 
 struct Api {
