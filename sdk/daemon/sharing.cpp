@@ -85,10 +85,6 @@ void Sharing::open_context(Share& share, const Answer& answer) {
     slot->owner = &share;
     if (registers_.context_stride.get() == 0) program_part(number);
     const fl_accel_registers& r = registers_;
-    const std::uint64_t seen = r.aperture_address.get(), seen_end = seen + r.aperture_bytes.get();
-    const std::uint64_t from = std::max(slot->first, seen), to = std::min(slot->first + slot->bytes, seen_end);
-    if (from < to)
-        share.add_window({FL_ACCEL_BAR_APERTURE, from - seen, to - from, true, true, kContextWindows | number});
     answer({Status::ok,
             "",
             {{"context", number},
@@ -97,6 +93,21 @@ void Sharing::open_context(Share& share, const Answer& answer) {
              {"local_address", r.local_address.get() + r.local_stride.get() * number},
              {"local_bytes", r.local_stride.get() != 0 ? r.local_bytes.get() : 0}},
             {}});
+}
+
+/// Its memory is open while it has a queue pair that is on: the device makes it zero when the last one ends.
+void Sharing::open_memory(std::uint32_t context) {
+    const ContextSlot& c = contexts_[context];
+    const std::uint64_t seen = registers_.aperture_address.get(), seen_end = seen + registers_.aperture_bytes.get();
+    const std::uint64_t from = std::max(c.first, seen), to = std::min(c.first + c.bytes, seen_end);
+    if (from < to)
+        c.owner->add_window({FL_ACCEL_BAR_APERTURE, from - seen, to - from, true, true, kContextWindows | context});
+}
+
+std::size_t Sharing::queues_on(std::uint32_t context) const noexcept {
+    return static_cast<std::size_t>(std::ranges::count_if(queues_, [context](const QueueSlot& q) {
+        return q.state == QueueSlot::State::on && !q.unwanted && q.context == context;
+    }));
 }
 
 void Sharing::close_context(Share& share, std::uint32_t context, const Answer& answer) {
@@ -186,6 +197,7 @@ void Sharing::made(std::uint32_t queue, Status status, std::span<const std::byte
         return begin_drop(queue);
     }
     q.state = QueueSlot::State::on;
+    if (queues_on(q.context) == 1) open_memory(q.context);
     const std::uint64_t owner = kQueueWindows | queue;
     const std::uint64_t doorbell = FL_ACCEL_DOORBELL_OFFSET + std::uint64_t{queue} * FL_ACCEL_DOORBELL_STRIDE;
     // Not to read: an earlier owner of the place left commands there.
@@ -211,7 +223,10 @@ void Sharing::begin_drop(std::uint32_t queue) {
     QueueSlot& q = queues_[queue];
     q.unwanted = true;
     if (q.state != QueueSlot::State::on) return;  // made() or dropped() goes on with it
-    if (q.owner != nullptr) q.owner->remove_windows(kQueueWindows | queue);
+    if (q.owner != nullptr) {
+        q.owner->remove_windows(kQueueWindows | queue);
+        if (queues_on(q.context) == 0) q.owner->remove_windows(kContextWindows | q.context);
+    }
     q.state = QueueSlot::State::dropping;
     q.deadline = lane_.now() + kDropTime;
     bars_.write32(FL_ACCEL_BAR_REGISTERS, at(queue, offsetof(Registers, control)), 0);
@@ -236,6 +251,8 @@ void Sharing::dropped(std::uint32_t queue, Status status, std::span<const std::b
     if (lane_.now() < q.deadline) return;
     for (const Answer& answer : std::exchange(q.answers, {}))
         answer(refusal(Status::timeout, "the accelerator does not let go of queue pair " + std::to_string(queue)));
+    for (const Answer& answer : std::exchange(contexts_[q.context].closed, {}))
+        answer(refusal(Status::timeout, "the accelerator does not let go of context " + std::to_string(q.context)));
 }
 
 void Sharing::queue_free(std::uint32_t queue) {

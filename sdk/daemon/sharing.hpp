@@ -146,6 +146,8 @@ private:
     void set_range(ContextSlot& c, std::uint32_t number) const;
     void program_part(std::uint32_t context);
     [[nodiscard]] bool has_queues(const Share& share) const noexcept;
+    void open_memory(std::uint32_t context);
+    [[nodiscard]] std::size_t queues_on(std::uint32_t context) const noexcept;
     [[nodiscard]] std::uint32_t queues_of(std::uint32_t context) const noexcept;
     void share_quota() noexcept;
     bool finish_leaves(lane::Time now);

@@ -103,10 +103,11 @@ void Callbacks::run(const std::shared_ptr<bool>& abandoned) {
     auto held = state_.hold();
     while (true) {
         if (!due_.empty()) {
-            const Due next = std::move(due_.front());
+            Due next = std::move(due_.front());
             due_.pop_front();
             held.unlock();
             next.call(next.status);
+            next.call = {};  // what it holds may take locks of the application when it goes
             if (*abandoned) {
                 (void)held.release();
                 return;

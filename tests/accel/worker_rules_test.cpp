@@ -226,16 +226,47 @@ TEST(AccelWorkerRules, DisablingAmidACopyOfLocalMemory) {
     d.settle();
     ASSERT_EQ(w.worker->jobs.size(), firmware::accel::Processor::kChunks);
     w.worker->end(3);
+    w.worker->deaf = true;
     d.write32(Driver::queue_register(0, offsetof(fl_accel_queue_registers, control)), 0);
     d.settle();
     EXPECT_EQ(d.state(0), FL_ACCEL_QUEUE_DISABLING);
     w.worker->automatic = true;
+    EXPECT_GE(std::count(w.worker->log.begin(), w.worker->log.end(), "cancel"), 7);
     while (!w.worker->jobs.empty()) w.worker->end(0);
     d.settle();
     EXPECT_EQ(d.state(0), FL_ACCEL_QUEUE_DISABLED);
     d.set_up(0);
     d.expect_ok(alloc(7, FakeWorker::kLocal, 4 << 20));
     d.expect_ok(copy(8, FL_ACCEL_COPY_DEVICE_TO_HOST, kIova, FakeWorker::kLocal, 4 << 20));
+}
+
+TEST(AccelWorkerRules, AFreeThatNobodyAnswersDoesNotKeepThePair) {
+    Ready w;
+    Driver& d = *w.driver;
+    w.worker->automatic = false;
+    d.submit(free_memory(10, w.base(0)));
+    d.settle();
+    ASSERT_EQ(w.worker->jobs.size(), 1u);
+    d.write32(Driver::queue_register(0, offsetof(fl_accel_queue_registers, control)), 0);
+    EXPECT_EQ(w.worker->log.back(), "cancel");
+    w.worker->automatic = true;
+    d.settle();
+    EXPECT_EQ(d.state(0), FL_ACCEL_QUEUE_DISABLED);
+    d.set_up(0);
+    d.expect_ok(alloc(1, w.base(0), 1 << 20));
+}
+
+TEST(AccelWorkerRules, TheNextOwnerOfAPairFindsNoCommands) {
+    Driver d;
+    d.set_up(0);
+    d.expect_ok(alloc(1, d.base, 4096));
+    d.expect_ok(fill(2, d.base, 4096, 0x5ec3e7ed));
+    d.disable(0);
+    d.set_up(0);
+    d.queue(0).sq_tail = 2;  // as if two slots had been written
+    d.ring();
+    EXPECT_EQ(d.next().reason, FL_ACCEL_REASON_BAD_SLOTS);
+    EXPECT_EQ(d.next().reason, FL_ACCEL_REASON_BAD_SLOTS);
 }
 
 TEST(AccelWorkerRules, ALostContextSaysSoUntilItsPairsAreDisabled) {

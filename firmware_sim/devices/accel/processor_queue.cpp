@@ -83,8 +83,9 @@ void Processor::enable(QueuePair& q) noexcept {
 
 void Processor::disable(QueuePair& q) noexcept {
     if (q.state == FL_ACCEL_QUEUE_DISABLED || q.state == FL_ACCEL_QUEUE_DISABLING) return;
-    // A FREE goes on: its memory has to be scrubbed before anybody else can have it.
-    cancel_jobs(q, false);
+    // A FREE goes on where its memory has to be scrubbed before anybody else can have it; a range of its own is made
+    // zero with the context, and a worker that does not answer must not keep it.
+    cancel_jobs(q, layout_.plan.stride != 0);
     q.state = FL_ACCEL_QUEUE_DISABLING;
     q.report_error = false;
     q.ready = true;
@@ -95,6 +96,9 @@ void Processor::cancel_jobs(QueuePair& q, bool free_too) noexcept {
     if (q.active.has_job && (free_too || !is_free)) executor_.cancel(job_of(q));
     for (std::uint32_t n = q.flight_head; n != q.flight_tail; ++n) {
         if (!q.flight(n).done) executor_.cancel(job_of(q, n % kMaxFlights + 1));
+    }
+    for (std::uint32_t i = 0; q.active.chunks != 0 && i < kChunks; ++i) {
+        if (chunks_of(q)[i].queue == q.number) executor_.cancel(job_of(q, kMaxFlights + 1 + i));
     }
 }
 
@@ -115,6 +119,9 @@ bool Processor::disabling(QueuePair& q) noexcept {
     if (context.queues == 1 && end_context(q)) return true;
     --context.queues;
     const fl_accel_reason reason = q.reason;
+    // Whoever has the pair next finds no commands. Now, not when it is enabled: a host may push right behind that.
+    const auto slots = bytes_at(sq_address(q.number), std::uint64_t{q.sq_entries} * FL_ACCEL_COMMAND_BYTES);
+    std::fill(slots.begin(), slots.end(), std::byte{0});
     q.clear();
     q.reason = reason;
     unblock_all();

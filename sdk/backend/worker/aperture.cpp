@@ -61,6 +61,7 @@ bool Aperture::map(std::uint32_t context) noexcept {
 }
 
 void Aperture::punch(std::uint32_t context, std::uint64_t address, std::uint64_t bytes) noexcept {
+    if (!files_[context].valid()) return;
     const std::uint64_t offset = address - address_of(context);
     (void)::fallocate(files_[context].get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                       static_cast<off_t>(bytes));
@@ -69,7 +70,11 @@ void Aperture::punch(std::uint32_t context, std::uint64_t address, std::uint64_t
 void Aperture::renew(std::uint32_t context) noexcept {
     // The memory comes back now, even when a process of before still holds the file.
     punch(context, address_of(context), file_bytes());
-    (void)map(context);
+    if (map(context)) return;
+    // Rather no worker for the next context than one on the file of this one.
+    files_[context] = Handle();
+    (void)::mmap(place_of(context), file_bytes(), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 void Aperture::clear() noexcept {
@@ -79,7 +84,7 @@ void Aperture::clear() noexcept {
         const std::uint64_t begin = plan_.first + c * plan_.stride;
         (void)::madvise(base_ + gap, begin - gap, MADV_DONTNEED);
         gap = begin + file_bytes();
-        if (::fstat(files_[c].get(), &status) != 0 || status.st_blocks != 0) renew(c);
+        if (!files_[c].valid() || ::fstat(files_[c].get(), &status) != 0 || status.st_blocks != 0) renew(c);
     }
     (void)::madvise(base_ + gap, plan_.aperture_bytes - gap, MADV_DONTNEED);
 }

@@ -138,7 +138,12 @@ Executor::Answer WorkerExecutor::commit(std::uint64_t job, const JobOwner& owner
                                         std::uint64_t bytes) noexcept {
     if (const auto refused = refusal(owner.context)) return refused;
     links_[owner.context].allocations[address] = bytes;
-    return give(job, JobKind::commit, owner, Ask::commit, AskMemory{{}, address, bytes});
+    const std::uint32_t slot = jobs_.take(job, JobKind::commit, owner);
+    jobs_[slot].address = address;
+    AskMemory record{{}, address, bytes};
+    record.token = jobs_.token(slot);
+    links_[owner.context].give(slot, Ask::commit, {bytes_of(record), {}});
+    return std::nullopt;
 }
 
 Executor::Answer WorkerExecutor::scrub(std::uint64_t job, const JobOwner& owner, std::uint64_t address,
@@ -370,8 +375,7 @@ void WorkerExecutor::cancel(std::uint64_t job) noexcept {
     const std::uint32_t slot = jobs_.find(job);
     if (slot == Job::kNone) return parts_.cpu->cancel(job);
     const Job& j = jobs_[slot];
-    const bool can = j.place == JobPlace::worker && j.kind != JobKind::scrub;
-    if (can) links_[j.owner.context].cancel(slot);
+    if (j.place == JobPlace::worker) links_[j.owner.context].cancel(slot);
 }
 
 // --- use

@@ -103,7 +103,8 @@ void Link::cancel(std::uint32_t slot) {
     if (job.canceled) return;
     job.canceled = true;
     ++canceled_;
-    send(Ask::cancel, {bytes_of(AskCancel{services_.jobs.token(slot)})});
+    // What gives memory back is not taken back: it only has to end.
+    if (job.kind != JobKind::scrub) send(Ask::cancel, {bytes_of(AskCancel{services_.jobs.token(slot)})});
     if (channel_.cancel_by_ns.load(std::memory_order_relaxed) != 0) return;
     channel_.cancel_by_ns = now_ns() + kCancelNs;
     services_.look();
@@ -208,6 +209,7 @@ void Link::end_job(std::uint32_t slot, const SayDone& said, std::span<const std:
     if (job.kind == JobKind::launch) count(job, said);
     if (said.reason == FL_ACCEL_REASON_CRASHED) crash_told_ = true;
     if (job.kind == JobKind::bind && outcome.ok()) outcome = bound(job, report, said.value == kUnknownArguments);
+    if (job.kind == JobKind::commit && !outcome.ok()) allocations.erase(job.address);
     if (job.kind == JobKind::load && outcome.ok()) modules[job.handle] = {true, job.builtin != nullptr, true};
     end_cancel(job);
     remove(slot);

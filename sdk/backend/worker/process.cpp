@@ -18,10 +18,31 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <iostream>
 #include <string_view>
 
 namespace farlane::backend::worker {
 namespace {
+
+/// What ran there may have closed folders to its own user. Follows no links.
+void remove_tree(const std::filesystem::path& top) noexcept {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    fs::remove_all(top, error);
+    if (!error) return;
+    std::vector<fs::path> folders{top};
+    for (std::size_t i = 0; i < folders.size(); ++i) {
+        fs::permissions(folders[i], fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow, error);
+        if (error) fs::permissions(folders[i], fs::perms::owner_all, fs::perm_options::add, error);
+        for (const auto& entry : fs::directory_iterator(folders[i], error)) {
+            if (entry.symlink_status(error).type() == fs::file_type::directory) folders.push_back(entry.path());
+        }
+    }
+    fs::remove_all(top, error);
+    if (error)
+        std::cerr << "farlane: folder " << top << " of a worker process can not be removed: " << error.message()
+                  << '\n';
+}
 
 constexpr const char* kFolderPrefix = "farlane-accel-";
 constexpr int kOutOfTheWay = 64;  // above every number that a program finds a descriptor under
@@ -138,15 +159,13 @@ void Folder::sweep(std::chrono::seconds age) noexcept {
         const bool ours = folder.valid() && ::fstat(folder.get(), &status) == 0 && status.st_uid == ::geteuid();
         if (!ours || std::time(nullptr) - status.st_ctime < age.count()) continue;
         if (::flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;
-        std::error_code ignored;
-        std::filesystem::remove_all(entry.path(), ignored);
+        remove_tree(entry.path());
     }
 }
 
 void Folder::remove() noexcept {
     if (path_.empty()) return;
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);  // follows no links
+    remove_tree(path_);
     path_.clear();
     lock_.reset();
 }

@@ -62,8 +62,10 @@ Runtime::Answer ClRuntime::commit(const Ticket& ticket, std::uint64_t address, s
     const cl_uchar zero = 0;
     cl_event event = nullptr;
     const cl_command_queue queue = queue_of(ticket.stream);
-    if (queue == nullptr) return Outcome{FL_ACCEL_REASON_OUT_OF_MEMORY, 0, 0};
-    error = api_.clEnqueueFillBuffer(queue, memory, &zero, sizeof zero, 0, bytes, 0, nullptr, &event);
+    error = queue == nullptr
+                ? CL_OUT_OF_RESOURCES
+                : api_.clEnqueueFillBuffer(queue, memory, &zero, sizeof zero, 0, bytes, 0, nullptr, &event);
+    if (error != CL_SUCCESS) decommit(address);
     return began(ticket, error, event);
 }
 

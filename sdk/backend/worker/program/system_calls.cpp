@@ -37,6 +37,8 @@ constexpr int kNever[] = {SYS_ptrace,
                           SYS_rt_sigqueueinfo,
                           SYS_rt_tgsigqueueinfo,
                           SYS_connect,
+                          SYS_setsid,  // what it starts ends with its process group
+                          SYS_setpgid,
                           SYS_bpf,
                           SYS_unshare,
                           SYS_setns,
