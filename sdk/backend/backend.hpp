@@ -87,7 +87,8 @@ public:
     }
 
     // --- life
-    /// An initiator attached. `port` is valid until detached().
+    /// An initiator attached. `port` is valid until detached(); its wake() as long as the device lives: then poll() is
+    /// called with nobody attached, to finish what takes time.
     virtual void attached(HostPort& port) noexcept = 0;
     /// The initiator is gone or detaches: stop DMA, forget the port, scrub what it left.
     virtual void detached() noexcept = 0;

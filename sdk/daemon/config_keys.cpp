@@ -210,7 +210,7 @@ std::string default_config() {
         const bool array = row.section[0] == '[';
         if (section != row.section) {
             section = row.section;
-            out += std::string("\n") + (array ? "# " : "") + "[" + section + (array ? "]" : "") + "]\n";
+            out += std::string("\n") + (array ? "# " : "") + "[" + section + "]\n";
         }
         out += std::string("# ") + row.text + "\n";
         const bool has_default = row.fallback[0] != '\0' && !array;

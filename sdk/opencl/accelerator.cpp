@@ -45,8 +45,18 @@ std::uint64_t RemoteInfo::number(cl_device_info parameter, std::uint64_t otherwi
     return v;
 }
 
+/// Beside other programs where farlaned is there to keep them apart.
+static Device attach(Fabric& fabric, const std::string& name) {
+    try {
+        return fabric.attach(name, AttachMode::shared);
+    } catch (const Error& e) {
+        if (e.status() != Status::unsupported) throw;
+    }
+    return fabric.attach(name);
+}
+
 Accelerator::Accelerator(std::shared_ptr<Fabric> fabric, const std::string& name)
-    : fabric_(std::move(fabric)), device_(fabric_->attach(name)), name_(name) {
+    : fabric_(std::move(fabric)), device_(attach(*fabric_, name)), name_(name) {
     target_ = device_.info().target;
     serial_ = device_.info().serial;
     first_ = std::make_shared<accel::detail::ContextState>(device_, accel::ContextOptions{});

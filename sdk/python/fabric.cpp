@@ -31,11 +31,12 @@ std::shared_ptr<FabricHandle> open(const std::string& provider, const std::strin
     return handle;
 }
 
-std::shared_ptr<DeviceHandle> attach(const std::shared_ptr<FabricHandle>& fabric, const std::string& name) {
+std::shared_ptr<DeviceHandle> attach(const std::shared_ptr<FabricHandle>& fabric, const std::string& name,
+                                     bool shared) {
     auto handle = std::make_shared<DeviceHandle>();
     handle->fabric = fabric;
     const py::gil_scoped_release release;
-    handle->device = fabric->get().attach(name);
+    handle->device = fabric->get().attach(name, shared ? AttachMode::shared : AttachMode::alone);
     return handle;
 }
 
@@ -85,7 +86,10 @@ void define_fabric(py::module_& m) {
         .def(
             "list", [](FabricHandle& f) { return f.get().list(); }, Release(),
             "Functions that the reachable targets export: [FunctionInfo].")
-        .def("attach", &attach, py::arg("name"), "Attaches a function: Device.")
+        .def(
+            "attach", &attach, py::arg("name"), py::arg("shared") = false,
+            "Attaches a function: Device. shared: an accelerator beside other programs, each with contexts of its own; "
+            "through farlaned only.")
         .def(
             "close",
             [](FabricHandle& f) {

@@ -88,7 +88,8 @@ Accel::Accel(const AccelOptions& options, std::unique_ptr<FunctionState> state, 
 // --- life
 
 void Accel::on_port(backend::HostPort* port) noexcept {
-    waker_->set(port);
+    // Nobody attached: what is in flight still ends, and memory is scrubbed then, not when somebody comes.
+    if (port != nullptr) waker_->set(port);
     processor_.set_port(port);
 }
 
