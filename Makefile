@@ -24,7 +24,7 @@ help:
 	@echo '                  PICTURE=path  PORT=udp|dpdk'
 	@echo '  make examples   programs for the accelerator (docs/examples/accel), their results checked; half a minute'
 	@echo '                  EXAMPLE_ARGS="--executor cuda" goes to each of them'
-	@echo '  make test       build, then the tests: style, release, fuzz (asan+ubsan), guests in the testbed; about 30 minutes'
+	@echo '  make test       build, then the tests: style, release, fuzz (asan+ubsan), guests in the testbed; about 45 minutes'
 	@echo '                  STAGES="style release fuzz asan tsan nodpdk testbed" picks some of them, STAGES=all takes all'
 	@echo '  make test-long  all stages, with fuzz 60 s each, the long simulations and all guest tests'
 	@echo '  make bench      benchmarks beside the limits of this machine and its peers, and their plots; about six minutes'
