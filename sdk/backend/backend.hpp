@@ -111,6 +111,8 @@ public:
     virtual bool poll() noexcept = 0;
     /// poll() would do something now.
     [[nodiscard]] virtual bool busy() const noexcept = 0;
+    /// Its work ends on threads or in processes of its own: busy() may become true a moment before their wake().
+    [[nodiscard]] virtual bool ends_elsewhere() const noexcept { return false; }
     virtual void read_done(std::uint64_t cookie, Status status) noexcept = 0;
     virtual void released(std::uint64_t cookie) noexcept = 0;
 

@@ -4,6 +4,7 @@
 #include "lane/target.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cctype>
 #include <functional>
 
@@ -346,8 +347,10 @@ bool Target::turn_devices() noexcept {
 
 bool Target::prepare_sleep() noexcept {
     if (held_) return true;
-    // A device that is not listed may be busy by now: what ended on a thread or in a process of its own. Its wake()
-    // follows.
+    assert(std::ranges::all_of(exports_, [this](const auto& e) {
+        return !e || e->listed() || e->device().ends_elsewhere() || !e->busy() ||
+               working_.woken.load(std::memory_order_acquire);
+    }));
     return working_.list.empty() && !working_.woken.load(std::memory_order_acquire);
 }
 

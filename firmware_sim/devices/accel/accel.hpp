@@ -14,7 +14,7 @@
 
 namespace farlane::firmware::accel {
 
-/// Where the wake-up of executor threads goes: the port of whoever is attached, or nowhere.
+/// Where the wake-up of executor threads goes: the port of whoever is attached, or was last; nowhere before.
 class Waker {
 public:
     void set(backend::HostPort* port) noexcept {
@@ -64,6 +64,7 @@ public:
           std::unique_ptr<backend::Executor> executor);
     [[nodiscard]] std::span<std::byte> bar_memory(unsigned bar) noexcept override;
     void counters(const std::function<void(std::string_view, std::uint64_t)>& each) const override;
+    [[nodiscard]] bool ends_elsewhere() const noexcept override { return true; }
 
 protected:
     Status register_read(unsigned bar, std::uint64_t offset, std::span<std::byte> out) noexcept override;
