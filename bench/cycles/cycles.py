@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Receives: the program hot_path. Hands on: instructions of our own code per operation, counted by callgrind.
 # Owns: callgrind's files, in a folder that goes away.
-"""Counts instructions per posted write and per read, both ends together, and holds them to a budget.
+"""Counts instructions per posted write, per read and per no-op of an accelerator, both ends together, and holds them
+to a budget.
 
 Counted is what was compiled into hot_path: Farlane and what it takes from headers. Not counted are libc, ISA-L and
 the dynamic linker, which choose their code by the processor. Repeats within a thousandth.
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 
-OPERATIONS = {"posted_write": "farlane::bench::count_posted_writes(*", "read": "farlane::bench::count_reads(*"}
+OPERATIONS = {"posted_write": "farlane::bench::count_posted_writes(*", "read": "farlane::bench::count_reads(*",
+              "accel_noop": "farlane::bench::count_noops(*"}
 TARGET_TURN = "Beside::turn("
 COUNT = 20000
 SKIP = 77

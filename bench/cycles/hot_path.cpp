@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include <farlane/accel.hpp>
 #include <farlane/device.hpp>
 #include <farlane/fabric.hpp>
 
@@ -25,6 +26,7 @@ public:
     Beside() : memory_(backend::process_memory()), target_(lane_, config(), *memory_) {
         target_.listen(lane_.add_port(transport::open_port("loop:cycles").take()));
         (void)target_.add("scratch0", std::make_unique<D>());
+        (void)target_.add("accel0", backend::make_device({"accel0", "accel", {{"memory", "64M"}}}, *memory_).take());
     }
     bool turn(lane::Time) noexcept override { return lane_.turn(); }
 
@@ -55,6 +57,10 @@ private:
     for (std::uint64_t i = 0; i < n; ++i) (void)d.read64(0, D::kIdent);
 }
 
+[[gnu::noinline]] void count_noops(accel::Stream& stream, std::uint64_t n) {
+    for (std::uint64_t i = 0; i < n; ++i) stream.ping();
+}
+
 namespace {
 
 int run(std::uint64_t n) {
@@ -80,6 +86,13 @@ int run(std::uint64_t n) {
     count_reads(d, n);
     if (d.read64(0, D::kScratch) != n - 1) return std::fprintf(stderr, "the writes did not arrive\n"), 1;
     d.detach();
+    {
+        Device a(fabric->attach("accel0", AttachMode::alone));
+        accel::Context context(a);
+        auto& stream = context.stream();
+        for (int i = 0; i < 2000; ++i) stream.ping();
+        count_noops(stream, n);
+    }
     fabric->lane().remove(target);
     return 0;
 }

@@ -60,6 +60,23 @@ TEST_P(Udp, BurstsInOrder) {
     EXPECT_EQ(b->counters().rx_dropped, 0u);
 }
 
+// Those that come alone are asked for one by one: a crowd behind one must not wait for another.
+TEST_P(Udp, AloneAndInCrowdsByTurns) {
+    auto a = must_open(GetParam()), b = must_open(GetParam());
+    const Address to = *a->resolve(b->info().local);
+    std::uint32_t n = 0, next = 0;
+    for (const std::uint32_t crowd : {1U, 1U, 20U, 1U, 2U, 40U, 3U, 1U, 1U, 30U}) {
+        for (std::uint32_t i = 0; i < crowd; ++i) ASSERT_TRUE(send_frame(*a, n++, 64 + i % 5 * 8, &to));
+        std::size_t got = 0;
+        for (int look = 0; look < 3; ++look)  // one, all the others, nothing
+            for (const Received& r : take(*b, 64)) {
+                EXPECT_EQ(r.number, next++);
+                ++got;
+            }
+        EXPECT_EQ(got, crowd);
+    }
+}
+
 TEST_P(Udp, SeveralPeersInOneBurst) {
     auto a = must_open(GetParam()), b = must_open(GetParam()), c = must_open(GetParam());
     const Address to_b = *a->resolve(b->info().local), to_c = *a->resolve(c->info().local);

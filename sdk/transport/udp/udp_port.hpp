@@ -3,6 +3,8 @@
 // Owns: the socket and the frame buffers of both directions.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <array>
 #include <vector>
 
@@ -59,6 +61,9 @@ private:
     };
 
     void receive() noexcept;
+    [[nodiscard]] std::uint32_t receive_one() noexcept;
+    [[nodiscard]] std::uint32_t receive_many(std::uint32_t wanted) noexcept;
+    void take(std::uint32_t slot, msghdr& message, std::uint32_t bytes) noexcept;
     [[nodiscard]] bool accept_message(std::uint32_t slot, std::uint32_t bytes, std::uint32_t segment_bytes) noexcept;
     void align_segments(std::uint32_t slot) noexcept;
     [[nodiscard]] std::size_t cut(std::uint32_t slot, std::span<RxFrame> frames) noexcept;
@@ -68,6 +73,7 @@ private:
     }
     [[nodiscard]] std::uint32_t group_at(std::uint32_t first) const noexcept;
     [[nodiscard]] bool send_some() noexcept;
+    [[nodiscard]] bool send_one() noexcept;
     [[nodiscard]] bool send_failed(int error, std::uint32_t frames_in_first) noexcept;
     void drop_pending(std::uint32_t frames) noexcept;
     void complete(std::uint32_t frames) noexcept;
@@ -82,6 +88,7 @@ private:
     std::vector<std::uint32_t> rx_free_;
     std::array<std::uint32_t, kRxSlots> ready_{};  // ring of slots with frames left
     std::uint32_t ready_head_ = 0, ready_count_ = 0;
+    bool more_ = false;  // the last look found more than one message, or the first after none
 
     Arena tx_arena_;
     std::array<TxBuffer, kTxBuffers> tx_buffers_{};

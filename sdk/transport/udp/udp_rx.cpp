@@ -22,6 +22,12 @@ std::uint32_t slot_of(void* cookie) noexcept {
     return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(cookie));
 }
 
+using RxControl = std::array<char, CMSG_SPACE(sizeof(int))>;
+
+msghdr message_for(Address& from, iovec& buffer, RxControl& control) noexcept {
+    return {from.bytes, sizeof(sockaddr_in6), &buffer, 1, control.data(), control.size(), 0};
+}
+
 // Size of the frames that arrived as one message; 0 = it is one frame.
 std::uint32_t segment_size(msghdr& message) noexcept {
     for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
@@ -81,35 +87,51 @@ void UdpPort::rx_release(std::span<RxFrame> frames) noexcept {
     for (const RxFrame& frame : frames) unref(slot_of(frame.cookie));
 }
 
+// Between messages that come alone one is asked for: that call is the cheapest, and most of a round trip is such calls.
 void UdpPort::receive() noexcept {
+    const auto wanted = static_cast<std::uint32_t>(std::min<std::size_t>(more_ ? batch_ : 1, rx_free_.size()));
+    if (wanted == 0) return;
+    const std::uint32_t got = wanted == 1 ? receive_one() : receive_many(wanted);
+    more_ = more_ ? got > 1 : got != 0;
+}
+
+std::uint32_t UdpPort::receive_one() noexcept {
+    const std::uint32_t index = rx_free_.back();
+    alignas(cmsghdr) RxControl control;
+    iovec buffer{rx_arena_.at(index), kRxMessageBytes};
+    msghdr message = message_for(rx_slots_[index].from, buffer, control);
+    const ssize_t bytes = ::recvmsg(socket_.fd, &message, MSG_DONTWAIT);
+    if (bytes < 0) return 0;  // nothing there, or a reported ICMP error: neither concerns a frame
+    rx_free_.pop_back();
+    take(index, message, static_cast<std::uint32_t>(bytes));
+    return 1;
+}
+
+std::uint32_t UdpPort::receive_many(std::uint32_t wanted) noexcept {
     std::array<mmsghdr, kMaxBatch> messages;
     std::array<iovec, kMaxBatch> buffers;
-    alignas(cmsghdr) std::array<std::array<char, CMSG_SPACE(sizeof(int))>, kMaxBatch> control;
-    const auto wanted = static_cast<std::uint32_t>(std::min<std::size_t>(batch_, rx_free_.size()));
+    alignas(cmsghdr) std::array<RxControl, kMaxBatch> control;
     // the free slots from the end of the list on, where they are taken off below
     const auto slot_at = [this](std::uint32_t i) { return rx_free_[rx_free_.size() - 1 - i]; };
     for (std::uint32_t i = 0; i < wanted; ++i) {
         buffers[i] = {rx_arena_.at(slot_at(i)), kRxMessageBytes};
-        messages[i].msg_hdr = {rx_slots_[slot_at(i)].from.bytes,
-                               sizeof(sockaddr_in6),
-                               &buffers[i],
-                               1,
-                               control[i].data(),
-                               control[i].size(),
-                               0};
+        messages[i].msg_hdr = message_for(rx_slots_[slot_at(i)].from, buffers[i], control[i]);
     }
-    const int got = wanted == 0 ? 0 : ::recvmmsg(socket_.fd, messages.data(), wanted, MSG_DONTWAIT, nullptr);
-    if (got <= 0) return;  // nothing there, or a reported ICMP error: neither concerns a frame
+    const int got = ::recvmmsg(socket_.fd, messages.data(), wanted, MSG_DONTWAIT, nullptr);
+    if (got <= 0) return 0;
     std::array<std::uint32_t, kMaxBatch> taken;
     for (int i = 0; i < got; ++i) {
         taken[static_cast<std::size_t>(i)] = rx_free_.back();
         rx_free_.pop_back();
     }
-    for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
-        rx_slots_[taken[i]].from.size = static_cast<std::uint8_t>(messages[i].msg_hdr.msg_namelen);
-        if (!accept_message(taken[i], messages[i].msg_len, segment_size(messages[i].msg_hdr)))
-            rx_free_.push_back(taken[i]);
-    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i)
+        take(taken[i], messages[i].msg_hdr, messages[i].msg_len);
+    return static_cast<std::uint32_t>(got);
+}
+
+void UdpPort::take(std::uint32_t index, msghdr& message, std::uint32_t bytes) noexcept {
+    rx_slots_[index].from.size = static_cast<std::uint8_t>(message.msg_namelen);
+    if (!accept_message(index, bytes, segment_size(message))) rx_free_.push_back(index);
 }
 
 bool UdpPort::accept_message(std::uint32_t index, std::uint32_t bytes, std::uint32_t segment_bytes) noexcept {
