@@ -58,7 +58,7 @@ public:
 };
 
 struct LaneConfig {
-    /// Empty turns go on for this long before the lane sleeps; the core is yielded in between.
+    /// Empty turns go on for this long at most before the lane sleeps (SpinWindow); the core is yielded in between.
     std::chrono::microseconds spin{50};
     /// Longest sleep while a port without interrupt is there.
     std::chrono::microseconds max_nap{1500};

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "lane/lane.hpp"
+#include "lane/spin.hpp"
 
 namespace farlane::lane {
 namespace {
@@ -141,17 +142,19 @@ void Lane::sleep(Duration at_most) noexcept {
 
 void Lane::run(std::stop_token stop) noexcept {
     const std::stop_callback wake_up(stop, [this] { wake(); });
+    SpinWindow window(config_.spin);
     Time idle_since = kNever;
     unsigned idle_turns = 0;
     while (!stop.stop_requested()) {
         if (turn()) {
+            if (idle_since != kNever) window.found(now_ - idle_since);
             idle_since = kNever;
             idle_turns = 0;
             continue;
         }
         if (config_.never_sleep || ++idle_turns < kTurnsBeforeYield) continue;
         if (idle_since == kNever) idle_since = now_;
-        if (now_ - idle_since < config_.spin)
+        if (window.polls(now_ - idle_since))
             sched_yield();
         else
             sleep(std::chrono::seconds(1));

@@ -13,7 +13,7 @@ namespace farlane::provider {
 namespace {
 
 constexpr std::size_t kMaxEvents = 1024;
-constexpr auto kSpin = std::chrono::microseconds(50);  // of empty turns before a sleep, as Lane::run
+constexpr auto kSpin = std::chrono::microseconds(50);  // of empty turns before a sleep at most, as Lane::run
 constexpr auto kListTimeout = std::chrono::seconds(5);
 
 proto::Instance random_instance() {
@@ -47,7 +47,7 @@ lane::Time after(std::chrono::nanoseconds d) {
 }  // namespace
 
 EmbeddedFabric::EmbeddedFabric(const FabricOptions& options)
-    : threaded_(options.progress == Progress::thread), memory_(backend::process_memory()) {
+    : threaded_(options.progress == Progress::thread), window_(kSpin), memory_(backend::process_memory()) {
     initiator_ = std::make_unique<lane::Initiator>(lane_, initiator_config(options), *memory_);
     initiator_->on_watch([this](const Event& e) { push(e); });
 }
@@ -95,12 +95,16 @@ EmbeddedFabric::~EmbeddedFabric() {
 
 // Runs beside application threads that turn the lane themselves while they wait.
 void EmbeddedFabric::run(const std::stop_token& stop) {
+    lane::SpinWindow window(kSpin);  // what the callers' turns find does not count
     lane::Time busy_at = lane::Lane::clock();
     while (!stop.stop_requested()) {
         auto held = lock();
         const bool busy = lane_.turn();
-        if (busy) busy_at = lane_.now();
-        if (lane_.now() - busy_at < kSpin) {
+        if (busy) {
+            window.found(lane_.now() - busy_at);
+            busy_at = lane_.now();
+        }
+        if (window.polls(lane_.now() - busy_at)) {
             held.unlock();
             if (!busy) sched_yield();
             continue;
@@ -115,7 +119,7 @@ void EmbeddedFabric::run(const std::stop_token& stop) {
 
 // A waiting caller has turned the lane in vain for a while: let others run, then sleep.
 void EmbeddedFabric::rest(std::unique_lock<std::mutex>& held, lane::Time busy_at, lane::Time deadline) {
-    const bool spin = lane_.now() - busy_at < kSpin;
+    const bool spin = window_.polls(lane_.now() - busy_at);
     if (threaded_) held.unlock();
     if (spin) {
         sched_yield();

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "lane/initiator.hpp"
+#include "lane/spin.hpp"
 #include "lib/provider.hpp"
 
 namespace farlane::provider {
@@ -60,6 +61,7 @@ private:
     bool threaded_;
     std::mutex mutex_;
     lane::Lane lane_;
+    lane::SpinWindow window_;  ///< guarded by mutex_
     std::unique_ptr<backend::Memory> memory_;
     std::unique_ptr<lane::Initiator> initiator_;
     std::mutex events_mutex_;
@@ -78,6 +80,7 @@ bool EmbeddedFabric::turn_until(std::unique_lock<std::mutex>& held, lane::Time d
         // What the caller has just asked for leaves first; what came with an answer is done when the caller has it.
         const bool worked = lane_.work();
         if (lane_.receive() || worked) {
+            if (idle_turns >= kTurnsBeforeRest) window_.found(lane_.now() - busy_at);
             idle_turns = 0;
             busy_at = lane_.now();
         } else if (++idle_turns >= kTurnsBeforeRest) [[unlikely]] {
