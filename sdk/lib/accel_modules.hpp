@@ -76,6 +76,7 @@ struct KernelState final : Reported {
     [[nodiscard]] std::string describe() const override;
     [[nodiscard]] std::string appendix() override { return module->failure ? module->appendix() : std::string(); }
     [[nodiscard]] std::string argument_name(std::size_t index) const override;
+    [[nodiscard]] std::string argument_wanted(std::size_t index) const override;
     [[nodiscard]] const CommandFailure* cause() const override {
         return module->failure ? &*module->failure : Reported::cause();
     }

@@ -66,19 +66,34 @@ const char* reason_text(unsigned reason) noexcept {
 
 // --- what commands are about
 
-void ArgumentSizes::add(std::size_t bytes) noexcept {
-    full = full || count == units.size() || bytes / 8 > 255;
+void ArgumentSizes::add(std::uint32_t kind, std::size_t bytes) noexcept {
+    full = full || count == all.size();
     if (full) return;
-    units[count++] = static_cast<std::uint8_t>(bytes / 8);
+    all[count].kind = kind & 3;
+    all[count++].bytes = bytes & 0x3fff;  // a block has 4032
 }
 
 std::optional<std::size_t> ArgumentSizes::at(std::uint64_t offset) const noexcept {
     std::uint64_t end = 0;
     for (std::size_t i = 0; i < count; ++i) {
-        end += std::uint64_t{units[i]} * 8;
+        end += sizeof(fl_accel_argument) + (std::uint64_t{all[i].bytes} + 7) / 8 * 8;
         if (offset < end) return i;
     }
     return std::nullopt;
+}
+
+std::string ArgumentSizes::given(std::size_t index) const {
+    return argument_as_text(all[index].kind, all[index].bytes);
+}
+
+std::string argument_as_text(std::uint32_t kind, std::uint64_t bytes) {
+    switch (kind) {
+        case FL_ACCEL_ARGUMENT_VALUE:
+            return "a value" + (bytes == 0 ? std::string() : " of " + std::to_string(bytes) + " bytes");
+        case FL_ACCEL_ARGUMENT_ADDRESS: return "a buffer";
+        case FL_ACCEL_ARGUMENT_SHARED: return "SharedBytes (memory that a block shares)";
+        default: return "something else";
+    }
 }
 
 /// The first report counts, unless it only says that something before was the reason.
@@ -235,23 +250,43 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p,
     const std::uint16_t reason = c.reason.get();
     const std::uint32_t detail = c.detail.get();
     std::string text = opcode_name(p.opcode);
+    if (sink.alloc_bytes != 0) text += " of " + std::to_string(sink.alloc_bytes) + " bytes";
     if (sink.object != nullptr) text += " of " + sink.object->describe();
     if (*p.what != '\0') text += std::string(" ") + p.what;
     if (p.object != 0) text += (p.object > 0xffffffffU ? " at " : " ") + hex(p.object);
-    text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) +
-            ") failed: " + reason_text(reason);
+    text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) + ") failed: ";
+    const auto argument = names_argument(reason) ? sink.arguments.at(detail) : std::nullopt;
+    if (reason == FL_ACCEL_REASON_BUILD)
+        text += "it does not compile";
+    else if (reason == FL_ACCEL_REASON_ARGUMENT_BYTES && argument)
+        text += "argument has the wrong size";
+    else
+        text += reason_text(reason);
     CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, sink.object};
     if (reason == FL_ACCEL_REASON_POISONED) {
-        text += " (command id " + std::to_string(detail) + ")";
+        text += " (command " + std::to_string(detail) + " of this stream or another)";
         const CommandFailure* cause = f.object != nullptr ? f.object->cause() : nullptr;
         if (cause != nullptr) {
             text += ": " + cause->text;
             f.status = cause->status;
         }
-    } else if (const auto argument = names_argument(reason) ? sink.arguments.at(detail) : std::nullopt) {
+    } else if (argument) {
         text += " (argument " + std::to_string(*argument) + sink.object->argument_name(*argument) + ")";
+        const std::string wanted = sink.object->argument_wanted(*argument);
+        text += (wanted.empty() ? ": given was " : ": it takes " + wanted + ", given was ");
+        text += sink.arguments.given(*argument);
+    } else if (const char* field = names_argument(reason) ? builtin_operand(p.what, detail) : nullptr) {
+        text += std::string(" (") + field + ")";
     } else if (reason == FL_ACCEL_REASON_ARGUMENT_COUNT) {
         text += ": it takes " + std::to_string(detail);
+        if (!sink.arguments.full) text += ", given were " + std::to_string(sink.arguments.count);
+    } else if (reason == FL_ACCEL_REASON_TIME_LIMIT) {
+        text += " (" + std::to_string(device_->registers().time_limit_ms.get()) +
+                " ms: time_limit_ms of the accelerator's configuration); open a new one";
+    } else if (reason == FL_ACCEL_REASON_CRASHED) {
+        text += "; an address outside of its buffers is the usual cause; open a new context";
+    } else if (reason == FL_ACCEL_REASON_OUT_OF_MEMORY) {
+        text += "; free buffers, or let other contexts end";
     } else if (reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_EXECUTION) {
         if (detail != 0) text += " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
     } else if (detail != 0) {
@@ -306,7 +341,7 @@ void Queue::check_enabled() {
         device_->provider().check();
         if (e.status() != Status::unsupported_request) return;
         // Memory decoding is off: nobody does that to a device in use.
-        throw Error(Status::device_reset, "the accelerator was reset; open a new context");
+        throw Error(Status::device_reset, kResetText);
     }
     if (r.state.get() == FL_ACCEL_QUEUE_ENABLED || r.state.get() == 0xffffffffU) return;  // all-ones: no answer
     const bool refused = r.state.get() == FL_ACCEL_QUEUE_DISABLED && r.reason.get() != FL_ACCEL_REASON_NONE;
@@ -315,7 +350,7 @@ void Queue::check_enabled() {
                                           " queue pair " + std::to_string(number_) + ": " +
                                           reason_text(r.reason.get()));
     }
-    throw Error(Status::device_reset, "the accelerator was reset; open a new context");
+    throw Error(Status::device_reset, kResetText);
 }
 
 }  // namespace farlane::accel::detail
