@@ -151,7 +151,13 @@ void Verbs::show(Request& r, const Answer& answer) {
     // An export of this target is shown as such, whatever other targets there are.
     const auto with_export = [this, answer, name](Reply reply) {
         Json own = engine_.exports(name);
-        if (own.empty()) return answer(std::move(reply));
+        if (own.empty()) {
+            std::string names;
+            for (const Json& e : engine_.exports())
+                names += (names.empty() ? "" : ", ") + e.at("name").get<std::string>();
+            if (reply.status != Status::ok && !names.empty()) reply.message += "; this host exports " + names;
+            return answer(std::move(reply));
+        }
         if (reply.status != Status::ok) {
             Json function = own.front();
             function["attachment"] = nullptr;

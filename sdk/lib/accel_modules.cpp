@@ -160,6 +160,16 @@ std::string KernelState::argument_wanted(std::size_t index) const {
         a.kind == ArgumentKind::unknown ? FL_ACCEL_ARGUMENT_VALUE : static_cast<std::uint32_t>(a.kind), a.bytes);
 }
 
+std::string KernelState::argument_help(std::size_t index) {
+    try {
+        read();
+    } catch (const Error&) {
+        return {};  // as with a log
+    }
+    const std::string wanted = argument_wanted(index), name = argument_name(index);
+    return wanted.empty() ? name : "; it takes " + wanted + (name.empty() ? "" : ":" + name);
+}
+
 // --- loading
 
 ModuleState::~ModuleState() {

@@ -255,45 +255,52 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p,
     if (*p.what != '\0') text += std::string(" ") + p.what;
     if (p.object != 0) text += (p.object > 0xffffffffU ? " at " : " ") + hex(p.object);
     text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) + ") failed: ";
-    const auto argument = names_argument(reason) ? sink.arguments.at(detail) : std::nullopt;
-    if (reason == FL_ACCEL_REASON_BUILD)
-        text += "it does not compile";
-    else if (reason == FL_ACCEL_REASON_ARGUMENT_BYTES && argument)
-        text += "argument has the wrong size";
-    else
-        text += reason_text(reason);
     CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, sink.object};
+    if (names_argument(reason)) f.argument = sink.arguments.at(detail);
     if (reason == FL_ACCEL_REASON_POISONED) {
-        text += " (command " + std::to_string(detail) + " of this stream or another)";
+        text +=
+            std::string(reason_text(reason)) + " (command " + std::to_string(detail) + " of this stream or another)";
         const CommandFailure* cause = f.object != nullptr ? f.object->cause() : nullptr;
         if (cause != nullptr) {
             text += ": " + cause->text;
             f.status = cause->status;
         }
-    } else if (argument) {
-        text += " (argument " + std::to_string(*argument) + sink.object->argument_name(*argument) + ")";
-        const std::string wanted = sink.object->argument_wanted(*argument);
-        text += (wanted.empty() ? ": given was " : ": it takes " + wanted + ", given was ");
-        text += sink.arguments.given(*argument);
-    } else if (const char* field = names_argument(reason) ? builtin_operand(p.what, detail) : nullptr) {
-        text += std::string(" (") + field + ")";
-    } else if (reason == FL_ACCEL_REASON_ARGUMENT_COUNT) {
-        text += ": it takes " + std::to_string(detail);
-        if (!sink.arguments.full) text += ", given were " + std::to_string(sink.arguments.count);
-    } else if (reason == FL_ACCEL_REASON_TIME_LIMIT) {
-        text += " (" + std::to_string(device_->registers().time_limit_ms.get()) +
-                " ms: time_limit_ms of the accelerator's configuration); open a new one";
-    } else if (reason == FL_ACCEL_REASON_CRASHED) {
-        text += "; an address outside of its buffers is the usual cause; open a new context";
-    } else if (reason == FL_ACCEL_REASON_OUT_OF_MEMORY) {
-        text += "; free buffers, or let other contexts end";
-    } else if (reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_EXECUTION) {
-        if (detail != 0) text += " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
-    } else if (detail != 0) {
-        text += " (detail " + std::to_string(detail) + ")";
+    } else if (f.argument) {
+        text += reason == FL_ACCEL_REASON_ARGUMENT_BYTES ? "argument has the wrong size" : reason_text(reason);
+        text += " (argument " + std::to_string(*f.argument) + "): given was " + sink.arguments.given(*f.argument);
+    } else {
+        text += explain(p, sink, reason, detail);
     }
     f.text = std::move(text);
     return f;
+}
+
+/// Why a command failed of itself, as users know it.
+std::string Queue::explain(const Pending& p, const Sink& sink, std::uint16_t reason, std::uint32_t detail) const {
+    const std::string text = reason_text(reason);
+    const auto code = [&] {
+        return detail == 0 ? "" : " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
+    };
+    switch (reason) {
+        case FL_ACCEL_REASON_BUILD: return "it does not compile" + code();
+        case FL_ACCEL_REASON_EXECUTION: return text + code();
+        case FL_ACCEL_REASON_ARGUMENT_COUNT:
+            return "it takes " + std::to_string(detail) + " arguments" +
+                   (sink.arguments.full ? "" : ", given are " + std::to_string(sink.arguments.count));
+        case FL_ACCEL_REASON_TIME_LIMIT:
+            return text + " (" + std::to_string(device_->registers().time_limit_ms.get()) +
+                   " ms: time_limit_ms of the accelerator's configuration); open a new one";
+        case FL_ACCEL_REASON_CRASHED:
+            return text + "; an address outside of its buffers is the usual cause; open a new context";
+        case FL_ACCEL_REASON_OUT_OF_MEMORY:
+            if (p.opcode == FL_ACCEL_OP_LAUNCH)
+                return "the accelerator has not enough memory for it; shared memory of a block counts, too";
+            return text + "; free buffers, or let other contexts end";
+        default: break;
+    }
+    const char* operand = names_argument(reason) ? builtin_operand(p.what, detail) : nullptr;
+    if (operand != nullptr) return text + " (" + operand + ")";
+    return detail == 0 ? text : text + " (detail " + std::to_string(detail) + ")";
 }
 
 void Queue::note_failure(const CommandFailure& failure, const Pending& p, const Sink& sink) {

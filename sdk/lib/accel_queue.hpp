@@ -37,6 +37,7 @@ struct CommandFailure {
     std::uint16_t reason = 0;  ///< enum fl_accel_reason
     Ticket ticket = 0;
     std::shared_ptr<CommandObject> object{};  ///< has more to say (a build log)
+    std::optional<std::size_t> argument{};    ///< that is wrong
 };
 
 /// How a command ended.
@@ -53,10 +54,8 @@ public:
     virtual ~CommandObject() = default;
     /// For the text of an error: "kernel 'saxpy' (handle 9)".
     [[nodiscard]] virtual std::string describe() const = 0;
-    /// For the text of an error: " 'n' (uint)", by its number from 0; "" = not known.
-    [[nodiscard]] virtual std::string argument_name(std::size_t index) const { return (void)index, std::string(); }
-    /// What the argument is to be: "a value of 4 bytes"; "" = not known.
-    [[nodiscard]] virtual std::string argument_wanted(std::size_t index) const { return (void)index, std::string(); }
+    /// What an argument is to be, for the text of an error when it is thrown: "; it takes ..."; may wait for a report.
+    [[nodiscard]] virtual std::string argument_help(std::size_t index) { return (void)index, std::string(); }
     /// Why a command that depends on this one can not run; null = not known.
     [[nodiscard]] virtual const CommandFailure* cause() const { return nullptr; }
     /// What to add to the text of a failure when it is thrown; may wait for a report.
@@ -166,6 +165,8 @@ private:
     };
     void take(const fl_accel_completion& c);
     [[nodiscard]] CommandFailure failure_of(const fl_accel_completion& c, const Pending& p, const Sink& sink) const;
+    [[nodiscard]] std::string explain(const Pending& p, const Sink& sink, std::uint16_t reason,
+                                      std::uint32_t detail) const;
     void note_failure(const CommandFailure& failure, const Pending& p, const Sink& sink);
     void stopped(const fl_accel_completion& c);
     [[nodiscard]] std::uint32_t command_id(Ticket t) const noexcept {

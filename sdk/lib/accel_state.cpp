@@ -183,7 +183,8 @@ void ContextState::throw_failure(Queue& q) {
 void ContextState::raise(const CommandFailure& failure, CommandObject* object) {
     const bool build = failure.reason == FL_ACCEL_REASON_BUILD || failure.reason == FL_ACCEL_REASON_BAD_IMAGE ||
                        failure.reason == FL_ACCEL_REASON_POISONED;
-    const std::string more = build && object != nullptr ? object->appendix() : std::string();
+    std::string more = build && object != nullptr ? object->appendix() : std::string();
+    if (failure.argument && object != nullptr) more = object->argument_help(*failure.argument);
     throw Error(failure.status, failure.text + more);
 }
 

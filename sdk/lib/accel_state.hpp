@@ -148,8 +148,8 @@ public:
     void collect_now() { collect(); }
     /// The buffer may be used by the next command of `q`: its ALLOC runs before. Throws what speaks against it, naming
     /// `command` and `operand`.
-    void admit(Queue& q, BufferState* buffer, std::uint64_t offset, std::uint64_t bytes, const char* command,
-               const char* operand);
+    void admit(Queue& q, BufferState* buffer, std::uint64_t offset, std::uint64_t bytes,
+               const char* command = "a command", const char* operand = "the buffer");
     /// What speaks against the use of that range here: of "the operand ...".
     [[nodiscard]] std::optional<Failure> objection(const BufferState* buffer, std::uint64_t offset,
                                                    std::uint64_t bytes) const;
@@ -208,7 +208,7 @@ private:
         ContextState& state_;
         Queue& queue_;
         std::chrono::steady_clock::time_point spin_until_;
-        std::chrono::steady_clock::time_point called_{};  ///< ContextOptions::while_waiting
+        std::chrono::steady_clock::time_point called_ = spin_until_;  ///< ContextOptions::while_waiting
         unsigned spins_ = 0;
         bool armed_ = false;
     };

@@ -100,6 +100,8 @@ TEST_F(PairTest, TargetsShowWhoUsesTheirAccelerators) {
     for (const auto& e : exports) EXPECT_EQ(e.at("accelerator").is_null(), e.at("kind") != "accel") << e.dump();
     control::Json extra;
     EXPECT_NE(refused(c, "show", {{"name", "nothing"}}, &extra), Status::ok);
+    EXPECT_NE(extra.at("message").get<std::string>().find("this host exports accel0, nvme0"), std::string::npos)
+        << extra;
     auto at_initiator = pair.initiator.client();
     EXPECT_TRUE(at_initiator.call("list").at("exports").empty());
     EXPECT_FALSE(at_initiator.call("show", {{"name", "nvme0"}}).contains("export"));

@@ -191,7 +191,11 @@ def python(folder):
     cpp = results("kmeans", "--plot", folder / "plot.png")
     assert said["rows"] == sum(said["sizes"]) == cpp["check"]["rows"]
     assert abs(said["inertia"] - cpp["check"]["inertia"]) < 1e-3 * said["inertia"]  # the same five groups
+    for name, text in (("one", "x,z\n1,2\n"), ("nan", "x,y\n1,2\n3,abc\n"), ("few", "x,y\n1,2\n3,4\n")):
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
     for arguments, word in ((("--executor", "cpu"), "takes no OpenCL C"), (("--csv", folder / "none.csv"), "none.csv"),
+                            (("--csv", folder / "one.csv"), "no column 'y'; it has x, z"),
+                            (("--csv", folder / "nan.csv"), "row 2 has"), (("--csv", folder / "few.csv"), "from 1 to 2"),
                             (("--device", "accel0", "--socket", "/nonexistent/socket"), "/nonexistent/socket")):
         failed = script(*arguments)
         assert failed.returncode == 1 and failed.stderr.startswith("kmeans.py: ") and word in failed.stderr, failed.stderr
