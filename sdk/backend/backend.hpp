@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,6 +58,22 @@ public:
     [[nodiscard]] virtual std::int64_t now_ns() const noexcept = 0;
     /// Makes the lane call Device::poll() soon. Any thread.
     virtual void wake() noexcept = 0;
+};
+
+/// What an accelerator is made of and who uses it, as its target sees it.
+struct AcceleratorUse {
+    struct Context {
+        std::uint32_t number = 0, queue_pairs = 0;
+        bool lost = false;  ///< its worker is gone
+        std::uint64_t memory_bytes = 0, kernels = 0, busy_ns = 0, worker_bytes = 0;
+    };
+    std::string executor, device_name, vendor, driver_version;  ///< "" = not told
+    std::uint32_t units = 0, contexts = 0, queue_pairs = 0, time_limit_ms = 0;
+    std::uint64_t memory_bytes = 0, memory_used_bytes = 0;
+    std::uint64_t local_bytes = 0, local_used_bytes = 0;  ///< memory of the accelerator itself; 0 = none
+    std::uint64_t kernels = 0, busy_ns = 0;               ///< since power-on
+    std::optional<std::uint64_t> energy_uj;
+    std::vector<Context> contexts_used;
 };
 
 /// One device function. Made by a factory in firmware_sim; owned by the target role.
@@ -118,6 +135,8 @@ public:
 
     /// Numbers for `farlane stats`, name and value.
     virtual void counters(const std::function<void(std::string_view, std::uint64_t)>& each) const = 0;
+    /// For `farlane list` and `show` at the target; nothing = it is no accelerator.
+    [[nodiscard]] virtual std::optional<AcceleratorUse> accelerator() const { return std::nullopt; }
 };
 
 /// Memory that outlives the daemon, for devices that keep their state in it.

@@ -54,6 +54,8 @@ public:
     [[nodiscard]] Json top();
     /// Drops since the start by reason, of the reasons that an operator should know of.
     [[nodiscard]] std::map<std::string_view, std::uint64_t> odd_drops();
+    /// What this target exports, and who uses its accelerators, for list and show; `name`: only that one.
+    [[nodiscard]] Json exports(const std::string& name = "") const;
     /// Peers and the paths to them, for list and doctor.
     [[nodiscard]] Json peers() const;
     /// What the log should say of peers that do not answer; about once a second.

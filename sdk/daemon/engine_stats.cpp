@@ -6,6 +6,8 @@
 
 #include "daemon/engine.hpp"
 #include "daemon/stats_json.hpp"
+#include "lane/grip.hpp"
+#include "lib/daemon_client.hpp"
 
 namespace farlane::daemon {
 namespace {
@@ -74,7 +76,49 @@ Json top_row(const char* role, const std::string& name, const std::string& peer,
             {"smoothed_rtt_ns", rtt}};
 }
 
+Json accelerator_json(const backend::AcceleratorUse& use) {
+    Json contexts = Json::array();
+    for (const auto& c : use.contexts_used)
+        contexts.push_back({{"context", c.number},
+                            {"queue_pairs", c.queue_pairs},
+                            {"lost", c.lost},
+                            {"memory_used_bytes", c.memory_bytes},
+                            {"kernels", c.kernels},
+                            {"busy_ns", c.busy_ns},
+                            {"worker_bytes", c.worker_bytes}});
+    return {{"executor", use.executor},
+            {"device_name", use.device_name},
+            {"vendor", use.vendor},
+            {"driver_version", use.driver_version},
+            {"units", use.units},
+            {"time_limit_ms", use.time_limit_ms},
+            {"contexts", use.contexts},
+            {"queue_pairs", use.queue_pairs},
+            {"memory_bytes", use.memory_bytes},
+            {"memory_used_bytes", use.memory_used_bytes},
+            {"local_bytes", use.local_bytes},
+            {"local_used_bytes", use.local_used_bytes},
+            {"kernels", use.kernels},
+            {"busy_ns", use.busy_ns},
+            {"energy_uj", use.energy_uj ? Json(*use.energy_uj) : Json(nullptr)},
+            {"contexts_used", std::move(contexts)}};
+}
+
 }  // namespace
+
+Json Engine::exports(const std::string& name) const {
+    Json all = Json::array();
+    target_->each([&](const std::string& here, const lane::ExportStatus& e, const backend::Device& device) {
+        if (!name.empty() && name != here && name != config_.daemon.name + "/" + here) return;
+        const auto settings = std::ranges::find(exports_, here, &ExportSettings::name);
+        const auto use = device.accelerator();
+        Json j = control::function_to_json(lane::to_info(e.desc, config_.daemon.name));
+        j["kind"] = settings != exports_.end() ? settings->device : "";
+        j["accelerator"] = use ? accelerator_json(*use) : Json(nullptr);
+        all.push_back(std::move(j));
+    });
+    return all;
+}
 
 std::string Engine::port_name(lane::PortId id) const {
     const auto named = std::ranges::find(ports_, id, &NamedPort::id);

@@ -130,11 +130,12 @@ void Verbs::list(Request& r, const Answer& answer) {
     const auto timeout = time_of(args);
     args.finish();
     const auto with_peers = [this, answer](Reply reply) {
-        Json waiting = engine_.standing().waiting();
-        if (reply.status == Status::unreachable && !waiting.empty())
+        Json waiting = engine_.standing().waiting(), exports = engine_.exports();
+        if (reply.status == Status::unreachable && !(waiting.empty() && exports.empty()))
             reply = {Status::ok, "", {{"functions", Json::array()}}, {}};
         if (reply.status == Status::ok) reply.body["peers"] = engine_.peers();
         if (reply.status == Status::ok) reply.body["waiting"] = std::move(waiting);
+        if (reply.status == Status::ok) reply.body["exports"] = std::move(exports);
         if (reply.status == Status::ok) note_standing(reply.body.at("functions"));
         answer(std::move(reply));
     };
@@ -147,8 +148,32 @@ void Verbs::show(Request& r, const Answer& answer) {
     const bool may_attach = args.flag("attach", true);
     const auto timeout = time_of(args);
     args.finish();
-    engine_.post([this, answer, name, may_attach, timeout, client = r.client] {
-        engine_.holdings().show(client, name, may_attach, answer, timeout);
+    // An export of this target is shown as such, whatever other targets there are.
+    const auto with_export = [this, answer, name](Reply reply) {
+        Json own = engine_.exports(name);
+        if (own.empty()) {
+            std::string names;
+            for (const Json& e : engine_.exports())
+                names += (names.empty() ? "" : ", ") + e.at("name").get<std::string>();
+            if (reply.status != Status::ok && !names.empty()) reply.message += "; this host exports " + names;
+            return answer(std::move(reply));
+        }
+        if (reply.status != Status::ok) {
+            Json function = own.front();
+            function["attachment"] = nullptr;
+            reply = {Status::ok,
+                     "",
+                     {{"function", std::move(function)},
+                      {"config", nullptr},
+                      {"config_status", "unsupported"},
+                      {"config_detail", "it is exported here, and read at an initiator"}},
+                     {}};
+        }
+        reply.body["export"] = std::move(own.front());
+        answer(std::move(reply));
+    };
+    engine_.post([this, with_export, name, may_attach, timeout, client = r.client] {
+        engine_.holdings().show(client, name, may_attach, with_export, timeout);
     });
 }
 

@@ -4,6 +4,8 @@
 #include "lib/accel_callbacks.hpp"
 
 #include <chrono>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "lib/accel_state.hpp"
@@ -42,8 +44,18 @@ void Turn::regain(unsigned depth) {
 
 // --- callbacks
 
+thread_local const ContextState* Callbacks::calling_ = nullptr;
+
+void Callbacks::start() {
+    if (thread_.joinable()) return;
+    try {
+        thread_ = std::thread([this, abandoned = abandoned_] { run(abandoned); });
+    } catch (const std::system_error& e) {
+        throw Error(Status::limit, std::string("no thread for the callbacks of the context: ") + e.what());
+    }
+}
+
 void Callbacks::add(Queue& q, Ticket ticket, Callback callback) {
-    if (!thread_.joinable()) thread_ = std::thread([this, abandoned = abandoned_] { run(abandoned); });
     pending_.push_back({&q, ticket, std::move(callback)});
     dispatch();
     changed_.notify_all();
@@ -56,7 +68,7 @@ void Callbacks::dispatch() {
             ++p;
             continue;
         }
-        due_.push_back({std::move(p->call), p->queue->failed_status()});
+        due_.push_back({std::move(p->call), p->queue->failed_status(p->ticket)});
         p = pending_.erase(p);
         any = true;
     }
@@ -106,7 +118,9 @@ void Callbacks::run(const std::shared_ptr<bool>& abandoned) {
             Due next = std::move(due_.front());
             due_.pop_front();
             held.unlock();
+            calling_ = &state_;
             next.call(next.status);
+            calling_ = nullptr;
             next.call = {};  // what it holds may take locks of the application when it goes
             if (*abandoned) {
                 (void)held.release();

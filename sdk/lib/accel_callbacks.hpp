@@ -41,7 +41,12 @@ public:
     Callbacks(const Callbacks&) = delete;
     Callbacks& operator=(const Callbacks&) = delete;
 
+    /// The thread is there from then on. Errors: limit.
+    void start();
+    /// Precondition: start().
     void add(Queue& q, Ticket ticket, Callback callback);
+    /// The calling thread is in a callback of `context`.
+    [[nodiscard]] static bool calling(const ContextState& context) noexcept { return calling_ == &context; }
     /// There is a thread that may look at completions.
     [[nodiscard]] bool active() const noexcept { return thread_.joinable(); }
     [[nodiscard]] bool pending() const noexcept { return !pending_.empty(); }
@@ -68,6 +73,7 @@ private:
     void look(std::unique_lock<Turn>& held);
     void wake();
 
+    static thread_local const ContextState* calling_;
     ContextState& state_;
     std::deque<Pending> pending_;
     std::deque<Due> due_;

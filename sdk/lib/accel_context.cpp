@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: calls on contexts, buffers and events. Hands on: the same to the state behind them.
 // Owns: nothing but shared state (accel_state.hpp).
+#include <string>
+
 #include <farlane/accel.hpp>
 
 #include "lib/accel_state.hpp"
@@ -58,6 +60,7 @@ RawBuffer Context::allocate_bytes(std::size_t bytes) {
 RawHostBuffer Context::allocate_host_bytes(std::size_t bytes) {
     const auto held = state().hold();
     state_->check_open();
+    if (bytes == 0) throw Error(Status::invalid, "allocate_host: host memory of 0 bytes; it has at least one");
     auto& domain = state_->provider().domain();
     auto memory = domain.allocate(bytes);
     auto mapping = domain.map(memory, DmaDirection::bidirectional);
@@ -99,8 +102,10 @@ bool Event::query() {
 }
 
 void Event::synchronize() {
-    if (state_ == nullptr || state_->record.queue == nullptr) {
-        throw Error(Status::invalid, "the event was never recorded; call Stream::record first");
+    if (state_ == nullptr) throw Error(Status::invalid, "synchronize: an empty event; use Context::create_event");
+    if (state_->record.queue == nullptr) {
+        throw Error(Status::invalid, "synchronize: event " + std::to_string(state_->handle) +
+                                         " was never recorded; call Stream::record first");
     }
     const auto held = state_->context->hold();
     state_->context->check_open();
@@ -115,6 +120,13 @@ std::chrono::nanoseconds Event::timestamp() {
 }
 
 std::chrono::nanoseconds elapsed(Event& from, Event& to) {
+    const auto* a = from.state();
+    const auto* b = to.state();
+    if (a != nullptr && b != nullptr && a->context != b->context)
+        throw Error(Status::invalid, "elapsed: event " + std::to_string(a->handle) + " belongs to context " +
+                                         std::to_string(a->context->number()) + ", event " + std::to_string(b->handle) +
+                                         " to " + a->context->name_of(*b->context) +
+                                         "; their times can not be compared");
     const auto begin = from.timestamp();
     return to.timestamp() - begin;
 }

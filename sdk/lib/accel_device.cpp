@@ -146,7 +146,7 @@ bool SharedDevice::same_life() {
 }
 
 void SharedDevice::throw_reset() {
-    throw Error(Status::device_reset, "the accelerator was reset; open a new context");
+    throw Error(Status::device_reset, kResetText);
 }
 
 // --- numbers and addresses

@@ -20,6 +20,10 @@
 
 namespace farlane::accel::detail {
 
+inline constexpr const char* kResetText =
+    "the accelerator was reset, and everything of the context is gone; call Device::acknowledge_reset() and open a new "
+    "context";
+
 /// Where memory lies: behind the aperture, which the host writes, or in the accelerator itself.
 enum class Place : std::uint8_t { aperture, local };
 

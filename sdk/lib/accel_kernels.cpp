@@ -31,8 +31,22 @@ Operand operand(const char* kernel, const char* name, const View<T>& view, std::
     return {name, view.state(), view.offset_bytes(), elements * sizeof(T)};
 }
 
-void require(bool ok, const char* kernel, const char* what) {
-    if (!ok) throw Error(Status::invalid, std::string(kernel) + ": " + what);
+[[noreturn]] void refuse(const char* kernel, const std::string& what) {
+    throw Error(Status::invalid, std::string(kernel) + ": " + what);
+}
+
+template <class N>
+std::string equals(const char* name, N value) {
+    return std::string(name) + " = " + std::to_string(value);
+}
+
+/// Elements from row to row: as given, or those of a row.
+std::uint32_t stride_of(const char* kernel, const char* name, std::uint32_t given, std::uint32_t columns) {
+    if (given == 0) return columns;
+    if (given < columns)
+        refuse(kernel, equals(name, given) + ": its rows have " + std::to_string(columns) +
+                           " elements; give at least that, or 0 for no gaps");
+    return given;
 }
 
 std::uint64_t address_of(const Operand& o) {
@@ -53,7 +67,7 @@ void launch_kernel(detail::ContextState& context, detail::Queue& q, detail::Buil
                    const Args& args, std::initializer_list<Operand> operands) {
     const auto held = context.hold();
     for (const Operand& o : operands) {
-        if (o.bytes != 0) context.admit(q, o.state, o.offset_bytes, o.bytes);
+        if (o.bytes != 0) context.admit(q, o.state, o.offset_bytes, o.bytes, name, o.name);
     }
     fl_accel_command c{};
     c.head.opcode = FL_ACCEL_OP_LAUNCH;
@@ -69,9 +83,12 @@ void launch_kernel(detail::ContextState& context, detail::Queue& q, detail::Buil
 template <class Args, class Kernel>
 Args picture_arguments(const Kernel& k, const char* name, const Operand& in, const Operand& weights,
                        const Operand& out) {
-    require(k.width >= 1 && k.height >= 1, name, "the picture is empty");
-    require(k.width <= FL_ACCEL_CONV2D_MAX_WIDTH, name, "the picture is wider than 65536");
-    require(k.size % 2 == 1 && k.size <= FL_ACCEL_CONV2D_MAX_SIZE, name, "size must be odd, 1 to 31");
+    if (k.width < 1 || k.height < 1 || k.width > FL_ACCEL_CONV2D_MAX_WIDTH)
+        refuse(name, equals("width", k.width) + ", " + equals("height", k.height) + ": at least 1, and width at most " +
+                         std::to_string(FL_ACCEL_CONV2D_MAX_WIDTH));
+    if (k.size % 2 != 1 || k.size > FL_ACCEL_CONV2D_MAX_SIZE)
+        refuse(name, equals("size", k.size) + " of the weights: must be odd, 1 to " +
+                         std::to_string(FL_ACCEL_CONV2D_MAX_SIZE));
     Args args{};
     args.destination.set(address_of(out));
     args.source.set(address_of(in));
@@ -85,11 +102,53 @@ Args picture_arguments(const Kernel& k, const char* name, const Operand& in, con
     return args;
 }
 
+struct Field {
+    std::string_view kernel;
+    std::size_t offset;
+    const char* name;  ///< as in the structs of accel_kernels.hpp
+};
+#define FARLANE_FIELD(KERNEL, args, field, name)                              \
+    Field {                                                                   \
+        FL_ACCEL_KERNEL_##KERNEL, offsetof(fl_accel_args_##args, field), name \
+    }
+constexpr Field kFields[] = {
+    FARLANE_FIELD(COPY, copy, destination, "to"),
+    FARLANE_FIELD(COPY, copy, source, "from"),
+    FARLANE_FIELD(AXPY_F32, axpy_f32, x, "x"),
+    FARLANE_FIELD(AXPY_F32, axpy_f32, y, "y"),
+    FARLANE_FIELD(GEMM_F32, gemm_f32, a, "a"),
+    FARLANE_FIELD(GEMM_F32, gemm_f32, b, "b"),
+    FARLANE_FIELD(GEMM_F32, gemm_f32, c, "c"),
+    FARLANE_FIELD(REDUCE_F32, reduce_f32, destination, "result"),
+    FARLANE_FIELD(REDUCE_F32, reduce_f32, source, "x"),
+    FARLANE_FIELD(REDUCE_F32, reduce_f32, operation, "operation"),
+    FARLANE_FIELD(CONV2D_F32, conv2d_f32, destination, "out"),
+    FARLANE_FIELD(CONV2D_F32, conv2d_f32, source, "in"),
+    FARLANE_FIELD(CONV2D_F32, conv2d_f32, weights, "weights"),
+    FARLANE_FIELD(CONV2D_F32, conv2d_f32, border, "border"),
+    FARLANE_FIELD(CONV2D_RGBA8, conv2d_rgba8, destination, "out"),
+    FARLANE_FIELD(CONV2D_RGBA8, conv2d_rgba8, source, "in"),
+    FARLANE_FIELD(CONV2D_RGBA8, conv2d_rgba8, weights, "weights"),
+    FARLANE_FIELD(CONV2D_RGBA8, conv2d_rgba8, border, "border"),
+    FARLANE_FIELD(SHA256, sha256, destination, "digests"),
+    FARLANE_FIELD(SHA256, sha256, source, "messages"),
+};
+#undef FARLANE_FIELD
+
 }  // namespace
+
+const char* detail::builtin_operand(std::string_view kernel, std::uint32_t offset) noexcept {
+    for (const Field& f : kFields) {
+        if (f.kernel == kernel && f.offset == offset) return f.name;
+    }
+    return nullptr;
+}
 
 void Stream::launch(const Axpy& k) {
     constexpr const char* kName = "axpy_f32";
-    require(k.x.size() == k.y.size() && !k.x.empty(), kName, "x and y must have the same size, at least 1");
+    if (k.x.size() != k.y.size() || k.x.empty())
+        refuse(kName, "x has " + std::to_string(k.x.size()) + " elements, y " + std::to_string(k.y.size()) +
+                          ": must be the same, and at least 1");
     const Operand x = operand(kName, "x", k.x, k.x.size());
     const Operand y = operand(kName, "y", k.y, k.y.size());
     fl_accel_args_axpy_f32 args{};
@@ -102,13 +161,12 @@ void Stream::launch(const Axpy& k) {
 
 void Stream::launch(const Gemm& k) {
     constexpr const char* kName = "gemm_f32";
-    require(k.m >= 1 && k.n >= 1, kName, "m and n must be at least 1");
+    if (k.m < 1 || k.n < 1) refuse(kName, equals("m", k.m) + ", " + equals("n", k.n) + ": must be at least 1");
     const std::uint32_t a_rows = k.transpose_a ? k.k : k.m, a_columns = k.transpose_a ? k.m : k.k;
     const std::uint32_t b_rows = k.transpose_b ? k.n : k.k, b_columns = k.transpose_b ? k.k : k.n;
-    const std::uint32_t lda = k.lda == 0 ? a_columns : k.lda;
-    const std::uint32_t ldb = k.ldb == 0 ? b_columns : k.ldb;
-    const std::uint32_t ldc = k.ldc == 0 ? k.n : k.ldc;
-    require(lda >= a_columns && ldb >= b_columns && ldc >= k.n, kName, "lda, ldb and ldc must be 0 or at least a row");
+    const std::uint32_t lda = stride_of(kName, "lda", k.lda, a_columns);
+    const std::uint32_t ldb = stride_of(kName, "ldb", k.ldb, b_columns);
+    const std::uint32_t ldc = stride_of(kName, "ldc", k.ldc, k.n);
     const Operand a = operand(kName, "a", k.a, matrix_elements(a_rows, a_columns, lda));
     const Operand b = operand(kName, "b", k.b, matrix_elements(b_rows, b_columns, ldb));
     const Operand c = operand(kName, "c", k.c, matrix_elements(k.m, k.n, ldc));
@@ -130,7 +188,7 @@ void Stream::launch(const Gemm& k) {
 
 void Stream::launch(const Reduce& k) {
     constexpr const char* kName = "reduce_f32";
-    require(!k.x.empty(), kName, "x must have at least one element");
+    if (k.x.empty()) refuse(kName, "x has no elements");
     const Operand x = operand(kName, "x", k.x, k.x.size());
     const Operand result = operand(kName, "result", k.result, 1);
     fl_accel_args_reduce_f32 args{};
@@ -158,6 +216,9 @@ void Stream::launch(const Conv2dRgba8& k) {
     const Operand weights = operand(kName, "weights", k.weights, std::uint64_t{k.size} * k.size);
     const Operand out = operand(kName, "out", k.out, pixels);
     auto args = picture_arguments<fl_accel_args_conv2d_rgba8>(k, kName, in, weights, out);
+    if (k.shift > FL_ACCEL_CONV2D_MAX_SHIFT || k.bias < -255 || k.bias > 255)
+        refuse(kName, equals("shift", k.shift) + ", " + equals("bias", k.bias) + ": shift is 0 to " +
+                          std::to_string(FL_ACCEL_CONV2D_MAX_SHIFT) + ", bias -255 to 255");
     args.shift.set(k.shift);
     args.bias.set(static_cast<std::uint32_t>(k.bias));
     args.flags.set(k.keep_alpha ? FL_ACCEL_CONV2D_KEEP_ALPHA : 0);
@@ -168,9 +229,13 @@ void Stream::launch(const Sha256& k) {
     constexpr const char* kName = "sha256";
     const std::size_t count = k.digests.size();
     const std::size_t stride = k.stride_bytes == 0 ? k.message_bytes : k.stride_bytes;
-    require(count >= 1, kName, "there must be at least one message");
-    require(stride >= k.message_bytes, kName, "stride_bytes must be 0 or at least message_bytes");
-    require(k.message_bytes == 0 || (count - 1) <= (SIZE_MAX - k.message_bytes) / stride, kName, "too many messages");
+    if (count < 1) refuse(kName, "digests has no elements: one for each message");
+    if (stride < k.message_bytes)
+        refuse(kName, equals("stride_bytes", stride) + ": must be 0 or at least message_bytes, " +
+                          std::to_string(k.message_bytes));
+    if (k.message_bytes != 0 && count - 1 > (SIZE_MAX - k.message_bytes) / stride)
+        refuse(kName, std::to_string(count) + " messages, " + std::to_string(stride) +
+                          " bytes from one to the next: more bytes than there are addresses");
     const std::size_t bytes = k.message_bytes == 0 ? 0 : (count - 1) * stride + k.message_bytes;
     const Operand messages = operand(kName, "messages", k.messages, bytes);
     const Operand digests = operand(kName, "digests", k.digests, count);
@@ -185,11 +250,16 @@ void Stream::launch(const Sha256& k) {
 
 void Stream::launch(const CopyRows& k) {
     constexpr const char* kName = "copy";
-    require(k.rows >= 1 && k.row_bytes >= 1, kName, "there must be at least one row of one byte");
-    require(k.from_pitch_bytes >= k.row_bytes && k.to_pitch_bytes >= k.row_bytes, kName,
-            "pitches must be at least row_bytes");
+    if (k.rows < 1 || k.row_bytes < 1)
+        refuse(kName, equals("rows", k.rows) + ", " + equals("row_bytes", k.row_bytes) + ": must be at least 1");
+    if (k.from_pitch_bytes < k.row_bytes || k.to_pitch_bytes < k.row_bytes)
+        refuse(kName, equals("from_pitch_bytes", k.from_pitch_bytes) + ", " +
+                          equals("to_pitch_bytes", k.to_pitch_bytes) + ": must be at least row_bytes, " +
+                          std::to_string(k.row_bytes));
     const auto extent = [&](std::size_t pitch) {
-        require(k.rows - 1 <= (SIZE_MAX - k.row_bytes) / pitch, kName, "too many rows");
+        if (k.rows - 1 > (SIZE_MAX - k.row_bytes) / pitch)
+            refuse(kName, std::to_string(k.rows) + " rows, " + std::to_string(pitch) +
+                              " bytes from one to the next: more bytes than there are addresses");
         return (k.rows - 1) * pitch + k.row_bytes;
     };
     const Operand from = operand(kName, "from", k.from, extent(k.from_pitch_bytes));

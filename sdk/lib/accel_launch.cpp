@@ -11,50 +11,26 @@
 namespace farlane::accel::detail {
 namespace {
 
-/// Throws invalid, naming the kernel.
-[[noreturn]] void refuse(const KernelState& kernel, const std::string& what) {
-    throw Error(Status::invalid, "LAUNCH of " + kernel.describe() + ": " + what);
+static_assert(kMaxArgumentBytes == FL_ACCEL_MAX_INLINE_BYTES && kArgumentHeadBytes == sizeof(fl_accel_argument));
+
+/// Naming the kernel.
+[[noreturn]] void refuse(const KernelState& kernel, const std::string& what, Status status = Status::invalid) {
+    throw Error(status, "LAUNCH of " + kernel.describe() + ": " + what);
 }
 
 std::string argument_text(const KernelState& kernel, std::size_t index) {
-    std::string text = "argument " + std::to_string(index) + kernel.argument_name(index);
-    if (index < kernel.info.arguments.size() && !kernel.info.arguments[index].type_name.empty()) {
-        text += " (" + kernel.info.arguments[index].type_name + ")";
-    }
-    return text;
-}
-
-const char* given_as(ArgumentKind kind) noexcept {
-    switch (kind) {
-        case ArgumentKind::value: return "a value";
-        case ArgumentKind::address: return "a buffer";
-        case ArgumentKind::shared: return "SharedBytes";
-        default: return "?";
-    }
-}
-
-const char* wanted_as(ArgumentKind kind) noexcept {
-    switch (kind) {
-        case ArgumentKind::value: return "a value";
-        case ArgumentKind::address: return "a buffer, a view or nullptr";
-        case ArgumentKind::shared: return "SharedBytes (memory that a block shares)";
-        default: return "?";
-    }
+    return "argument " + std::to_string(index) + kernel.argument_name(index);
 }
 
 void check_argument(const KernelState& kernel, std::size_t index, const Argument& a) {
     const ArgumentInfo& wanted = kernel.info.arguments[index];
     const bool known = wanted.kind != ArgumentKind::unknown;  // else it may be a value, or an address
-    if (known && wanted.kind != a.kind()) {
-        refuse(kernel,
-               argument_text(kernel, index) + " takes " + wanted_as(wanted.kind) + ", not " + given_as(a.kind()));
-    }
-    if (wanted.bytes == 0 || a.kind() == ArgumentKind::shared) return;
-    const std::uint64_t given = a.kind() == ArgumentKind::value ? a.bytes() : sizeof(std::uint64_t);
-    if ((!known || a.kind() == ArgumentKind::value) && given != wanted.bytes) {
-        refuse(kernel, argument_text(kernel, index) + " is " + std::to_string(wanted.bytes) +
-                           " bytes long, given are " + std::to_string(given));
-    }
+    const bool is_value = a.kind() == ArgumentKind::value;
+    const std::uint64_t given = is_value ? a.bytes() : sizeof(std::uint64_t);
+    const bool long_as = wanted.bytes == 0 || a.kind() == ArgumentKind::shared || given == wanted.bytes;
+    if (known ? wanted.kind == a.kind() && (!is_value || long_as) : long_as) return;
+    refuse(kernel, argument_text(kernel, index) + " takes " + kernel.argument_wanted(index) + ", given was " +
+                       argument_as_text(static_cast<std::uint32_t>(a.kind()), is_value ? given : 0));
 }
 
 void check_arguments(const KernelState& kernel, std::span<const Argument> arguments) {
@@ -67,31 +43,45 @@ void check_arguments(const KernelState& kernel, std::span<const Argument> argume
     for (std::size_t i = 0; i < known; ++i) check_argument(kernel, i, arguments[i]);
 }
 
+std::string text_of(const Extent& extent) {
+    std::string text = "(";
+    for (unsigned i = 0; i < extent.dimensions(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(extent[i]);
+    return text + ")";
+}
+
 void check_shape(const KernelState& kernel, const LaunchShape& shape) {
     const unsigned dimensions = shape.grid.dimensions();
     if (dimensions == 0) refuse(kernel, "the grid has no dimensions; give one to three numbers");
     if (shape.block.dimensions() != 0 && shape.block.dimensions() != dimensions) {
-        refuse(kernel, "grid and block have a different number of dimensions");
+        refuse(kernel, "grid " + text_of(shape.grid) + " and block " + text_of(shape.block) +
+                           " have a different number of dimensions");
     }
-    if (shape.offset.dimensions() > dimensions) refuse(kernel, "the offset has more dimensions than the grid");
+    if (shape.offset.dimensions() > dimensions) {
+        refuse(kernel, "offset " + text_of(shape.offset) + " has more dimensions than grid " + text_of(shape.grid));
+    }
     std::uint64_t items = 1;
     for (unsigned i = 0; i < dimensions; ++i) {
         const std::uint64_t block = shape.block.dimensions() == 0 ? 1 : shape.block[i];
         const bool fits = shape.grid[i] >= 1 && shape.grid[i] <= UINT32_MAX && block >= 1 && block <= UINT32_MAX &&
                           shape.offset[i] <= UINT32_MAX;
-        if (!fits) refuse(kernel, "the numbers of grid and block are 1 to 2^32 - 1");
+        if (!fits) {
+            refuse(kernel, "grid " + text_of(shape.grid) + ", block " + text_of(shape.block) + ", offset " +
+                               text_of(shape.offset) +
+                               ": numbers of grid and block are 1 to 2^32 - 1, of offset 0 to "
+                               "that");
+        }
         items = block > UINT64_MAX / items ? UINT64_MAX : items * block;
     }
     if (!kernel.has_info || shape.block.dimensions() == 0) return;
     if (kernel.info.max_block != 0 && items > kernel.info.max_block) {
-        refuse(kernel,
-               "a block of " + std::to_string(items) + " work items: at most " + std::to_string(kernel.info.max_block));
+        refuse(kernel, "block " + text_of(shape.block) + " has " + std::to_string(items) + " work items; at most " +
+                           std::to_string(kernel.info.max_block) + " can be");
     }
     for (unsigned i = 0; i < dimensions; ++i) {
         const std::uint32_t required = kernel.info.required_block[i];
         if (required != 0 && required != shape.block[i]) {
-            refuse(kernel,
-                   "its source asks for a block of " + std::to_string(required) + " in dimension " + std::to_string(i));
+            refuse(kernel, "block " + text_of(shape.block) + ": its source asks for " + std::to_string(required) +
+                               " in dimension " + std::to_string(i));
         }
     }
 }
@@ -115,7 +105,7 @@ public:
         if (!data.empty()) std::memcpy(bytes_.data() + used_, data.data(), data.size());
         if (padded > data.size()) std::memset(bytes_.data() + used_ + data.size(), 0, padded - data.size());
         used_ += padded;
-        sizes.add(sizeof head + padded);
+        sizes.add(head.kind.get(), data.size());
         return true;
     }
     [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return std::span(bytes_).first(used_); }
@@ -149,8 +139,11 @@ fl_accel_command command_of(const KernelState& kernel, const LaunchShape& shape,
 
 void launch(ContextState& context, Queue& q, const std::shared_ptr<KernelState>& kernel, const LaunchShape& shape,
             std::span<const Argument> arguments) {
-    if (kernel == nullptr) throw Error(Status::invalid, "an empty kernel; use Module::kernel");
-    if (&kernel->state() != &context) throw Error(Status::invalid, "the kernel belongs to another context");
+    if (kernel == nullptr) throw Error(Status::invalid, "LAUNCH of an empty kernel; use Module::kernel");
+    if (&kernel->state() != &context) {
+        refuse(*kernel, "it belongs to " + context.name_of(kernel->state()) + ", the stream to context " +
+                            std::to_string(context.number()) + "; load its module with this context");
+    }
     if (!kernel->was_read() && kernel->report.done()) kernel->read();
     if (const CommandFailure* why = kernel->cause()) context.raise(*why, kernel.get());
     check_shape(*kernel, shape);
@@ -159,11 +152,15 @@ void launch(ContextState& context, Queue& q, const std::shared_ptr<KernelState>&
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         const Argument& a = arguments[i];
         if (a.kind() == ArgumentKind::address && !a.null()) {
-            if (a.buffer() == nullptr) refuse(*kernel, argument_text(*kernel, i) + " is an empty buffer or view");
-            context.admit(q, a.buffer(), a.offset_bytes(), a.bytes());
+            if (const auto why = context.objection(a.buffer(), a.offset_bytes(), a.bytes()); why) [[unlikely]]
+                refuse(*kernel, argument_text(*kernel, i) + " " + why->detail, why->status);
+            context.order(q, a.buffer()->allocation);
         }
-        if (!block.add(a))
-            refuse(*kernel, "its arguments have more than " + std::to_string(FL_ACCEL_MAX_INLINE_BYTES) + " bytes");
+        if (!block.add(a)) {
+            refuse(*kernel, std::to_string(arguments.size()) + " arguments with argument " + std::to_string(i) + " (" +
+                                std::to_string(a.bytes()) + " bytes) do not fit into the " +
+                                std::to_string(FL_ACCEL_MAX_INLINE_BYTES) + " bytes that a launch has for them");
+        }
     }
     context.order(q, kernel->command);
     auto c = command_of(*kernel, shape, block.bytes().size());

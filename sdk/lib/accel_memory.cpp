@@ -37,9 +37,10 @@ BufferState::~BufferState() {
 
 std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes, Place place) {
     check_open();
-    if (bytes == 0) throw Error(Status::invalid, "a buffer of 0 bytes");
+    if (bytes == 0) throw Error(Status::invalid, "allocate: a buffer of 0 bytes; it has at least one");
     if (bytes > device_->memory_bytes(place)) {
-        throw Error(Status::no_memory, "a buffer of " + std::to_string(bytes) + " bytes: the accelerator has " +
+        throw Error(Status::no_memory, "allocate: a buffer of " + std::to_string(bytes) +
+                                           " bytes; a context of this accelerator has at most " +
                                            std::to_string(device_->memory_bytes(place)));
     }
     const std::uint64_t reserved = (bytes + FL_ACCEL_PAGE_BYTES - 1) / FL_ACCEL_PAGE_BYTES * FL_ACCEL_PAGE_BYTES;
@@ -51,9 +52,10 @@ std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes, Place p
         address = device_->take_memory(number_, reserved, place);
     }
     if (!address) {
-        throw Error(Status::no_memory, "no " + std::to_string(reserved) +
+        throw Error(Status::no_memory, "allocate: no " + std::to_string(reserved) +
                                            " bytes of device memory in one piece; the largest free one has " +
-                                           std::to_string(device_->largest_free(number_, place)));
+                                           std::to_string(device_->largest_free(number_, place)) +
+                                           ": let go of buffers");
     }
     auto buffer = std::make_shared<BufferState>();
     buffer->address = *address;
@@ -65,7 +67,9 @@ std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes, Place p
     c.u.alloc.bytes.set(reserved);
     Queue& q = *queues_.front();
     try {
-        buffer->allocation = {&q, submit(q, c, {}, "", *address)};
+        Sink sink;
+        sink.alloc_bytes = reserved;
+        buffer->allocation = {&q, submit(q, c, {}, "", *address, std::move(sink))};
         buffer->allocation.mark = mark(q).mark;
     } catch (...) {
         device_->give_back_memory(*address, reserved);
@@ -120,14 +124,35 @@ void ContextState::submit_free(Queue& q, std::uint64_t address, std::uint64_t re
     submit(q, c, {}, "", address, std::move(sink));
 }
 
-void ContextState::admit(Queue& q, BufferState* buffer, std::uint64_t offset, std::uint64_t bytes) {
-    check_open();
-    if (buffer == nullptr) throw Error(Status::invalid, "an empty buffer or view; allocate one with Context::allocate");
-    if (buffer->context.get() != this) throw Error(Status::invalid, "the buffer belongs to another context");
-    if (offset > buffer->bytes || bytes > buffer->bytes - offset) {
-        throw Error(Status::out_of_bounds, "bytes " + std::to_string(offset) + "+" + std::to_string(bytes) +
-                                               " are not inside a buffer of " + std::to_string(buffer->bytes));
+std::string ContextState::name_of(const ContextState& other) const {
+    if (device_ != other.device_) return "a context of another device";
+    return "context " + std::to_string(other.number_);
+}
+
+std::optional<Failure> ContextState::objection(const BufferState* buffer, std::uint64_t offset,
+                                               std::uint64_t bytes) const {
+    if (buffer == nullptr) {
+        return Failure{Status::invalid, "is an empty buffer or view; allocate one with Context::allocate"};
     }
+    if (buffer->context.get() != this) {
+        return Failure{Status::invalid, "(" + std::to_string(buffer->bytes) + " bytes) belongs to " +
+                                            name_of(*buffer->context) + ", the stream to context " +
+                                            std::to_string(number_) +
+                                            "; use one that this context allocated, or copy it through the host"};
+    }
+    if (offset > buffer->bytes || bytes > buffer->bytes - offset) {
+        return Failure{Status::out_of_bounds, "is " + std::to_string(bytes) + " bytes at offset " +
+                                                  std::to_string(offset) + " of a buffer of " +
+                                                  std::to_string(buffer->bytes) + " bytes"};
+    }
+    return std::nullopt;
+}
+
+void ContextState::admit(Queue& q, BufferState* buffer, std::uint64_t offset, std::uint64_t bytes, const char* command,
+                         const char* operand) {
+    check_open();
+    if (const auto why = objection(buffer, offset, bytes); why) [[unlikely]]
+        throw Error(why->status, std::string(command) + ": " + operand + " " + why->detail);
     order(q, buffer->allocation);
 }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: calls on modules and kernels. Hands on: the same to the state behind them.
 // Owns: nothing but shared state (accel_modules.hpp).
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include <farlane/accel.hpp>
 
@@ -47,11 +50,31 @@ std::string file_name(std::string_view path) {
     return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
 }
 
+/// Larger images than that are none.
+constexpr std::uintmax_t kMostFileBytes = std::uintmax_t{1} << 31;
+
 std::vector<char> contents(const std::string& path) {
+    const auto fail = [&](int error) {
+        const Status status = error == ENOENT || error == ENOTDIR ? Status::not_found
+                              : error == EACCES                   ? Status::denied
+                                                                  : Status::io;
+        throw Error(status, "load of module '" + path + "': " + std::strerror(error));
+    };
+    std::error_code error;
+    const bool regular = std::filesystem::is_regular_file(path, error);
+    if (error) fail(error.value());
+    if (!regular) throw Error(Status::invalid, "load of module '" + path + "': it is no regular file");
+    const auto size = std::filesystem::file_size(path, error);
+    if (error) fail(error.value());
+    if (size > kMostFileBytes)
+        throw Error(Status::limit, "load of module '" + path + "': it has " + std::to_string(size) +
+                                       " bytes; at most " + std::to_string(kMostFileBytes));
+    errno = 0;
     std::ifstream in(path, std::ios::binary);
-    if (!in) throw Error(Status::not_found, "can not open '" + path + "'");
-    std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
-    if (in.bad()) throw Error(Status::io, "can not read '" + path + "'");
+    if (!in) fail(errno != 0 ? errno : EIO);
+    std::vector<char> bytes(size);
+    in.read(bytes.data(), static_cast<std::streamsize>(size));
+    if (in.gcount() != static_cast<std::streamsize>(size)) fail(EIO);
     return bytes;
 }
 
@@ -69,8 +92,8 @@ ModuleKind module_kind_of(std::string_view path) {
         if (path.ends_with(k.ending)) return k.kind;
     }
     throw Error(Status::invalid,
-                "'" + std::string(path) +
-                    "': a module's file ends with .cl, .spv, .ptx, .cubin or .cu; otherwise name its kind");
+                "load of module '" + std::string(path) +
+                    "': the file's ending tells its kind: .cl, .spv, .ptx, .cubin or .cu; otherwise name the kind");
 }
 
 // --- Context

@@ -145,8 +145,29 @@ std::string KernelState::describe() const {
 }
 
 std::string KernelState::argument_name(std::size_t index) const {
-    if (index >= info.arguments.size() || info.arguments[index].name.empty()) return {};
-    return " '" + info.arguments[index].name + "'";
+    if (index >= info.arguments.size()) return {};
+    const ArgumentInfo& a = info.arguments[index];
+    return (a.name.empty() ? std::string() : " '" + a.name + "'") +
+           (a.type_name.empty() ? std::string() : " (" + a.type_name + ")");
+}
+
+std::string KernelState::argument_wanted(std::size_t index) const {
+    if (index >= info.arguments.size()) return {};
+    const ArgumentInfo& a = info.arguments[index];
+    if (a.kind == ArgumentKind::address) return "a buffer, a view or a null pointer";
+    if (a.kind == ArgumentKind::unknown && a.bytes == 0) return {};
+    return argument_as_text(
+        a.kind == ArgumentKind::unknown ? FL_ACCEL_ARGUMENT_VALUE : static_cast<std::uint32_t>(a.kind), a.bytes);
+}
+
+std::string KernelState::argument_help(std::size_t index) {
+    try {
+        read();
+    } catch (const Error&) {
+        return {};  // as with a log
+    }
+    const std::string wanted = argument_wanted(index), name = argument_name(index);
+    return wanted.empty() ? name : "; it takes " + wanted + (name.empty() ? "" : ":" + name);
 }
 
 // --- loading
@@ -201,11 +222,13 @@ void ContextState::fetch_report(Queue& q, const std::shared_ptr<Reported>& of, s
 std::shared_ptr<ModuleState> ContextState::load(ModuleKind kind, std::span<const std::byte> image,
                                                 const std::string& options, const std::string& name) {
     check_open();
+    const std::string what = "load of " + (name.empty() ? std::string("a module") : "module '" + name + "'");
     if (!takes(kind)) {
-        throw Error(Status::unsupported, "this accelerator does not take " + std::string(module_kind_name(kind)) +
-                                             ": it takes " + kinds_of(device_->registers().capabilities.get()));
+        throw Error(Status::unsupported, what + ": accelerator '" + provider().info().name + "' does not take " +
+                                             module_kind_name(kind) + "; it takes " +
+                                             kinds_of(device_->registers().capabilities.get()));
     }
-    if (image.empty()) throw Error(Status::invalid, "a module of 0 bytes");
+    if (image.empty()) throw Error(Status::invalid, what + ": it has 0 bytes");
     Queue& q = *queues_.front();
     q.check_payload(options.size());
     prepare_reports(q);
@@ -245,12 +268,16 @@ std::uint32_t ContextState::take_handle(Handles& handles, const char* what) {
         collect_modules();
         handle = handles.take();
     }
-    if (!handle) throw Error(Status::limit, std::string("all ") + what + " of the context are in use; let go of some");
+    if (!handle) {
+        throw Error(Status::limit, "all " + std::to_string(handles.count()) + " " + what +
+                                       " of the context are in use; let go of some");
+    }
     return *handle;
 }
 
 std::shared_ptr<KernelState> ContextState::bind(const std::shared_ptr<ModuleState>& module, const std::string& name) {
     check_open();
+    if (name.empty()) throw Error(Status::invalid, module->describe() + ": a kernel's name has at least one letter");
     reap_all();
     if (!module->was_read() && module->report.done()) module->read();
     if (module->failure) raise(*module->failure, module.get());
@@ -266,13 +293,12 @@ std::shared_ptr<KernelState> ContextState::bind(const std::shared_ptr<ModuleStat
                     module->describe() + " has no kernel '" + name + "'; it has " + (known.empty() ? "none" : known));
     }
     Queue& q = *module->command.queue;
-    if (name.empty()) throw Error(Status::invalid, "a kernel's name has at least one letter");
     q.check_payload(name.size());
     auto owned = std::make_unique<KernelState>();
     owned->module = module.get();
     owned->name = name;
-    owned->handle = take_handle(kernels_, "kernels");
     auto& slot = take_slot(reports_.kernels, reports_.next_kernel);
+    owned->handle = take_handle(kernels_, "kernels");  // last: nobody would give it back
     const std::shared_ptr<KernelState> kernel(module,
                                               module->kernels.emplace(name, std::move(owned)).first->second.get());
     kernel->slot = &slot;

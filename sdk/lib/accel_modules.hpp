@@ -75,7 +75,11 @@ struct KernelState final : Reported {
 
     [[nodiscard]] std::string describe() const override;
     [[nodiscard]] std::string appendix() override { return module->failure ? module->appendix() : std::string(); }
-    [[nodiscard]] std::string argument_name(std::size_t index) const override;
+    /// " 'n' (uint)"; "" = not known.
+    [[nodiscard]] std::string argument_name(std::size_t index) const;
+    /// "a value of 4 bytes"; "" = not known.
+    [[nodiscard]] std::string argument_wanted(std::size_t index) const;
+    [[nodiscard]] std::string argument_help(std::size_t index) override;
     [[nodiscard]] const CommandFailure* cause() const override {
         return module->failure ? &*module->failure : Reported::cause();
     }

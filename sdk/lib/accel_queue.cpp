@@ -66,19 +66,34 @@ const char* reason_text(unsigned reason) noexcept {
 
 // --- what commands are about
 
-void ArgumentSizes::add(std::size_t bytes) noexcept {
-    full = full || count == units.size() || bytes / 8 > 255;
+void ArgumentSizes::add(std::uint32_t kind, std::size_t bytes) noexcept {
+    full = full || count == all.size();
     if (full) return;
-    units[count++] = static_cast<std::uint8_t>(bytes / 8);
+    all[count].kind = kind & 3;
+    all[count++].bytes = bytes & 0x3fff;  // a block has 4032
 }
 
 std::optional<std::size_t> ArgumentSizes::at(std::uint64_t offset) const noexcept {
     std::uint64_t end = 0;
     for (std::size_t i = 0; i < count; ++i) {
-        end += std::uint64_t{units[i]} * 8;
+        end += sizeof(fl_accel_argument) + (std::uint64_t{all[i].bytes} + 7) / 8 * 8;
         if (offset < end) return i;
     }
     return std::nullopt;
+}
+
+std::string ArgumentSizes::given(std::size_t index) const {
+    return argument_as_text(all[index].kind, all[index].bytes);
+}
+
+std::string argument_as_text(std::uint32_t kind, std::uint64_t bytes) {
+    switch (kind) {
+        case FL_ACCEL_ARGUMENT_VALUE:
+            return "a value" + (bytes == 0 ? std::string() : " of " + std::to_string(bytes) + " bytes");
+        case FL_ACCEL_ARGUMENT_ADDRESS: return "a buffer";
+        case FL_ACCEL_ARGUMENT_SHARED: return "SharedBytes (memory that a block shares)";
+        default: return "something else";
+    }
 }
 
 /// The first report counts, unless it only says that something before was the reason.
@@ -235,30 +250,57 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p,
     const std::uint16_t reason = c.reason.get();
     const std::uint32_t detail = c.detail.get();
     std::string text = opcode_name(p.opcode);
+    if (sink.alloc_bytes != 0) text += " of " + std::to_string(sink.alloc_bytes) + " bytes";
     if (sink.object != nullptr) text += " of " + sink.object->describe();
     if (*p.what != '\0') text += std::string(" ") + p.what;
     if (p.object != 0) text += (p.object > 0xffffffffU ? " at " : " ") + hex(p.object);
-    text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) +
-            ") failed: " + reason_text(reason);
+    text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) + ") failed: ";
     CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, sink.object};
+    if (names_argument(reason)) f.argument = sink.arguments.at(detail);
     if (reason == FL_ACCEL_REASON_POISONED) {
-        text += " (command id " + std::to_string(detail) + ")";
+        text +=
+            std::string(reason_text(reason)) + " (command " + std::to_string(detail) + " of this stream or another)";
         const CommandFailure* cause = f.object != nullptr ? f.object->cause() : nullptr;
         if (cause != nullptr) {
             text += ": " + cause->text;
             f.status = cause->status;
         }
-    } else if (const auto argument = names_argument(reason) ? sink.arguments.at(detail) : std::nullopt) {
-        text += " (argument " + std::to_string(*argument) + sink.object->argument_name(*argument) + ")";
-    } else if (reason == FL_ACCEL_REASON_ARGUMENT_COUNT) {
-        text += ": it takes " + std::to_string(detail);
-    } else if (reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_EXECUTION) {
-        if (detail != 0) text += " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
-    } else if (detail != 0) {
-        text += " (detail " + std::to_string(detail) + ")";
+    } else if (f.argument) {
+        text += reason == FL_ACCEL_REASON_ARGUMENT_BYTES ? "argument has the wrong size" : reason_text(reason);
+        text += " (argument " + std::to_string(*f.argument) + "): given was " + sink.arguments.given(*f.argument);
+    } else {
+        text += explain(p, sink, reason, detail);
     }
     f.text = std::move(text);
     return f;
+}
+
+/// Why a command failed of itself, as users know it.
+std::string Queue::explain(const Pending& p, const Sink& sink, std::uint16_t reason, std::uint32_t detail) const {
+    const std::string text = reason_text(reason);
+    const auto code = [&] {
+        return detail == 0 ? "" : " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
+    };
+    switch (reason) {
+        case FL_ACCEL_REASON_BUILD: return "it does not compile" + code();
+        case FL_ACCEL_REASON_EXECUTION: return text + code();
+        case FL_ACCEL_REASON_ARGUMENT_COUNT:
+            return "it takes " + std::to_string(detail) + " arguments" +
+                   (sink.arguments.full ? "" : ", given are " + std::to_string(sink.arguments.count));
+        case FL_ACCEL_REASON_TIME_LIMIT:
+            return text + " (" + std::to_string(device_->registers().time_limit_ms.get()) +
+                   " ms: time_limit_ms of the accelerator's configuration); open a new one";
+        case FL_ACCEL_REASON_CRASHED:
+            return text + "; an address outside of its buffers is the usual cause; open a new context";
+        case FL_ACCEL_REASON_OUT_OF_MEMORY:
+            if (p.opcode == FL_ACCEL_OP_LAUNCH)
+                return "the accelerator has not enough memory for it; shared memory of a block counts, too";
+            return text + "; free buffers, or let other contexts end";
+        default: break;
+    }
+    const char* operand = names_argument(reason) ? builtin_operand(p.what, detail) : nullptr;
+    if (operand != nullptr) return text + " (" + operand + ")";
+    return detail == 0 ? text : text + " (detail " + std::to_string(detail) + ")";
 }
 
 void Queue::note_failure(const CommandFailure& failure, const Pending& p, const Sink& sink) {
@@ -306,7 +348,7 @@ void Queue::check_enabled() {
         device_->provider().check();
         if (e.status() != Status::unsupported_request) return;
         // Memory decoding is off: nobody does that to a device in use.
-        throw Error(Status::device_reset, "the accelerator was reset; open a new context");
+        throw Error(Status::device_reset, kResetText);
     }
     if (r.state.get() == FL_ACCEL_QUEUE_ENABLED || r.state.get() == 0xffffffffU) return;  // all-ones: no answer
     const bool refused = r.state.get() == FL_ACCEL_QUEUE_DISABLED && r.reason.get() != FL_ACCEL_REASON_NONE;
@@ -315,7 +357,7 @@ void Queue::check_enabled() {
                                           " queue pair " + std::to_string(number_) + ": " +
                                           reason_text(r.reason.get()));
     }
-    throw Error(Status::device_reset, "the accelerator was reset; open a new context");
+    throw Error(Status::device_reset, kResetText);
 }
 
 }  // namespace farlane::accel::detail

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct CommandFailure {
     std::uint16_t reason = 0;  ///< enum fl_accel_reason
     Ticket ticket = 0;
     std::shared_ptr<CommandObject> object{};  ///< has more to say (a build log)
+    std::optional<std::size_t> argument{};    ///< that is wrong
 };
 
 /// How a command ended.
@@ -52,8 +54,8 @@ public:
     virtual ~CommandObject() = default;
     /// For the text of an error: "kernel 'saxpy' (handle 9)".
     [[nodiscard]] virtual std::string describe() const = 0;
-    /// What an argument is called, by its number from 0; "" = not known.
-    [[nodiscard]] virtual std::string argument_name(std::size_t index) const { return (void)index, std::string(); }
+    /// What an argument is to be, for the text of an error when it is thrown: "; it takes ..."; may wait for a report.
+    [[nodiscard]] virtual std::string argument_help(std::size_t index) { return (void)index, std::string(); }
     /// Why a command that depends on this one can not run; null = not known.
     [[nodiscard]] virtual const CommandFailure* cause() const { return nullptr; }
     /// What to add to the text of a failure when it is thrown; may wait for a report.
@@ -62,15 +64,23 @@ public:
     virtual void completed(const CommandEnd& end) noexcept = 0;
 };
 
-/// Sizes of the records of an argument block, so that an offset in it can be told as an argument. The first ones count.
+/// What the records of an argument block are, so that an offset in it can be told as an argument. The first ones count.
 struct ArgumentSizes {
-    std::array<std::uint8_t, 15> units{};  ///< of 8 bytes
+    struct One {
+        std::uint16_t kind : 2 = 0;    ///< enum fl_accel_argument_kind
+        std::uint16_t bytes : 14 = 0;  ///< of the data, without padding
+    };
+    std::array<One, 15> all{};
     std::uint8_t count = 0;
     bool full = false;
-    void add(std::size_t bytes) noexcept;
+    void add(std::uint32_t kind, std::size_t bytes) noexcept;
     /// Argument that lies at `offset`; nothing when that is beyond what is known.
     [[nodiscard]] std::optional<std::size_t> at(std::uint64_t offset) const noexcept;
+    /// What was given as it: "a value of 8 bytes".
+    [[nodiscard]] std::string given(std::size_t index) const;
 };
+/// "a value of 8 bytes", "a buffer", ...; `bytes` 0 = any.
+[[nodiscard]] std::string argument_as_text(std::uint32_t kind, std::uint64_t bytes);
 
 /// What the completion of a command is for, besides its status.
 struct Sink {
@@ -78,8 +88,11 @@ struct Sink {
     std::uint64_t free_address = 0;     ///< FREE: addresses that may be used again
     std::uint64_t free_bytes = 0;
     std::shared_ptr<CommandObject> object;
-    ArgumentSizes arguments;  ///< LAUNCH of a loaded kernel
-    [[nodiscard]] bool any() const noexcept { return event != nullptr || free_bytes != 0 || object != nullptr; }
+    ArgumentSizes arguments;        ///< LAUNCH of a loaded kernel
+    std::uint64_t alloc_bytes = 0;  ///< ALLOC, for the text of its failure
+    [[nodiscard]] bool any() const noexcept {
+        return event != nullptr || free_bytes != 0 || object != nullptr || alloc_bytes != 0;
+    }
 };
 
 /// A context that the device has given up (docs/accelerator.md, "Contexts"), with what began it.
@@ -119,8 +132,10 @@ public:
     /// The first failure since the last call, with how many there were; forgets them.
     [[nodiscard]] std::optional<CommandFailure> take_failure();
     [[nodiscard]] bool has_failed() const noexcept { return failures_ != 0; }
-    /// Status of the first failure that nobody took yet; ok = none.
-    [[nodiscard]] Status failed_status() const noexcept { return first_failure_ ? first_failure_->status : Status::ok; }
+    /// Status of the first failure that nobody took yet, if it was before `t`; ok = none.
+    [[nodiscard]] Status failed_status(Ticket t) const noexcept {
+        return first_failure_ && first_failure_->ticket <= t ? first_failure_->status : Status::ok;
+    }
     /// Forgets a failure that its user was told of otherwise, when it is the only one.
     void forgive(Ticket t) noexcept;
     /// Throws when the device stopped the pair.
@@ -150,6 +165,8 @@ private:
     };
     void take(const fl_accel_completion& c);
     [[nodiscard]] CommandFailure failure_of(const fl_accel_completion& c, const Pending& p, const Sink& sink) const;
+    [[nodiscard]] std::string explain(const Pending& p, const Sink& sink, std::uint16_t reason,
+                                      std::uint32_t detail) const;
     void note_failure(const CommandFailure& failure, const Pending& p, const Sink& sink);
     void stopped(const fl_accel_completion& c);
     [[nodiscard]] std::uint32_t command_id(Ticket t) const noexcept {
@@ -174,6 +191,8 @@ private:
     bool open_ = false;
 };
 
+/// Which operand of the built-in kernel `kernel` lies at `offset` of its argument block; null = none of that name.
+[[nodiscard]] const char* builtin_operand(std::string_view kernel, std::uint32_t offset) noexcept;
 [[nodiscard]] const char* opcode_name(unsigned opcode) noexcept;
 [[nodiscard]] const char* reason_text(unsigned reason) noexcept;
 

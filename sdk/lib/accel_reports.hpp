@@ -25,7 +25,9 @@ public:
     Handles(std::uint32_t first, std::uint32_t last) {
         last = std::min(last, std::uint32_t{65536});
         for (; last >= first && last > 0; --last) free_.push_back(last);
+        count_ = free_.size();
     }
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] std::optional<std::uint32_t> take() {
         if (free_.empty()) return std::nullopt;
         const std::uint32_t handle = free_.back();
@@ -36,6 +38,7 @@ public:
 
 private:
     std::vector<std::uint32_t> free_;
+    std::size_t count_ = 0;  ///< free and taken
 };
 
 /// Somebody a report is for.

@@ -129,10 +129,12 @@ void ContextState::close() noexcept {
 }
 
 void ContextState::check_open() const {
-    if (!open_) throw Error(Status::canceled, "the accelerator context is closed");
+    if (!open_) throw Error(Status::canceled, "the accelerator context is closed; open a new one");
+    if (callbacks_.active() && Callbacks::calling(*this))
+        throw Error(Status::invalid, "a callback must not call its own context: let another thread do it");
     device_->check_alive();
     if (!fate_.lost) return;
-    throw Error(fate_.lost->status, "the accelerator context is lost (open a new one): " + fate_.lost->text);
+    throw Error(fate_.lost->status, "the accelerator context is lost: " + fate_.lost->text);
 }
 
 // --- queues
@@ -181,7 +183,8 @@ void ContextState::throw_failure(Queue& q) {
 void ContextState::raise(const CommandFailure& failure, CommandObject* object) {
     const bool build = failure.reason == FL_ACCEL_REASON_BUILD || failure.reason == FL_ACCEL_REASON_BAD_IMAGE ||
                        failure.reason == FL_ACCEL_REASON_POISONED;
-    const std::string more = build && object != nullptr ? object->appendix() : std::string();
+    std::string more = build && object != nullptr ? object->appendix() : std::string();
+    if (failure.argument && object != nullptr) more = object->argument_help(*failure.argument);
     throw Error(failure.status, failure.text + more);
 }
 
@@ -279,10 +282,20 @@ void ContextState::Waiter::rest() {
     if (spins_ % kSpinsPerLook == 0 && std::chrono::steady_clock::now() >= spin_until_) sleep();
 }
 
+void ContextState::Waiter::call_user() {
+    if (!state_.options_.while_waiting) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - called_ < kSleep) return;
+    called_ = now;
+    const LetGo let_go(state_.callbacks_.active() ? &state_.turn_ : nullptr);
+    state_.options_.while_waiting();
+}
+
 /// Arms first and looks at the queues once more: the device sends the interrupt at once for what
 /// was posted before (docs/accelerator.md, "Interrupts").
 void ContextState::Waiter::sleep() {
     spins_ = kSpinsPerLook - 1;  // look at the clock every time from now on
+    call_user();
     state_.device_->check_alive();
     auto& provider = state_.provider();
     if (state_.vector_ == FL_ACCEL_NO_VECTOR) {
@@ -321,7 +334,9 @@ void ContextState::raise_interrupt() {
 }
 
 void ContextState::on_complete(Queue& q, Callback callback) {
-    if (!callback) throw Error(Status::invalid, "an empty callback");
+    if (!callback) throw Error(Status::invalid, "on_complete: an empty callback; give a function");
+    check_open();
+    callbacks_.start();
     auto nop = command_of(FL_ACCEL_OP_NOP);  // behind data that was pushed, too
     const Ticket t = submit(q, nop, {}, "", 0);
     callbacks_.add(q, t, std::move(callback));

@@ -146,8 +146,15 @@ public:
     void release(BufferState& buffer) noexcept;
     /// Frees what was let go of and is not used any more.
     void collect_now() { collect(); }
-    /// The buffer may be used by the next command of `q`: its ALLOC runs before. Checks the range.
-    void admit(Queue& q, BufferState* buffer, std::uint64_t offset, std::uint64_t bytes);
+    /// The buffer may be used by the next command of `q`: its ALLOC runs before. Throws what speaks against it, naming
+    /// `command` and `operand`.
+    void admit(Queue& q, BufferState* buffer, std::uint64_t offset, std::uint64_t bytes,
+               const char* command = "a command", const char* operand = "the buffer");
+    /// What speaks against the use of that range here: of "the operand ...".
+    [[nodiscard]] std::optional<Failure> objection(const BufferState* buffer, std::uint64_t offset,
+                                                   std::uint64_t bytes) const;
+    /// "context 1", as this one calls another.
+    [[nodiscard]] std::string name_of(const ContextState& other) const;
     /// Staging memory of the device, behind the aperture, and host memory to download through.
     struct Chunk {
         std::uint64_t address = 0;
@@ -160,6 +167,9 @@ public:
     /// One that may be filled now; its COPY goes into `q`.
     [[nodiscard]] Chunk& staging(Queue& q);
     [[nodiscard]] RawHostBuffer& bounce();
+    /// The COPY that writes a half of it last: it may still be on its way when a wait was ended by ContextOptions::
+    /// while_waiting.
+    std::array<Use, 2> bounce_uses;
 
     // --- modules (accel_modules.cpp)
     [[nodiscard]] std::shared_ptr<ModuleState> load(ModuleKind kind, std::span<const std::byte> image,
@@ -194,9 +204,11 @@ private:
 
     private:
         void sleep();
+        void call_user();
         ContextState& state_;
         Queue& queue_;
         std::chrono::steady_clock::time_point spin_until_;
+        std::chrono::steady_clock::time_point called_ = spin_until_;  ///< ContextOptions::while_waiting
         unsigned spins_ = 0;
         bool armed_ = false;
     };

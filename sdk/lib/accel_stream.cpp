@@ -4,6 +4,7 @@
 #include <farlane/accel_stream.hpp>
 
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "lib/accel_copy.hpp"
@@ -19,6 +20,13 @@ fl_accel_command command_of(fl_accel_opcode opcode) {
     fl_accel_command c{};
     c.head.opcode = static_cast<__u8>(opcode);
     return c;
+}
+
+void check_owner(const detail::ContextState& context, const detail::EventState& event, const char* command) {
+    if (event.context.get() == &context) return;
+    throw Error(Status::invalid, std::string(command) + ": event " + std::to_string(event.handle) + " belongs to " +
+                                     context.name_of(*event.context) + ", the stream to context " +
+                                     std::to_string(context.number()) + "; create it with this context");
 }
 
 }  // namespace
@@ -44,7 +52,7 @@ Stream::~Stream() {
     if (queue_ == nullptr) return;
     try {
         context_->synchronize(*queue_);
-    } catch (const Error&) {
+    } catch (...) {
         // Nobody waited for it.
     }
     const auto held = context_->hold();
@@ -70,7 +78,7 @@ void Stream::fill_bytes(detail::BufferState* to, std::uint64_t offset, std::size
                         std::span<const std::byte> pattern) {
     auto& q = queue();
     const auto held = context_->hold();
-    context_->admit(q, to, offset, bytes);
+    context_->admit(q, to, offset, bytes, "fill", "the buffer");
     if (bytes == 0) return;
     auto c = command_of(FL_ACCEL_OP_FILL);
     c.u.fill.destination.set(to->address + offset);
@@ -85,11 +93,11 @@ void Stream::copy_bytes(detail::BufferState* to, std::uint64_t to_offset, std::s
     auto& q = queue();
     const auto held = context_->hold();
     if (to_bytes != from_bytes) {
-        throw Error(Status::invalid, "copy from a view of " + std::to_string(from_bytes) + " bytes to one of " +
+        throw Error(Status::invalid, "copy: the source has " + std::to_string(from_bytes) + " bytes, the destination " +
                                          std::to_string(to_bytes) + ": must be the same");
     }
-    context_->admit(q, to, to_offset, to_bytes);
-    context_->admit(q, from, from_offset, from_bytes);
+    context_->admit(q, to, to_offset, to_bytes, "copy", "the destination");
+    context_->admit(q, from, from_offset, from_bytes, "copy", "the source");
     if (to_bytes == 0) return;
     auto c =
         copy_command(FL_ACCEL_COPY_DEVICE_TO_DEVICE, to->address + to_offset, from->address + from_offset, to_bytes);
@@ -112,8 +120,8 @@ void Stream::record(Event& event) {
     auto& q = queue();
     const auto held = context_->hold();
     auto* e = event.state();
-    if (e == nullptr) throw Error(Status::invalid, "an empty event; use Context::create_event");
-    if (e->context != context_) throw Error(Status::invalid, "the event belongs to another context");
+    if (e == nullptr) throw Error(Status::invalid, "record: an empty event; use Context::create_event");
+    check_owner(*context_, *e, "record");
     // An older record elsewhere comes first: values of an event only go up.
     if (e->record.queue != nullptr && e->record.queue != &q) wait(event);
     auto c = command_of(FL_ACCEL_OP_EVENT_RECORD);
@@ -130,10 +138,12 @@ void Stream::wait(Event& event) {
     auto& q = queue();
     const auto held = context_->hold();
     auto* e = event.state();
-    if (e == nullptr || e->record.queue == nullptr) {
-        throw Error(Status::invalid, "the event was never recorded; call Stream::record first");
+    if (e == nullptr) throw Error(Status::invalid, "wait: an empty event; use Context::create_event");
+    check_owner(*context_, *e, "wait");
+    if (e->record.queue == nullptr) {
+        throw Error(Status::invalid,
+                    "wait: event " + std::to_string(e->handle) + " was never recorded; call Stream::record first");
     }
-    if (e->context != context_) throw Error(Status::invalid, "the event belongs to another context");
     context_->reap_all();
     if (e->record.queue == &q) return;
     auto c = command_of(FL_ACCEL_OP_EVENT_WAIT);

@@ -3,6 +3,7 @@
 // Owns: nothing. docs/accelerator.md, "Memory" and "The C++ API".
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "lib/accel_copy.hpp"
 #include "lib/accel_state.hpp"
@@ -12,6 +13,15 @@ namespace farlane::accel {
 using detail::copy_command;
 
 namespace {
+
+/// An address of one device's host memory may be that of other memory on another one.
+void check_host(const detail::ContextState& context, const RawHostBuffer& memory, const char* command,
+                const char* operand) {
+    if (memory.mapping().is_of(context.provider())) return;
+    throw Error(Status::invalid, std::string(command) + ": " + operand + " (host memory of " +
+                                     std::to_string(memory.bytes().size()) +
+                                     " bytes) is of another device; allocate it with this context");
+}
 
 /// Through staging memory, chunk by chunk, each put in its place by a COPY in the order of `q`. `push` writes bytes
 /// [at, +n) of the source to an offset of the aperture.
@@ -39,10 +49,10 @@ void Stream::upload_bytes(detail::BufferState* to, std::uint64_t offset, std::si
     auto& q = queue();
     const auto held = context_->hold();
     if (data.size() > room) {
-        throw Error(Status::out_of_bounds,
-                    "upload of " + std::to_string(data.size()) + " bytes into a view of " + std::to_string(room));
+        throw Error(Status::out_of_bounds, "upload: " + std::to_string(data.size()) + " bytes into a view of " +
+                                               std::to_string(room) + " bytes");
     }
-    context_->admit(q, to, offset, data.size());
+    context_->admit(q, to, offset, data.size(), "upload", "the destination");
     if (data.empty()) return;
     context_->reap_all();
     const auto place = context_->device().aperture(to->address + offset, data.size());
@@ -62,10 +72,11 @@ void Stream::upload_host(detail::BufferState* to, std::uint64_t offset, std::siz
     const auto held = context_->hold();
     if (bytes > room) {
         throw Error(Status::out_of_bounds,
-                    "upload of " + std::to_string(bytes) + " bytes into a view of " + std::to_string(room));
+                    "upload: " + std::to_string(bytes) + " bytes into a view of " + std::to_string(room) + " bytes");
     }
-    context_->admit(q, to, offset, bytes);
+    context_->admit(q, to, offset, bytes, "upload", "the destination");
     if (bytes == 0) return;
+    check_host(*context_, data, "upload", "the source");
     context_->reap_all();
     const auto place = context_->device().aperture(to->address + offset, bytes);
     q.dirty = true;
@@ -85,11 +96,12 @@ void Stream::download_host(detail::BufferState* from, std::uint64_t offset, std:
     auto& q = queue();
     const auto held = context_->hold();
     if (bytes > into.bytes().size()) {
-        throw Error(Status::out_of_bounds, "download of " + std::to_string(bytes) + " bytes into a host buffer of " +
-                                               std::to_string(into.bytes().size()));
+        throw Error(Status::out_of_bounds, "download: " + std::to_string(bytes) + " bytes into a host buffer of " +
+                                               std::to_string(into.bytes().size()) + " bytes");
     }
-    context_->admit(q, from, offset, bytes);
+    context_->admit(q, from, offset, bytes, "download", "the source");
     if (bytes == 0) return;
+    check_host(*context_, into, "download", "the destination");
     auto c = copy_command(FL_ACCEL_COPY_DEVICE_TO_HOST, into.iova(), from->address + offset, bytes);
     from->uses.note(q, context_->submit(q, c, {}, "of a download", from->address + offset));
 }
@@ -100,11 +112,12 @@ void Stream::download_bytes(detail::BufferState* from, std::uint64_t offset, std
     auto& q = queue();
     const auto held = context_->hold();
     if (into.size() != bytes) {
-        throw Error(Status::out_of_bounds, "download of " + std::to_string(bytes) + " bytes into memory of " +
-                                               std::to_string(into.size()) + ": must be the same");
+        throw Error(Status::out_of_bounds, "download: " + std::to_string(bytes) + " bytes into memory of " +
+                                               std::to_string(into.size()) + " bytes: must be the same");
     }
-    context_->admit(q, from, offset, bytes);
+    context_->admit(q, from, offset, bytes, "download", "the source");
     auto& bounce = context_->bounce();
+    for (const detail::Use& use : context_->bounce_uses) context_->wait_for(use);
     constexpr std::uint64_t kHalf = detail::ContextState::kChunkBytes;
     detail::Ticket tickets[2] = {};
     const std::size_t parts = (bytes + kHalf - 1) / kHalf;
@@ -115,6 +128,7 @@ void Stream::download_bytes(detail::BufferState* from, std::uint64_t offset, std
                                   from->address + offset + part * kHalf, part_bytes(part));
             tickets[part % 2] = context_->submit(q, c, {}, "of a download", from->address + offset + part * kHalf);
             from->uses.note(q, tickets[part % 2]);
+            context_->bounce_uses[part % 2] = {&q, tickets[part % 2]};
         }
         if (part == 0) continue;
         const std::size_t done = part - 1;

@@ -8,9 +8,11 @@
 namespace farlane::c_api {
 namespace {
 
-/// A fixed buffer, so that noting an error can not fail.
+/// Of any length, for there may be a build log in it; what there is no memory for is cut.
 struct LastError {
-    char text[512] = "";
+    std::string whole;
+    char start[256] = "";
+    bool cut = false;
 };
 thread_local LastError last_error;
 
@@ -78,8 +80,18 @@ void fill_event(fl_event_info& out, const Event& event) noexcept {
 }  // namespace
 
 int fail(Status status, std::string_view text) noexcept {
-    copy_text(last_error.text, text);
+    try {
+        last_error.whole = text;
+        last_error.cut = false;
+    } catch (const std::exception&) {
+        copy_text(last_error.start, text);
+        last_error.cut = true;
+    }
     return static_cast<int>(status);
+}
+
+const char* last_text() noexcept {
+    return last_error.cut ? last_error.start : last_error.whole.c_str();
 }
 
 void need(const void* pointer, const char* argument) {
@@ -133,7 +145,7 @@ int fl_status_errno(int status) {
 }
 
 const char* fl_last_error(void) {
-    return farlane::c_api::last_error.text;
+    return farlane::c_api::last_text();
 }
 
 void fl_fabric_options_init(struct fl_fabric_options* options) {
@@ -196,7 +208,7 @@ int fl_fabric_attach_shared(fl_fabric* fabric, const char* name, fl_device** out
 }
 
 const char* fl_event_kind_name(uint32_t kind) {
-    return kind > FL_EV_ERROR ? "unknown" : farlane::event_name(static_cast<farlane::EventKind>(kind));
+    return kind > FL_EV_PATH_DOWN ? "unknown" : farlane::event_name(static_cast<farlane::EventKind>(kind));
 }
 
 int fl_fabric_next_event(fl_fabric* fabric, uint32_t timeout_ms, struct fl_event_info* out) {

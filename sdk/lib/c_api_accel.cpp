@@ -13,7 +13,9 @@ using farlane::Error;
 using farlane::Status;
 using farlane::c_api::context_of;
 using farlane::c_api::event_of;
+using farlane::c_api::EventHandle;
 using farlane::c_api::guard;
+using farlane::c_api::handle_of;
 using farlane::c_api::need;
 using farlane::c_api::stream_of;
 using farlane::c_api::view_of;
@@ -29,7 +31,8 @@ static_assert(FL_ACCEL_BORDER_ZERO == static_cast<unsigned>(accel::Border::zero)
 
 accel::Border border_of(std::uint32_t border) {
     if (border != FL_ACCEL_BORDER_CLAMP && border != FL_ACCEL_BORDER_ZERO)
-        throw Error(Status::invalid, "border: FL_ACCEL_BORDER_*");
+        throw Error(Status::invalid,
+                    "border " + std::to_string(border) + ": must be FL_ACCEL_BORDER_CLAMP or FL_ACCEL_BORDER_ZERO");
     return static_cast<accel::Border>(border);
 }
 
@@ -142,7 +145,6 @@ int fl_accel_allocate_host(fl_accel_context* context, uint64_t bytes, fl_accel_h
     return guard([&] {
         need(out, "out");
         *out = nullptr;
-        if (bytes == 0) throw Error(Status::invalid, "bytes: must not be 0");
         *out = std::make_unique<fl_accel_host>(fl_accel_host{context_of(context).allocate_host<std::byte>(bytes)})
                    .release();
     });
@@ -232,7 +234,9 @@ int fl_accel_fill(fl_accel_stream* stream, struct fl_accel_view to, const void* 
             case 4: return fill_with<4>(s, to, pattern);
             case 8: return fill_with<8>(s, to, pattern);
             case 16: return fill_with<16>(s, to, pattern);
-            default: throw Error(Status::invalid, "pattern_bytes: must be 1, 2, 4, 8 or 16");
+            default:
+                throw Error(Status::invalid,
+                            "pattern_bytes " + std::to_string(pattern_bytes) + ": must be 1, 2, 4, 8 or 16");
         }
     });
 }
@@ -271,7 +275,8 @@ int fl_accel_launch_gemm(fl_accel_stream* stream, const struct fl_accel_gemm* ar
 int fl_accel_launch_reduce(fl_accel_stream* stream, const struct fl_accel_reduce* arguments) {
     return launch(stream, arguments, [](const fl_accel_reduce& c) {
         if (c.operation < FL_ACCEL_SUM || c.operation > FL_ACCEL_MAXIMUM)
-            throw Error(Status::invalid, "operation: FL_ACCEL_SUM, FL_ACCEL_MINIMUM or FL_ACCEL_MAXIMUM");
+            throw Error(Status::invalid, "operation " + std::to_string(c.operation) +
+                                             ": must be FL_ACCEL_SUM, FL_ACCEL_MINIMUM or FL_ACCEL_MAXIMUM");
         return accel::Reduce{.operation = static_cast<accel::Reduction>(c.operation),
                              .x = view_of<float>(c.x, "x"),
                              .result = view_of<float>(c.result, "result")};
@@ -329,12 +334,13 @@ int fl_accel_event_create(fl_accel_context* context, fl_accel_event** out) {
     return guard([&] {
         need(out, "out");
         *out = nullptr;
-        *out = std::make_unique<fl_accel_event>(fl_accel_event{context_of(context).create_event()}).release();
+        auto made = std::make_unique<EventHandle>(EventHandle{context_of(context).create_event()});
+        *out = reinterpret_cast<fl_accel_event*>(made.release());
     });
 }
 
 void fl_accel_event_destroy(fl_accel_event* event) {
-    delete event;
+    delete handle_of(event);
 }
 
 int fl_accel_record(fl_accel_stream* stream, fl_accel_event* event) {

@@ -22,9 +22,6 @@ struct fl_accel_context {
     farlane::accel::Context context;
     fl_accel_stream standard;
 };
-struct fl_accel_event {
-    farlane::accel::Event event;
-};
 struct fl_accel_buffer {
     farlane::accel::RawBuffer buffer;
 };
@@ -50,23 +47,32 @@ inline accel::Stream& stream_of(fl_accel_stream* stream) {
     return *stream->stream;
 }
 
+/// What an fl_accel_event is. The device's interface has a struct of that name, too (uapi/accel.h), and one program can
+/// not have two: here it stays a name.
+struct EventHandle {
+    accel::Event event;
+};
+inline EventHandle* handle_of(fl_accel_event* event) noexcept {
+    return reinterpret_cast<EventHandle*>(event);
+}
 inline accel::Event& event_of(fl_accel_event* event) {
     need(event, "event");
-    return event->event;
+    return handle_of(event)->event;
 }
 
 /// A typed view of what the caller named; its bounds and alignment are checked here.
 template <class T>
 accel::View<T> view_of(const fl_accel_view& v, const char* argument) {
-    need(v.buffer, argument);
+    if (v.buffer == nullptr) throw Error(Status::invalid, std::string(argument) + ".buffer must not be null");
     const std::uint64_t size = v.buffer->buffer.size_bytes();
     if (v.offset_bytes > size || v.bytes > size - v.offset_bytes)
-        throw Error(Status::out_of_bounds, std::string(argument) + ": bytes " + std::to_string(v.offset_bytes) + "+" +
-                                               std::to_string(v.bytes) + " are not inside a buffer of " +
-                                               std::to_string(size));
+        throw Error(Status::out_of_bounds, std::string(argument) + ": " + std::to_string(v.bytes) +
+                                               " bytes at offset " + std::to_string(v.offset_bytes) +
+                                               " are not inside a buffer of " + std::to_string(size) + " bytes");
     if (v.offset_bytes % sizeof(T) != 0 || v.bytes % sizeof(T) != 0)
-        throw Error(Status::invalid, std::string(argument) + ": offset and length must be multiples of " +
-                                         std::to_string(sizeof(T)) + " bytes");
+        throw Error(Status::invalid, std::string(argument) + ": offset " + std::to_string(v.offset_bytes) +
+                                         " and length " + std::to_string(v.bytes) + " must be multiples of " +
+                                         std::to_string(sizeof(T)) + " bytes, the size of its elements");
     return {v.buffer->buffer.state(), v.offset_bytes, static_cast<std::size_t>(v.bytes / sizeof(T))};
 }
 

@@ -40,7 +40,9 @@ accel::Kernel& kernel_of(fl_accel_kernel* kernel) {
 
 accel::ModuleKind kind_of(std::uint32_t kind) {
     if (kind < FL_ACCEL_PROGRAM_OPENCL_C || kind > FL_ACCEL_PROGRAM_CUDA_C)
-        throw Error(Status::invalid, "kind: FL_ACCEL_PROGRAM_*");
+        throw Error(Status::invalid, "kind " + std::to_string(kind) + ": must be one of FL_ACCEL_PROGRAM_*, " +
+                                         std::to_string(FL_ACCEL_PROGRAM_OPENCL_C) + " to " +
+                                         std::to_string(FL_ACCEL_PROGRAM_CUDA_C));
     return static_cast<accel::ModuleKind>(kind);
 }
 
@@ -53,8 +55,7 @@ void give_text(const std::string& text, char* into, std::size_t room, std::size_
     if (bytes != nullptr) *bytes = text.size();
     if (room == 0) return;
     need(into, "text");
-    const std::size_t n = text.copy(into, room - 1);
-    into[n] = '\0';
+    farlane::c_api::copy_text(into, room, text);
 }
 
 accel::Extent extent_of(const std::uint64_t (&v)[3], std::uint32_t dimensions) {
@@ -62,7 +63,7 @@ accel::Extent extent_of(const std::uint64_t (&v)[3], std::uint32_t dimensions) {
         case 1: return {v[0]};
         case 2: return {v[0], v[1]};
         case 3: return {v[0], v[1], v[2]};
-        default: throw Error(Status::invalid, "shape.dimensions: must be 1, 2 or 3");
+        default: throw Error(Status::invalid, "shape.dimensions " + std::to_string(dimensions) + ": must be 1, 2 or 3");
     }
 }
 
@@ -76,19 +77,33 @@ accel::LaunchShape shape_of(const fl_accel_shape& c) {
     return shape;
 }
 
+/// What a launch can have at all: what is beyond is not even looked at.
+constexpr std::size_t kMostBytes = accel::kMaxArgumentBytes, kMostArguments = kMostBytes / accel::kArgumentHeadBytes;
+
 accel::Argument argument_of(const fl_accel_arg& a, std::size_t index) {
     const std::string name = "argument " + std::to_string(index);
     switch (a.kind) {
         case FL_ACCEL_ARG_VALUE:
-            if (a.bytes != 0) need(a.value, name.c_str());
+            if (a.bytes != 0) need(a.value, (name + ".value").c_str());
+            if (a.bytes > kMostBytes)
+                throw Error(Status::invalid, name + ": a value of " + std::to_string(a.bytes) +
+                                                 " bytes; a launch has " + std::to_string(kMostBytes) +
+                                                 " for all of its arguments");
             return accel::Argument(std::span(static_cast<const std::byte*>(a.value), a.bytes));
         case FL_ACCEL_ARG_ADDRESS:
             if (a.is_null != 0) return {nullptr};
             return {view_of<std::byte>(a.view, name.c_str())};
         case FL_ACCEL_ARG_SHARED:
-            if (a.bytes > UINT32_MAX) throw Error(Status::invalid, name + ": so much shared memory is nowhere");
+            if (a.bytes > UINT32_MAX)
+                throw Error(Status::invalid, name + ": " + std::to_string(a.bytes) +
+                                                 " bytes of shared memory; at most " + std::to_string(UINT32_MAX) +
+                                                 " can be asked for");
             return {accel::SharedBytes{static_cast<std::uint32_t>(a.bytes)}};
-        default: throw Error(Status::invalid, name + ": kind is one of FL_ACCEL_ARG_*");
+        default:
+            throw Error(Status::invalid,
+                        name + ": kind " + std::to_string(a.kind) +
+                            "; make arguments with fl_accel_arg_value(), _buffer(), _view(), _shared() "
+                            "or _null()");
     }
 }
 
@@ -188,7 +203,9 @@ int fl_accel_kernel_get_argument(fl_accel_kernel* kernel, uint32_t index, struct
         *out = {};
         const auto& arguments = kernel_of(kernel).arguments();
         if (index >= arguments.size()) {
-            throw Error(Status::out_of_bounds, "index: known are " + std::to_string(arguments.size()) + " arguments");
+            throw Error(Status::out_of_bounds, "argument " + std::to_string(index) + " of kernel '" +
+                                                   kernel->kernel.name() + "': known are " +
+                                                   std::to_string(arguments.size()) + ", numbered from 0");
         }
         const accel::ArgumentInfo& a = arguments[index];
         out->kind = static_cast<std::uint32_t>(a.kind);
@@ -209,6 +226,9 @@ int fl_accel_launch(fl_accel_stream* stream, const fl_accel_kernel* kernel, cons
         need(kernel, "kernel");
         need(shape, "shape");
         if (count != 0) need(arguments, "arguments");
+        if (count > kMostArguments)
+            throw Error(Status::invalid, std::to_string(count) + " arguments: a launch has room for " +
+                                             std::to_string(kMostArguments) + " at most");
         std::vector<accel::Argument> all;
         all.reserve(count);
         for (std::size_t i = 0; i < count; ++i) all.push_back(argument_of(arguments[i], i));

@@ -5,16 +5,16 @@
 
 namespace farlane::python {
 
-/// Under the GIL, like the count.
+/// Under the GIL, like the count. One of several threads does it.
 void ContextHandle::close() {
-    if (device == nullptr) return;
+    const auto on = std::exchange(device, nullptr);
+    if (on == nullptr) return;
     {
         const py::gil_scoped_release release;
         const std::lock_guard lock(mutex);
         context.reset();  // waits for what runs, and for callbacks, which want the GIL
     }
-    --device->contexts;
-    device.reset();
+    --on->contexts;
 }
 
 ContextHandle::~ContextHandle() {
@@ -23,11 +23,35 @@ ContextHandle::~ContextHandle() {
 
 namespace {
 
+/// Python's signal handlers run in the main thread, and only while it is asked.
+void look_at_signals() {
+    if (patience == Patience::none) return;
+    if (patience == Patience::end) throw Error(Status::canceled, "the context is closed");
+    const py::gil_scoped_acquire acquire;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+/// By the program, which may be wrong to.
+void close(ContextHandle& h) {
+    if (callbacks_of == &h)
+        throw Error(Status::invalid, "a callback must not close its own context: let another thread do it");
+    h.close();
+}
+
+/// An exception that is none of the program's own (^C, exit) does not wait for what runs.
+void leave(ContextHandle& h, const py::args& raised) {
+    const bool hurried =
+        raised.size() > 0 && !raised[0].is_none() && PyObject_IsSubclass(raised[0].ptr(), PyExc_Exception) == 0;
+    const WithPatience now(hurried ? Patience::end : patience);
+    close(h);
+}
+
 std::shared_ptr<ContextHandle> open(const std::shared_ptr<DeviceHandle>& device, std::uint32_t queue_slots,
                                     unsigned spin_us) {
     accel::ContextOptions options;
     options.queue_slots = queue_slots;
     options.spin = std::chrono::microseconds(spin_us);
+    options.while_waiting = &look_at_signals;
     auto handle = std::make_shared<ContextHandle>();
     {
         const py::gil_scoped_release release;
@@ -65,57 +89,84 @@ std::shared_ptr<ModuleHandle> load_file(const std::shared_ptr<ContextHandle>& h,
 
 }  // namespace
 
-void define_context(py::module_& m) {
-    using P = accel::Properties;
-    py::class_<P>(m, "Properties", "What the accelerator is and has, and how it was used.")
-        .def_readonly("executor", &P::executor, "'cpu', 'opencl' or 'cuda'.")
-        .def_readonly("device_name", &P::device_name)
-        .def_readonly("vendor", &P::vendor)
-        .def_readonly("driver_version", &P::driver_version)
-        .def_readonly("units", &P::units)
-        .def_readonly("memory_bytes", &P::memory_bytes)
-        .def_readonly("memory_free_bytes", &P::memory_free_bytes)
-        .def_readonly("memory_context_bytes", &P::memory_context_bytes)
-        .def_readonly("local_bytes", &P::local_bytes)
-        .def_readonly("local_free_bytes", &P::local_free_bytes)
-        .def_readonly("kernels_run", &P::kernels_run)
-        .def_property_readonly("busy_ns", [](const P& p) { return p.busy.count(); })
-        .def_readonly("context_kernels", &P::context_kernels)
-        .def_property_readonly("context_busy_ns", [](const P& p) { return p.context_busy.count(); })
-        .def_readonly("worker_bytes", &P::worker_bytes)
-        .def_readonly("energy_uj", &P::energy_uj, "Microjoules since power-on; None: not measured.")
-        .def_property_readonly("time_limit_ms", [](const P& p) { return p.time_limit.count(); })
-        .def_readonly("max_streams", &P::max_streams)
-        .def("__repr__", [](const P& p) {
-            return "<farlane.accel.Properties " + p.executor + ": " + p.device_name + ", " + std::to_string(p.units) +
-                   " units, " + std::to_string(p.memory_bytes >> 20) + " MiB>";
-        });
-
+void declare_accel(py::module_& m) {
+    py::class_<accel::Properties>(m, "Properties", "What the accelerator is and has, and how it was used.");
     py::class_<ContextHandle, std::shared_ptr<ContextHandle>>(
         m, "Context",
-        "Work of one program on an accelerator: memory, programs, streams. Any thread; calls of several threads wait "
-        "for "
-        "each other. A kernel that crashes or runs too long costs the whole context: every later call raises why.")
+        "Work of one program on an accelerator: memory, programs, streams. Any thread; calls of several threads wait\n"
+        "for each other. A kernel that crashes or runs too long costs the whole context: every later call raises why.");
+    py::class_<Buffer>(m, "Buffer",
+                       "Elements of device memory, zero at first. Freed when it and its parts are gone and commands\n"
+                       "that use it have run.");
+    py::class_<HostArray>(m, "HostArray",
+                          "Host memory that the device reaches without a copy on the way: for asynchronous downloads.");
+    py::class_<StreamHandle, std::shared_ptr<StreamHandle>>(
+        m, "Stream",
+        "Commands that run one after the other; streams run beside each other. Calls that use a stream take it as\n"
+        "`stream`. Made by Context.create_stream.");
+    py::class_<EventHandle, std::shared_ptr<EventHandle>>(
+        m, "Event", "A point in a stream: Stream.record. Made by Context.create_event.");
+    py::class_<accel::ArgumentInfo>(m, "ArgumentInfo", "One argument of a kernel, as far as the device knows it.");
+    py::class_<accel::KernelInfo>(m, "KernelInfo", "What binding a kernel found.");
+    py::class_<accel::SharedBytes>(m, "SharedBytes", "An argument that is memory shared by a block (__local).");
+    py::class_<ModuleHandle, std::shared_ptr<ModuleHandle>>(m, "Module", "A program on the accelerator: Context.load.");
+    py::class_<KernelHandle, std::shared_ptr<KernelHandle>>(m, "Kernel", "A kernel of a module: Module.kernel.");
+}
+
+void define_context(py::module_& m) {
+    using P = accel::Properties;
+    class_of<P>(m, "Properties")
+        .def_readonly("executor", &P::executor, "'cpu', 'opencl' or 'cuda'.")
+        .def_property_readonly(
+            "device_name", [](const P& p) { return to_python(p.device_name); }, "Of what executes; '': not told.")
+        .def_property_readonly("vendor", [](const P& p) { return to_python(p.vendor); })
+        .def_property_readonly("driver_version", [](const P& p) { return to_python(p.driver_version); })
+        .def_readonly("units", &P::units, "Compute units.")
+        .def_readonly("memory_bytes", &P::memory_bytes, "That buffers can have in all.")
+        .def_readonly("memory_free_bytes", &P::memory_free_bytes, "Not given to any context.")
+        .def_readonly("memory_context_bytes", &P::memory_context_bytes, "Of this context.")
+        .def_readonly("local_bytes", &P::local_bytes,
+                      "Memory of the accelerator itself, where buffers lie then; 0: none.")
+        .def_readonly("local_free_bytes", &P::local_free_bytes)
+        .def_readonly("kernels_run", &P::kernels_run, "Since power-on.")
+        .def_property_readonly(
+            "busy_ns", [](const P& p) { return p.busy.count(); }, "In kernels, since power-on.")
+        .def_readonly("context_kernels", &P::context_kernels, "Kernels of this context that finished.")
+        .def_property_readonly(
+            "context_busy_ns", [](const P& p) { return p.context_busy.count(); }, "In kernels of this context.")
+        .def_readonly("worker_bytes", &P::worker_bytes, "Host memory of this context's worker process; 0: it has none.")
+        .def_readonly("energy_uj", &P::energy_uj, "Microjoules since power-on; None: not measured.")
+        .def_property_readonly(
+            "time_limit_ms", [](const P& p) { return p.time_limit.count(); }, "That one kernel may run; 0: no limit.")
+        .def_readonly("max_streams", &P::max_streams)
+        .def("__repr__", [](const P& p) {
+            return to_python("<farlane.accel.Properties " + p.executor + ": " + p.device_name + ", " +
+                             std::to_string(p.units) + " units, " + std::to_string(p.memory_bytes >> 20) + " MiB>");
+        });
+
+    class_of<ContextHandle, std::shared_ptr<ContextHandle>>(m, "Context")
         .def(py::init(&open), py::arg("device"), py::kw_only(),
              py::arg("queue_slots") = accel::ContextOptions{}.queue_slots, py::arg("spin_us") = 50,
-             "Opens one on an attached accelerator. queue_slots: commands of a stream in flight, a power of two; "
-             "spin_us: how "
-             "long a wait polls before it sleeps.")
+             "Opens one on an attached accelerator. queue_slots: commands of a stream in flight, a power of two;\n"
+             "spin_us: how long a wait polls before it sleeps.")
         .def(
             "create_stream",
             [](const std::shared_ptr<ContextHandle>& h) {
                 return std::make_shared<StreamHandle>(h, with(h, [](accel::Context& c) { return c.create_stream(); }));
             },
             "Another stream beside the one that calls without `stream` use.")
-        .def("create_event",
-             [](const std::shared_ptr<ContextHandle>& h) {
-                 return std::make_shared<EventHandle>(h, with(h, [](accel::Context& c) { return c.create_event(); }));
-             })
-        .def("load", &load, py::arg("source"), py::kw_only(), py::arg("kind") = "opencl-c", py::arg("options") = "",
-             py::arg("name") = "",
-             "Loads a program from text or bytes; kind: opencl-c, spirv, ptx, cubin, cuda-c. Returns before it is "
-             "compiled; what "
-             "goes wrong is raised by the next call that waits, with the build log.")
+        .def(
+            "create_event",
+            [](const std::shared_ptr<ContextHandle>& h) {
+                return std::make_shared<EventHandle>(h, with(h, [](accel::Context& c) { return c.create_event(); }));
+            },
+            "An event, to be recorded: Stream.record.")
+        .def(
+            "load", &load, py::arg("source"), py::kw_only(), py::arg("kind") = "opencl-c", py::arg("options") = "",
+            py::arg("name") = "",
+            "Loads a program from text or bytes; kind: opencl-c, spirv, ptx, cubin, cuda-c. options: of the compiler;\n"
+            "name: for errors. Returns before it is compiled; what goes wrong is raised by the next call that waits,\n"
+            "with the build log.")
         .def("load_file", &load_file, py::arg("path"), py::kw_only(), py::arg("options") = "",
              "The same from a file: .cl, .spv, .ptx, .cubin, .cu.")
         .def(
@@ -135,9 +186,12 @@ void define_context(py::module_& m) {
                 return with(h, [](accel::Context& c) { return c.properties(); });
             },
             "Asks the device: Properties. Waits.")
-        .def("close", &ContextHandle::close, "Waits for what runs and for callbacks, then gives everything back.")
+        .def(
+            "close", &close,
+            "Waits for what runs and for callbacks, then gives everything back. The end of a with block does it; when\n"
+            "KeyboardInterrupt or SystemExit leaves the block, what runs is ended instead.")
         .def("__enter__", [](const std::shared_ptr<ContextHandle>& h) { return h; })
-        .def("__exit__", [](ContextHandle& h, const py::args&) { h.close(); });
+        .def("__exit__", &leave);
 }
 
 }  // namespace farlane::python

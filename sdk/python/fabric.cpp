@@ -60,24 +60,32 @@ const char* state_name(FunctionState state) {
 
 }  // namespace
 
+void declare_fabric(py::module_& m) {
+    py::class_<FunctionInfo>(m, "FunctionInfo", "One remote function as its target describes it.");
+    py::class_<FabricHandle, std::shared_ptr<FabricHandle>>(
+        m, "Fabric", "The fabric as this process sees it. Any thread. Errors: farlane.Error.");
+    py::class_<DeviceHandle, std::shared_ptr<DeviceHandle>>(
+        m, "Device", "An attached function; detached by detach(), at the end of a with block, or when it goes away.");
+}
+
 void define_fabric(py::module_& m) {
-    py::class_<FunctionInfo>(m, "FunctionInfo", "One remote function as its target describes it.")
-        .def_readonly("name", &FunctionInfo::name)
-        .def_readonly("target", &FunctionInfo::target)
-        .def_readonly("model", &FunctionInfo::model)
+    class_of<FunctionInfo>(m, "FunctionInfo")
+        .def_readonly("name", &FunctionInfo::name, "Unique at its target.")
+        .def_readonly("target", &FunctionInfo::target, "Name of the target.")
+        .def_readonly("model", &FunctionInfo::model, "What it is, for people; cut at 63 characters.")
         .def_readonly("holder", &FunctionInfo::holder, "Who has it; '' = nobody.")
         .def_readonly("vendor_id", &FunctionInfo::vendor_id)
         .def_readonly("device_id", &FunctionInfo::device_id)
-        .def_readonly("class_code", &FunctionInfo::class_code)
-        .def_readonly("serial", &FunctionInfo::serial)
-        .def_property_readonly("state", [](const FunctionInfo& f) { return state_name(f.state); })
+        .def_readonly("class_code", &FunctionInfo::class_code, "PCI class, 24 bit.")
+        .def_readonly("serial", &FunctionInfo::serial, "Device Serial Number; 0 = none.")
+        .def_property_readonly(
+            "state", [](const FunctionInfo& f) { return state_name(f.state); }, "free, attached, grace or failed.")
         .def_property_readonly("is_accelerator", [](const FunctionInfo& f) { return accel::is_accelerator(f); })
         .def("__repr__", [](const FunctionInfo& f) {
             return "<farlane.FunctionInfo '" + f.name + "', " + f.model + ", " + state_name(f.state) + ">";
         });
 
-    py::class_<FabricHandle, std::shared_ptr<FabricHandle>>(
-        m, "Fabric", "The fabric as this process sees it. Any thread. Errors: farlane.Error.")
+    class_of<FabricHandle, std::shared_ptr<FabricHandle>>(m, "Fabric")
         .def(py::init(&open), py::arg("provider") = "daemon", py::kw_only(), py::arg("socket") = "",
              py::arg("port") = "", py::arg("peer") = "", py::arg("name") = "", py::arg("connect_timeout") = 5.0,
              "Connects: to farlaned ('daemon'; socket: its control socket), to the kernel module's devices ('kernel'), "
@@ -103,17 +111,17 @@ void define_fabric(py::module_& m) {
             f.fabric.reset();
         });
 
-    py::class_<DeviceHandle, std::shared_ptr<DeviceHandle>>(
-        m, "Device", "An attached function; detached by detach(), at the end of a with block, or when it goes away.")
-        .def_property_readonly("info", [](DeviceHandle& d) { return d.get().info(); })
+    class_of<DeviceHandle, std::shared_ptr<DeviceHandle>>(m, "Device")
+        .def_property_readonly(
+            "info", [](DeviceHandle& d) { return d.get().info(); }, "What it is: FunctionInfo.")
         .def(
             "enable", [](DeviceHandle& d) { d.get().enable(); }, Release(), "Memory decoding and bus mastering.")
         .def(
             "read32", [](DeviceHandle& d, unsigned bar, std::uint64_t offset) { return d.get().read32(bar, offset); },
-            Release(), py::arg("bar"), py::arg("offset"))
+            Release(), py::arg("bar"), py::arg("offset"), "A register of a BAR: 4 bytes. One round trip.")
         .def(
             "read64", [](DeviceHandle& d, unsigned bar, std::uint64_t offset) { return d.get().read64(bar, offset); },
-            Release(), py::arg("bar"), py::arg("offset"))
+            Release(), py::arg("bar"), py::arg("offset"), "8 bytes. One round trip.")
         .def(
             "write32",
             [](DeviceHandle& d, unsigned bar, std::uint64_t offset, std::uint32_t v) {

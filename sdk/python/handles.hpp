@@ -12,6 +12,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <farlane/accel.hpp>
@@ -39,6 +41,20 @@ struct DeviceHandle {
     }
 };
 
+struct ContextHandle;
+/// The context whose callbacks the calling thread runs; that is all it is for.
+inline thread_local const ContextHandle* callbacks_of = nullptr;
+/// Waits of the calling thread are to be left alone by ^C (`none`), or end at once (`end`).
+enum class Patience : std::uint8_t { usual, none, end };
+inline thread_local Patience patience = Patience::usual;
+struct WithPatience {
+    explicit WithPatience(Patience p) : before(std::exchange(patience, p)) {}
+    ~WithPatience() { patience = before; }
+    WithPatience(const WithPatience&) = delete;
+    WithPatience& operator=(const WithPatience&) = delete;
+    Patience before;
+};
+
 /// A context belongs to one thread at a time: `mutex` makes it so for all threads of Python. It is never taken with
 /// the GIL held, for who holds it may wait for the device.
 struct ContextHandle {
@@ -56,6 +72,9 @@ struct ContextHandle {
 /// Runs `work` with the context, without the GIL.
 template <class F>
 auto with(const std::shared_ptr<ContextHandle>& handle, F work) {
+    // Its mutex may be held by somebody who waits for this very callback.
+    if (callbacks_of == handle.get())
+        throw Error(Status::invalid, "a callback must not call its own context: let another thread do it");
     const py::gil_scoped_release release;
     const std::lock_guard lock(handle->mutex);
     return work(handle->get());
@@ -72,8 +91,11 @@ struct Owned {
     Owned& operator=(const Owned&) = delete;
     ~Owned() {
         const py::gil_scoped_release release;
+        const WithPatience undisturbed(Patience::none);
         {
-            const std::lock_guard lock(context->mutex);
+            // Dropped with a callback: whoever has the mutex may be waiting for that. It may be let go of there.
+            std::unique_lock lock(context->mutex, std::defer_lock);
+            if (callbacks_of != context.get()) lock.lock();
             value.reset();
         }
         // The context itself, if this was the last of it, ends with the GIL held again.
@@ -116,7 +138,7 @@ struct HostArray {
 template <class F>
 auto with_stream(const std::shared_ptr<ContextHandle>& context, const std::shared_ptr<StreamHandle>& stream, F work) {
     if (stream != nullptr && stream->context != context) {
-        throw Error(Status::invalid, "the stream belongs to another context");
+        throw Error(Status::invalid, "the stream belongs to another context; create it with this one");
     }
     return with(context, [&](accel::Context& c) { return work(stream == nullptr ? c.stream() : *stream->value); });
 }
@@ -126,9 +148,19 @@ auto with_stream(const std::shared_ptr<ContextHandle>& context, const std::share
 /// A contiguous array with the buffer's type and number of elements: `array` itself, or a copy. Throws TypeError,
 /// ValueError.
 [[nodiscard]] py::array matching(const py::handle& array, const Buffer& buffer);
+/// As Python's text; what is not UTF-8 in it (a log may be cut anywhere) is replaced.
+[[nodiscard]] py::str to_python(std::string_view text);
 /// str(object)
 [[nodiscard]] std::string text_of(const py::handle& object);
 [[nodiscard]] std::string shape_text(const std::vector<py::ssize_t>& shape);
+
+/// Every class, so that signatures in the documentation name classes of Python, whatever is defined first.
+void declare_fabric(py::module_& m);
+void declare_accel(py::module_& m);
+template <class T, class... More>
+py::class_<T, More...> class_of(const py::module_& m, const char* name) {
+    return py::reinterpret_borrow<py::class_<T, More...>>(m.attr(name));
+}
 
 void define_errors(py::module_& m);
 void define_fabric(py::module_& m);

@@ -36,17 +36,19 @@ Buffer allocate(const Context& h, const py::object& shape, const py::object& typ
     check_dtype(dtype);
     Buffer b{nullptr, 0, dtype, shape_of(shape)};
     const std::size_t bytes = bytes_of(b.shape, dtype);
+    if (bytes == 0)
+        throw py::value_error("shape " + shape_text(b.shape) + " has no elements: a buffer has at least one");
     b.memory = std::make_shared<MemoryHandle>(h, with(h, [&](accel::Context& c) { return c.allocate_bytes(bytes); }));
     return b;
 }
 
-void upload(const Buffer& b, const py::handle& array, const Stream& stream) {
+void upload(const Buffer& b, const py::object& array, const Stream& stream) {
     const py::array data = matching(array, b);
     const auto* from = static_cast<const std::byte*>(data.data());
     with_stream(b.memory->context, stream, [&](accel::Stream& s) { s.upload(b.view(), std::span(from, b.bytes())); });
 }
 
-Buffer buffer(const Context& h, const py::handle& array, const Stream& stream) {
+Buffer buffer(const Context& h, const py::object& array, const Stream& stream) {
     const py::array data = py::array::ensure(array);
     if (!data) throw py::error_already_set();
     Buffer b = allocate(h, py::cast(std::vector<py::ssize_t>(data.shape(), data.shape() + data.ndim())), data.dtype());
@@ -110,7 +112,8 @@ HostArray allocate_host(const Context& h, const py::object& shape, const py::obj
     check_dtype(dtype);
     HostArray a{nullptr, dtype, shape_of(shape)};
     const std::size_t bytes = bytes_of(a.shape, dtype);
-    if (bytes == 0) throw py::value_error("host memory of 0 bytes");
+    if (bytes == 0)
+        throw py::value_error("shape " + shape_text(a.shape) + " has no elements: host memory has at least one");
     a.memory =
         std::make_shared<HostHandle>(h, with(h, [&](accel::Context& c) { return c.allocate_host<std::byte>(bytes); }));
     return a;
@@ -149,34 +152,34 @@ py::array matching(const py::handle& array, const Buffer& buffer) {
 }
 
 void define_memory(py::module_& m) {
-    using ContextClass = py::class_<ContextHandle, std::shared_ptr<ContextHandle>>;
     const auto stream = [] { return py::arg("stream") = Stream(); };
 
-    py::class_<Buffer>(
-        m, "Buffer",
-        "Elements of device memory, zero at first. Freed when it and its parts are gone and commands that use "
-        "it have run.")
+    class_of<Buffer>(m, "Buffer")
         .def_property_readonly("dtype", [](const Buffer& b) { return b.dtype; })
         .def_property_readonly("shape", [](const Buffer& b) { return py::tuple(py::cast(b.shape)); })
-        .def_property_readonly("size", [](const Buffer& b) { return b.count(); })
-        .def_property_readonly("nbytes", [](const Buffer& b) { return b.bytes(); })
+        .def_property_readonly(
+            "size", [](const Buffer& b) { return b.count(); }, "Elements.")
+        .def_property_readonly(
+            "nbytes", [](const Buffer& b) { return b.bytes(); }, "Bytes.")
         .def_property_readonly(
             "address", [](const Buffer& b) { return b.memory->value->address() + b.offset_bytes; }, "On the device.")
         .def("__len__", [](const Buffer& b) { return b.shape.empty() ? 0 : b.shape[0]; })
-        .def("upload", &upload, py::arg("array"), stream(),
-             "Copies an array of the same dtype and shape (or of one dimension and as many elements) into it; one that "
-             "is not "
-             "contiguous is copied on the way. Returns when the array may change.")
+        .def(
+            "upload", &upload, py::arg("array"), stream(),
+            "Copies an array of the same dtype and shape (or of one dimension and as many elements) into it; one that\n"
+            "is not contiguous is copied on the way. Returns when the array may change.")
         .def("download", &download, py::arg("out"), stream(),
              "Copies it into a C-contiguous array of the same dtype and size. Waits; raises errors of the stream.")
         .def("to_numpy", &to_numpy, stream(), "A new array with its content. Waits; raises errors of the stream.")
         .def(
             "__array__",
-            [](const Buffer& b, const py::object& dtype) -> py::object {
+            [](const Buffer& b, const py::object& dtype, const py::object& copy) -> py::object {
+                if (!copy.is_none() && !copy.cast<bool>())
+                    throw py::value_error("a buffer is on the accelerator: it can not be had without a copy");
                 py::array a = to_numpy(b, nullptr);
                 return dtype.is_none() ? py::object(a) : a.attr("astype")(dtype);
             },
-            py::arg("dtype") = py::none())
+            py::arg("dtype") = py::none(), py::arg("copy") = py::none(), "For numpy.asarray(buffer). Waits.")
         .def("part", &part, py::arg("first"), py::arg("count"), "Elements [first, first + count) of it, flat.")
         .def("__getitem__", &slice, "b[from:to] along the first dimension; shares the memory.")
         .def("reshape", &reshape, py::arg("shape"), "The same memory with other dimensions.")
@@ -184,8 +187,7 @@ void define_memory(py::module_& m) {
             return "<farlane.accel.Buffer " + text_of(b.dtype) + " " + shape_text(b.shape) + ">";
         });
 
-    py::class_<HostArray>(m, "HostArray",
-                          "Host memory that the device reaches without a copy on the way: for asynchronous downloads.")
+    class_of<HostArray>(m, "HostArray")
         .def_property_readonly(
             "array",
             [](const py::object& self) {
@@ -196,7 +198,7 @@ void define_memory(py::module_& m) {
         .def_property_readonly("dtype", [](const HostArray& a) { return a.dtype; })
         .def_property_readonly("shape", [](const HostArray& a) { return py::tuple(py::cast(a.shape)); });
 
-    py::reinterpret_borrow<ContextClass>(m.attr("Context"))
+    class_of<ContextHandle, std::shared_ptr<ContextHandle>>(m, "Context")
         .def("allocate", &allocate, py::arg("shape"), py::arg("dtype") = "float32",
              "A Buffer of zeros; costs no round trip.")
         .def("buffer", &buffer, py::arg("array"), stream(), "A Buffer with the content of an array.")

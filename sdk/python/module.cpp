@@ -8,15 +8,19 @@ namespace {
 
 /// farlane.Error with .status and .code.
 void raise(const py::object& type, const Error& e) {
-    const std::string name(status_name(e.status()));
-    py::object error = type(e.what());
-    error.attr("status") = name;
+    py::object error = type(to_python(e.what()));
+    error.attr("status") = std::string(status_name(e.status()));
     error.attr("code") = static_cast<int>(e.status());
-    error.attr("detail") = e.detail();
+    error.attr("detail") = to_python(e.detail());
     PyErr_SetObject(type.ptr(), error.ptr());
 }
 
 }  // namespace
+
+py::str to_python(std::string_view text) {
+    return py::reinterpret_steal<py::str>(
+        PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "replace"));
+}
 
 std::string text_of(const py::handle& object) {
     return py::str(object).cast<std::string>();
@@ -24,12 +28,12 @@ std::string text_of(const py::handle& object) {
 
 void define_errors(py::module_& m) {
     static py::handle type;
-    type =
-        PyErr_NewExceptionWithDoc("farlane.Error",
-                                  "What failed. str() says what, why and what to do; .status is the short name of the "
-                                  "status ('invalid', 'no_memory', 'timeout', ...), .code its number, .detail the text "
-                                  "without the sentence of the status.",
-                                  PyExc_RuntimeError, nullptr);
+    type = PyErr_NewExceptionWithDoc(
+        "farlane.Error",
+        "What failed. str() says what, why and what to do; .status is the short name of the "
+        "status ('invalid', 'no_memory', 'timeout', ...), .code its number, .detail the text, as "
+        "str().",
+        PyExc_RuntimeError, nullptr);
     m.attr("Error") = type;
     py::register_exception_translator([](std::exception_ptr p) {
         try {
@@ -52,11 +56,20 @@ PYBIND11_MODULE(farlane, m) {
         "    program.kernel('twice')(x, grid=1000)\n"
         "    print(x.to_numpy())\n\n"
         "Calls that wait let other threads of Python run meanwhile.";
+    auto accel = m.def_submodule(
+        "accel",
+        "Accelerators: contexts, buffers of device memory, programs, streams.\n\n"
+        "Work is submitted to a stream, and runs in its order; a call without `stream` uses the context's own. "
+        "Nothing\n"
+        "but what says \"waits\" waits for it. What goes wrong on the device is raised by the next call that waits, "
+        "as\n"
+        "farlane.Error, which names command, object and reason. Rules: docs/accelerator.md, \"The C++ API\".");
+    farlane::python::declare_fabric(m);
+    farlane::python::declare_accel(accel);
     farlane::python::define_errors(m);
     farlane::python::define_fabric(m);
-    auto accel = m.def_submodule("accel", "Accelerators: docs/accelerator.md, \"The C++ API\", has the rules.");
     farlane::python::define_context(accel);
-    farlane::python::define_streams(accel);  // first: others have a stream as default
+    farlane::python::define_streams(accel);
     farlane::python::define_memory(accel);
     farlane::python::define_work(accel);
     farlane::python::define_programs(accel);

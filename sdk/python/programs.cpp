@@ -134,27 +134,29 @@ auto on(const Module& m, F work) {
 
 void define_infos(py::module_& m) {
     using A = accel::ArgumentInfo;
-    py::class_<A>(m, "ArgumentInfo", "One argument of a kernel, as far as the device knows it.")
+    class_of<A>(m, "ArgumentInfo")
         .def_property_readonly(
             "kind", [](const A& a) { return kind_name(a.kind); }, "value, address, shared or unknown.")
-        .def_readonly("bytes", &A::bytes)
-        .def_readonly("is_const", &A::is_const)
-        .def_readonly("type_name", &A::type_name)
-        .def_readonly("name", &A::name)
+        .def_readonly("bytes", &A::bytes, "Of a value; 0: not known.")
+        .def_readonly("is_const", &A::is_const, "What it points to is not written.")
+        .def_property_readonly(
+            "type_name", [](const A& a) { return to_python(a.type_name); }, "As in the source; '': not known.")
+        .def_property_readonly(
+            "name", [](const A& a) { return to_python(a.name); }, "As in the source; '': not known.")
         .def("__repr__", [](const A& a) {
-            return std::string("<farlane.accel.ArgumentInfo ") + kind_name(a.kind) + " " + a.type_name + " " + a.name +
-                   ">";
+            return to_python(std::string("<farlane.accel.ArgumentInfo ") + kind_name(a.kind) + " " + a.type_name + " " +
+                             a.name + ">");
         });
     using K = accel::KernelInfo;
-    py::class_<K>(m, "KernelInfo", "What binding a kernel found.")
+    class_of<K>(m, "KernelInfo")
         .def_readonly("argument_count", &K::argument_count)
-        .def_readonly("arguments", &K::arguments)
-        .def_readonly("max_block", &K::max_block)
-        .def_readonly("preferred_block", &K::preferred_block)
-        .def_readonly("shared_bytes", &K::shared_bytes)
-        .def_readonly("private_bytes", &K::private_bytes)
-        .def_readonly("required_block", &K::required_block);
-    py::class_<accel::SharedBytes>(m, "SharedBytes", "An argument that is memory shared by a block (__local).")
+        .def_readonly("arguments", &K::arguments, "[ArgumentInfo]: the first 36 at most.")
+        .def_readonly("max_block", &K::max_block, "Work items of a block at most.")
+        .def_readonly("preferred_block", &K::preferred_block, "A multiple of this is fast.")
+        .def_readonly("shared_bytes", &K::shared_bytes, "Of a block, without what a launch adds.")
+        .def_readonly("private_bytes", &K::private_bytes, "Of a work item.")
+        .def_readonly("required_block", &K::required_block, "Block the source asks for; 0: any.");
+    class_of<accel::SharedBytes>(m, "SharedBytes")
         .def(py::init([](std::uint32_t bytes) { return accel::SharedBytes{bytes}; }), py::arg("bytes"))
         .def_readonly("bytes", &accel::SharedBytes::bytes);
 }
@@ -163,7 +165,7 @@ void define_infos(py::module_& m) {
 
 void define_programs(py::module_& m) {
     define_infos(m);
-    py::class_<ModuleHandle, Module>(m, "Module", "A program on the accelerator: Context.load.")
+    class_of<ModuleHandle, Module>(m, "Module")
         .def(
             "kernel",
             [](const Module& module, const std::string& name) {
@@ -178,14 +180,20 @@ void define_programs(py::module_& m) {
             "query", [](const Module& module) { return on(module, [](accel::Module& x) { return x.query(); }); },
             "Loaded, or failed? Does not wait.")
         .def(
-            "log", [](const Module& module) { return on(module, [](accel::Module& x) { return x.log(); }); },
+            "log", [](const Module& module) { return to_python(on(module, [](accel::Module& x) { return x.log(); })); },
             "The build log. Waits.")
         .def(
-            "names", [](const Module& module) { return on(module, [](accel::Module& x) { return x.names(); }); },
+            "names",
+            [](const Module& module) {
+                py::list names;
+                for (const auto& name : on(module, [](accel::Module& x) { return x.names(); }))
+                    names.append(to_python(name));
+                return names;
+            },
             "Names of the kernels. Waits; raises what loading failed with.");
 
-    py::class_<KernelHandle, Kernel>(m, "Kernel", "A kernel of a module: Module.kernel.")
-        .def_property_readonly("name", [](const Kernel& k) { return k->value->name(); })
+    class_of<KernelHandle, Kernel>(m, "Kernel")
+        .def_property_readonly("name", [](const Kernel& k) { return to_python(k->value->name()); })
         .def(
             "info",
             [](const Kernel& k) {
@@ -194,12 +202,10 @@ void define_programs(py::module_& m) {
             "What the device knows of it: KernelInfo. Waits.")
         .def("__call__", &launch,
              "kernel(*arguments, grid, block=None, offset=None, shared_bytes=0, stream=None)\n\n"
-             "Launches it with `grid` work items, or grid x block when block is given: numbers or tuples of up to "
-             "three. "
-             "Arguments: Buffer (its address), numpy scalars (as long as the parameter), SharedBytes, None (a null "
-             "pointer), "
-             "bytes (a value), and Python numbers, which take the parameter's type and therefore wait, once, until "
-             "the kernel is bound. Returns before it has run.");
+             "Launches it with `grid` work items, or grid x block when block is given: numbers or tuples of up to\n"
+             "three. Arguments: Buffer (its address), numpy scalars (as long as the parameter), SharedBytes, None (a\n"
+             "null pointer), bytes (a value), and Python numbers, which take the parameter's type and therefore wait,\n"
+             "once, until the kernel is bound. Returns before it has run.");
 }
 
 }  // namespace farlane::python

@@ -26,4 +26,6 @@ class CMakeBuild(build_ext):
         self.copy_file(str(build / "python" / into.name), str(into))
 
 
-setuptools.setup(ext_modules=[setuptools.Extension("farlane", sources=[])], cmdclass={"build_ext": CMakeBuild})
+# Packages stand here: in pyproject.toml setuptools before 69 takes no name with a dash, which stubs have.
+setuptools.setup(packages=["farlane-stubs"], package_data={"farlane-stubs": ["*.pyi"]},
+                 ext_modules=[setuptools.Extension("farlane", sources=[])], cmdclass={"build_ext": CMakeBuild})

@@ -20,7 +20,9 @@ auto on(const Stream& s, F work) {
 }
 
 void same_context(const Context& context, const Buffer& b) {
-    if (b.memory->context != context) throw Error(Status::invalid, "the buffer belongs to another context");
+    if (b.memory->context != context)
+        throw Error(Status::invalid, "a buffer of " + std::to_string(b.bytes()) +
+                                         " bytes belongs to another context; use one that this context allocated");
 }
 
 const Buffer& typed(const Buffer& b, const char* name, const char* dtype) {
@@ -50,7 +52,9 @@ void fill(const Context& context, const Buffer& b, const py::object& value, cons
             case 4: return fill_with<4>(s, b, bytes);
             case 8: return fill_with<8>(s, b, bytes);
             case 16: return fill_with<16>(s, b, bytes);
-            default: throw Error(Status::invalid, "fill: elements of 1, 2, 4, 8 or 16 bytes");
+            default:
+                throw Error(Status::invalid, "fill: elements of " + std::to_string(size) +
+                                                 " bytes; it takes 1, 2, 4, 8 or 16, else upload an array");
         }
     });
 }
@@ -74,7 +78,8 @@ void on_complete(const Context& context, const py::function& callback, const Str
         delete f;
     });
     with_stream(context, stream, [&](accel::Stream& s) {
-        s.on_complete([kept](Status status) {
+        s.on_complete([kept, of = context.get()](Status status) {
+            callbacks_of = of;  // from now on: it does nothing else, and drops what Python gave behind the call
             const py::gil_scoped_acquire acquire;
             try {
                 (*kept)(std::string(status_name(status)));
@@ -184,10 +189,7 @@ void conv2d(const Context& context, const Buffer& in, const Buffer& weights, con
 }  // namespace
 
 void define_streams(py::module_& m) {
-    py::class_<StreamHandle, Stream>(
-        m, "Stream",
-        "Commands that run one after the other; streams run beside each other. Calls that use a "
-        "stream take it as `stream`.")
+    class_of<StreamHandle, Stream>(m, "Stream")
         .def(
             "synchronize", [](const Stream& s) { on(s, [](accel::Stream& x) { x.synchronize(); }); },
             "Waits until everything so far has run; raises the first error since the last time.")
@@ -203,7 +205,7 @@ void define_streams(py::module_& m) {
             "wait", [](const Stream& s, const Event& e) { on(s, [&](accel::Stream& x) { x.wait(*e->value); }); },
             py::arg("event"), "What comes behind runs after the event. Does not wait itself.");
 
-    py::class_<EventHandle, Event>(m, "Event", "A point in a stream: Stream.record.")
+    class_of<EventHandle, Event>(m, "Event")
         .def(
             "query",
             [](const Event& e) { return with(e->context, [&](accel::Context&) { return e->value->query(); }); },
@@ -221,17 +223,15 @@ void define_streams(py::module_& m) {
 
 /// Calls of a context that go into a stream.
 void define_work(py::module_& m) {
-    using ContextClass = py::class_<ContextHandle, std::shared_ptr<ContextHandle>>;
     const auto stream = [] { return py::arg("stream") = Stream(); };
-    py::reinterpret_borrow<ContextClass>(m.attr("Context"))
+    class_of<ContextHandle, std::shared_ptr<ContextHandle>>(m, "Context")
         .def("fill", &fill, py::arg("buffer"), py::arg("value"), stream(), "Sets every element.")
         .def("copy", &copy, py::arg("to"), py::arg("source"), stream(), "From buffer to buffer, as many bytes.")
         .def("download", &download, py::arg("source"), py::arg("into"), stream(),
              "A buffer into a HostArray; returns at once, the data are there once the stream is synchronized.")
         .def("on_complete", &on_complete, py::arg("callback"), stream(),
-             "Calls callback(status) once everything so far in the stream has run or failed, on a thread of the "
-             "context. "
-             "status: 'ok', or what went wrong. It must not call anything of its context.")
+             "Calls callback(status) once everything so far in the stream has run or failed, on a thread of the\n"
+             "context. status: 'ok', or what went wrong. It must not call anything of its context (that raises).")
         .def("axpy", &axpy, py::arg("a"), py::arg("x"), py::arg("y"), stream(), "y = a x + y; float32.")
         .def("gemm", &gemm, py::arg("a"), py::arg("b"), py::arg("c"), py::kw_only(), py::arg("alpha") = 1.0F,
              py::arg("beta") = 0.0F, py::arg("transpose_a") = false, py::arg("transpose_b") = false, stream(),
@@ -241,9 +241,8 @@ void define_work(py::module_& m) {
         .def("conv2d", &conv2d, py::arg("source"), py::arg("weights"), py::arg("destination"), py::kw_only(),
              py::arg("border") = "clamp", py::arg("shift") = 0, py::arg("bias") = 0, py::arg("keep_alpha") = true,
              stream(),
-             "Filters a float32 matrix with float32 weights, or a picture of (rows, columns, 4) bytes with int16 "
-             "weights: "
-             "((sum + round) >> shift) + bias.");
+             "Filters a float32 matrix with float32 weights, or a picture of (rows, columns, 4) bytes with int16\n"
+             "weights: ((sum + round) >> shift) + bias.");
 }
 
 }  // namespace farlane::python

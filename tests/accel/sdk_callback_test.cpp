@@ -122,6 +122,66 @@ TEST_P(AccelCallbacks, ClosingCallsWhatIsLeft) {
     EXPECT_EQ(thrown([&] { other.synchronize(); }).first, Status::canceled);
 }
 
+/// What failed behind the point of a callback is not its business, though it be known before the call.
+TEST_P(AccelCallbacks, SayNothingOfWhatComesBehind) {
+    Context context(device_), other(device_);
+    Stream& s = context.stream();
+    executor_->hold_builds(true);  // so nobody knows that the module has no such kernel
+    auto module = context.load(ModuleKind::opencl_c, "gate\n");
+    std::promise<Status> called;
+    s.on_complete([&](Status status) { called.set_value(status); });
+    (void)module.kernel("nothing");
+    executor_->hold_builds(false);
+    for (int i = 0; i < 20; ++i) other.stream().ping();  // whoever makes progress: both have ended by then
+    EXPECT_EQ(thrown([&] { s.synchronize(); }).first, Status::not_found);
+    EXPECT_EQ(called.get_future().get(), Status::ok);
+}
+
+TEST_P(AccelCallbacks, MayNotCallTheirContext) {
+    Context context(device_), other(device_);
+    Stream& s = context.stream();
+    const auto x = context.allocate<float>(4);
+    std::promise<std::vector<Status>> called;
+    s.on_complete([&](Status) {
+        called.set_value({thrown([&] { s.synchronize(); }).first, thrown([&] { s.fill(x, 1.0F); }).first,
+                          thrown([&] { (void)context.allocate<float>(1); }).first,
+                          thrown([&] { s.on_complete([](Status) {}); }).first});
+    });
+    context.synchronize();
+    EXPECT_EQ(called.get_future().get(), std::vector<Status>(4, Status::invalid));
+    s.fill(x, 2.0F);
+    context.synchronize();
+}
+
+/// By what is called meanwhile; then everything is as it was.
+TEST_P(AccelCallbacks, WaitsCanBeEnded) {
+    struct Enough {};
+    bool enough = true;
+    ContextOptions options;
+    options.while_waiting = [&] {
+        if (enough) throw Enough();
+    };
+    Context context(device_, options);
+    Stream& s = context.stream();
+    Stream other = context.create_stream();
+    const auto data = bytes((1 << 20) + 5);  // both halves of what a download goes through
+    const auto x = context.allocate<std::byte>(data.size()), y = context.allocate<std::byte>(data.size());
+    s.upload(x, data);
+    other.upload(y, bytes(data.size()));
+    auto module = context.load(ModuleKind::opencl_c, "gate\n");
+    s.launch(module.kernel("gate"), {1});
+    std::vector<std::byte> got(data.size());
+    EXPECT_THROW(s.download(x, got), Enough);
+    EXPECT_THROW(s.synchronize(), Enough);
+    EXPECT_THROW(context.synchronize(), Enough);
+    enough = false;
+    executor_->open_gate();
+    other.download(y, got);  // through the memory that the first download was to go through
+    s.download(x, got);
+    EXPECT_EQ(got, data);
+    context.synchronize();
+}
+
 TEST_P(AccelCallbacks, MayDropBuffers) {
     Context context(device_);
     auto last = std::make_shared<Buffer<float>>(context.allocate<float>(1000));

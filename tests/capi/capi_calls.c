@@ -37,6 +37,7 @@ void capi_status(capi_complain complain)
 	CHECK(strlen(fl_status_text(FL_STATUS_TIMEOUT)) > 0);
 	CHECK(strlen(fl_version()) > 0);
 	CHECK(strcmp(fl_event_kind_name(FL_EV_LINK_DOWN), "link_down") == 0);
+	CHECK(strcmp(fl_event_kind_name(FL_EV_PATH_DOWN), "path_down") == 0);
 	CHECK(strcmp(fl_event_kind_name(12345), "unknown") == 0);
 }
 

@@ -78,8 +78,19 @@ static void launches(fl_accel_context *context, fl_accel_program *program, capi_
 	CHECK_STATUS(fl_accel_launch(stream, scale, &shape, arguments, 3), FL_STATUS_INVALID);
 	arguments[1] = fl_accel_arg_value(NULL, 4);
 	CHECK_STATUS(fl_accel_launch(stream, scale, &shape, arguments, 3), FL_STATUS_INVALID);
+	arguments[1] = fl_accel_arg_value(&factor, UINT64_MAX); /* not even looked at */
+	CHECK_STATUS(fl_accel_launch(stream, scale, &shape, arguments, 3), FL_STATUS_INVALID);
+	CHECK(strstr(fl_last_error(), "argument 1") != NULL && strstr(fl_last_error(), "4032") != NULL);
+	arguments[1] = fl_accel_arg_value(NULL, 0);
+	CHECK_STATUS(fl_accel_launch(stream, scale, &shape, arguments, 3), FL_STATUS_INVALID);
+	CHECK_STATUS(fl_accel_launch(stream, scale, &shape, arguments, SIZE_MAX), FL_STATUS_INVALID);
+	arguments[0] = fl_accel_arg_buffer(NULL);
+	CHECK_STATUS(fl_accel_launch(stream, scale, &shape, arguments, 3), FL_STATUS_INVALID);
+	CHECK(strstr(fl_last_error(), "argument 0.buffer") != NULL);
+	arguments[0] = fl_accel_arg_buffer(x);
 	shape.dimensions = 4;
 	CHECK_STATUS(fl_accel_launch(stream, scale, &shape, arguments, 1), FL_STATUS_INVALID);
+	CHECK(strstr(fl_last_error(), "shape.dimensions 4") != NULL);
 	CHECK_STATUS(fl_accel_kernel_create(program, "nothing", &missing), FL_STATUS_NOT_FOUND);
 	CHECK(missing == NULL && strstr(fl_last_error(), "scale") != NULL);
 	CHECK_STATUS(fl_accel_synchronize(stream), 0);
@@ -108,6 +119,30 @@ static void programs_that_do_not_compile(fl_accel_context *context, capi_complai
 	CHECK_STATUS(fl_accel_load(context, FL_ACCEL_PROGRAM_OPENCL_C, source, 0, NULL, NULL, &program), FL_STATUS_INVALID);
 	CHECK(program == NULL && fl_accel_takes(context, FL_ACCEL_PROGRAM_OPENCL_C) == 1);
 	CHECK_STATUS(fl_accel_load_file(context, "/nowhere/a.cl", NULL, &program), FL_STATUS_NOT_FOUND);
+}
+
+/* However long: who looks for the line that is wrong must find it. Cut texts end with a whole letter. */
+static void long_logs(fl_accel_context *context, capi_complain complain)
+{
+	static char source[8192];
+	fl_accel_program *program = NULL;
+	char text[7];
+	size_t at;
+
+	for (at = 0; at + 16 < sizeof source - 16; at += 16)
+		memcpy(source + at, "error: \xc3\xa4\xc3\xa4wxyz\n", 16);
+	memcpy(source + at, "error: last\n", 12);
+	CHECK_STATUS(fl_accel_load(context, FL_ACCEL_PROGRAM_OPENCL_C, source, at + 12, NULL, "long.cl", &program), 0);
+	CHECK_STATUS(fl_accel_program_wait(program), FL_STATUS_INVALID);
+	CHECK(strlen(fl_last_error()) > 8000 && strstr(fl_last_error(), "error: last") != NULL);
+	CHECK_STATUS(fl_accel_program_log(program, text, sizeof text, NULL), 0);
+	CHECK(strcmp(text, "error:") == 0);
+	fl_accel_unload(program);
+	CHECK_STATUS(fl_accel_load(context, FL_ACCEL_PROGRAM_OPENCL_C, "x\xc3\xa4\xc3\xa4\xc3\xa4", 7, NULL, NULL, &program), 0);
+	CHECK_STATUS(fl_accel_program_log(program, text, sizeof text, NULL), 0);
+	CHECK(strcmp(text, "x\xc3\xa4\xc3\xa4") == 0); /* six bytes would end in half an a-umlaut */
+	CHECK_STATUS(fl_accel_program_wait(program), FL_STATUS_INVALID);
+	fl_accel_unload(program);
 }
 
 struct called {
@@ -168,6 +203,7 @@ void capi_program_work(const char *port, capi_complain complain)
 	CHECK(strcmp(names, "scale;add") == 0);
 	fl_accel_unload(program);
 	programs_that_do_not_compile(context, complain);
+	long_logs(context, complain);
 	callbacks(context, complain);
 	CHECK_STATUS(fl_accel_get_properties(context, &properties), 0);
 	CHECK(strcmp(properties.device_name, "fake") == 0 && strcmp(properties.vendor, "nobody") == 0);

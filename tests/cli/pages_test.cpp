@@ -57,11 +57,13 @@ protected:
         const auto script = write("completion", bash_completion(kPrograms));
         std::string list;
         for (const std::string& w : words) list += " '" + w + "'";
-        // No farlaned: a function that stands in for the tool lists two names.
-        const auto test = write(
-            "test.sh", "set -eu\nfarlane() { printf 'FUNCTION X\\naccel0 a\\nnvme0 b\\n'; }\nsource '" +
-                           script.string() + "'\nCOMP_WORDS=(" + list + ")\nCOMP_CWORD=$((${#COMP_WORDS[@]}-1))\n" +
-                           function + "\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n");
+        // No farlaned: a function that stands in for the tool lists names.
+        const auto test =
+            write("test.sh",
+                  "set -eu\nfarlane() { printf 'FUNCTION X\\naccel0 a\\nnvme0 b\\n\\nEXPORT KIND\\ntape0 x\\npath 1 to "
+                  "box is dead\\n'; }\nsource '" +
+                      script.string() + "'\nCOMP_WORDS=(" + list + ")\nCOMP_CWORD=$((${#COMP_WORDS[@]}-1))\n" +
+                      function + "\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n");
         const auto [status, out] = shell("bash --norc '" + test.string() + "'");
         EXPECT_EQ(status, 0) << out;
         std::vector<std::string> offered;
@@ -149,6 +151,7 @@ TEST_F(Pages, completionOffersValues) {
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "list", "-o", ""}), ElementsAre("table", "json"));
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "list", "--output", "=", "j"}), ElementsAre("json"));
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "show", "n"}), ElementsAre("nvme0"));
+    EXPECT_THAT(complete("_farlane_complete", {"farlane", "show", ""}), ElementsAre("accel0", "nvme0", "tape0"));
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "events", "-n", ""}), IsEmpty());
 }
 

@@ -132,6 +132,84 @@ TEST(Show, decodesTheConfigurationSpace) {
     EXPECT_EQ(json.at("raw"), config);
 }
 
+Json exported() {
+    Json e = accelerator();
+    e.erase("attachment");
+    e["kind"] = "accel";
+    e["accelerator"] = {
+        {"executor", "opencl"},
+        {"device_name", "A Device With a Name of More Than Sixty-Three Letters, As Processors Have Them"},
+        {"vendor", "Somebody"},
+        {"driver_version", "5.0"},
+        {"units", 132},
+        {"time_limit_ms", 60000},
+        {"contexts", 15},
+        {"queue_pairs", 16},
+        {"memory_bytes", std::uint64_t{1} << 30},
+        {"memory_used_bytes", 4096},
+        {"local_bytes", 0},
+        {"local_used_bytes", 0},
+        {"kernels", 12},
+        {"busy_ns", 1500000000},
+        {"energy_uj", 2500000},
+        {"contexts_used",
+         {{{"context", 3},
+           {"queue_pairs", 2},
+           {"lost", true},
+           {"memory_used_bytes", 4096},
+           {"kernels", 12},
+           {"busy_ns", 1500000000},
+           {"worker_bytes", 1 << 20}}}}};
+    return e;
+}
+
+TEST(List, whatThisHostExports) {
+    Json drive = accelerator();
+    drive["name"] = "nvme0";
+    drive["kind"] = "nvme";
+    drive["model"] = "A drive";
+    drive["accelerator"] = nullptr;
+    const Json all = {{"functions", Json::array()}, {"exports", {exported(), drive}}};
+    FakeDaemon daemon(always({{"result", all}}));
+    const std::string out = run_at(daemon, {"list"}).out;
+    EXPECT_THAT(out, StartsWith("EXPORT"));
+    EXPECT_THAT(out,
+                HasSubstr("opencl: A Device With a Name of More Than Sixty-Three Letters, As Processors Have Them"));
+    EXPECT_THAT(out, HasSubstr("1 of 15"));
+    EXPECT_THAT(out, HasSubstr("4 KiB of 1 GiB"));
+    EXPECT_THAT(out, HasSubstr("A drive"));
+    EXPECT_EQ(run_at(daemon, {"list", "-o", "json"}).json().at("exports"), all.at("exports"));
+    FakeDaemon empty(always({{"result", {{"functions", Json::array()}, {"exports", Json::array()}}}}));
+    EXPECT_THAT(run_at(empty, {"list"}).out, StartsWith("no functions"));
+    Json evil = exported();
+    evil["accelerator"]["device_name"] = "\033[2J";
+    evil["accelerator"]["contexts_used"] = {"\033", 5, nullptr};
+    FakeDaemon bad(always({{"result", {{"functions", Json::array()}, {"exports", {evil, 7}}}}}));
+    EXPECT_THAT(run_at(bad, {"list"}).out, Not(HasSubstr("\033")));
+    FakeDaemon bad_show(always({{"result", {{"function", evil}, {"config", nullptr}, {"export", evil}}}}));
+    EXPECT_THAT(run_at(bad_show, {"show", "accel0"}).out, Not(HasSubstr("\033")));
+}
+
+TEST(Show, whatThisHostExports) {
+    Json function = exported();
+    function["attachment"] = nullptr;
+    FakeDaemon daemon(always({{"result",
+                               {{"function", function},
+                                {"config", nullptr},
+                                {"config_status", "unsupported"},
+                                {"config_detail", "it is exported here"},
+                                {"export", exported()}}}}));
+    const Outcome table = run_at(daemon, {"show", "accel0"});
+    EXPECT_EQ(table.code, 0) << table.err;
+    for (const char* part : {"exported here: kind accel, attached, held by laptop", "executor opencl: A Device With",
+                             "As Processors Have Them", "vendor Somebody, driver 5.0, 132 units",
+                             "1 of 15 contexts, 2 of 16 queue pairs in use; a kernel may run 60000 ms",
+                             "memory 4 KiB of 1 GiB in use", "12 kernels in 1.5 s, 2.5 J",
+                             "context 3: 2 queue pairs, 4 KiB, 12 kernels in 1.5 s, worker process of 1 MiB, lost"})
+        EXPECT_THAT(table.out, HasSubstr(part));
+    EXPECT_EQ(run_at(daemon, {"show", "accel0", "-o", "json"}).json().at("export"), exported());
+}
+
 TEST(Show, saysWhyTheSpaceWasNotRead) {
     FakeDaemon daemon(always({{"result",
                                {{"function", accelerator()},

@@ -68,6 +68,45 @@ TEST_F(PairTest, ListAndShow) {
     EXPECT_EQ(open(pair.initiator).list().size(), 2U);
 }
 
+TEST_F(PairTest, TargetsShowWhoUsesTheirAccelerators) {
+    auto c = pair.target.client();
+    const auto accelerator = [&] { return c.call("show", {{"name", "accel0"}}).at("export").at("accelerator"); };
+    EXPECT_EQ(accelerator().at("executor"), "cpu");
+    EXPECT_FALSE(accelerator().at("device_name").get<std::string>().empty());
+    EXPECT_TRUE(accelerator().at("contexts_used").empty());
+    Fabric fabric = open(pair.initiator);
+    Device device = fabric.attach("accel0");
+    {
+        accel::Context one(device), two(device);
+        const auto second = two.create_stream();
+        const auto x = two.allocate<std::byte>(8 << 20);
+        two.stream().fill(x, std::byte{1});
+        one.synchronize();
+        two.synchronize();
+        const auto shown = c.call("show", {{"name", "box/accel0"}});
+        EXPECT_EQ(shown.at("function").at("state"), "attached");
+        EXPECT_TRUE(shown.at("config").is_null());
+        const auto use = shown.at("export").at("accelerator");
+        EXPECT_GE(use.at("memory_used_bytes"), 8 << 20);
+        ASSERT_EQ(use.at("contexts_used").size(), 2U) << use.dump();
+        EXPECT_EQ(use.at("contexts_used")[1].at("queue_pairs"), 2);
+        EXPECT_EQ(use.at("contexts_used")[1].at("memory_used_bytes"), 8 << 20);
+        EXPECT_GE(use.at("units"), 1);
+        EXPECT_TRUE(use.at("energy_uj").is_null() || use.at("energy_uj").is_number());
+    }
+    EXPECT_TRUE(accelerator().at("contexts_used").empty());
+    const auto exports = c.call("list").at("exports");
+    ASSERT_EQ(exports.size(), 2U);
+    for (const auto& e : exports) EXPECT_EQ(e.at("accelerator").is_null(), e.at("kind") != "accel") << e.dump();
+    control::Json extra;
+    EXPECT_NE(refused(c, "show", {{"name", "nothing"}}, &extra), Status::ok);
+    EXPECT_NE(extra.at("message").get<std::string>().find("this host exports accel0, nvme0"), std::string::npos)
+        << extra;
+    auto at_initiator = pair.initiator.client();
+    EXPECT_TRUE(at_initiator.call("list").at("exports").empty());
+    EXPECT_FALSE(at_initiator.call("show", {{"name", "nvme0"}}).contains("export"));
+}
+
 TEST_F(PairTest, PersistentAttachmentIsAdoptedAndGivenBack) {
     auto c = pair.initiator.client();
     EXPECT_EQ(c.call("attach", {{"name", "nvme0"}, {"persistent", true}}).at("adopted"), false);

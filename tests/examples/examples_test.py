@@ -44,6 +44,7 @@ def fails(code, text, name, *arguments):
     assert done.returncode == code, (done.returncode, done.stderr)
     lines = [line for line in done.stderr.splitlines() if NO_OPENCL not in line]
     assert lines[-1].startswith(f"farlane-example-{name}: ") and text in lines[-1], (text, done.stderr)
+    return done
 
 
 def image_filter(folder):
@@ -88,6 +89,8 @@ def kmeans(folder):
     assert sum(majority) > 0.97 * len(points), majority
     plot = pictures.read_png(folder / "plot.png")
     assert len(plot) == len(plot[0]) == 640 and len({pixel for row in plot for pixel in row}) > 6
+    (folder / "quoted.csv").write_text('"x","y"\r\n' + '"1","2"\r\n' * 9, encoding="utf-8")
+    assert results("kmeans", "--csv", folder / "quoted.csv", "--plot", folder / "q.png", opencl=True)["check"]["rows"] == 9
     one = results("kmeans", "--columns", "x", "--clusters", 1, "--plot", folder / "one.png", opencl=True)["clusters"][0]
     assert one["rows"] == len(points) and abs(one["centre"][0] - sum(p[0] for p in points) / len(points)) < 1e-4
 
@@ -132,16 +135,21 @@ def command_line(_):
 def errors(folder):
     fails(2, "PNG", "image-filter", "--picture", __file__)
     fails(2, "No such file", "image-filter", "--picture", folder / "nothing.png")
-    fails(1, "No such file", "image-filter", "--out", folder / "nowhere")
+    fails(2, "No such file", "image-filter", "--out", folder / "nowhere")
+    for name, option in ("kmeans", "--plot"), ("n-body", "--picture"):  # before the work, not behind it
+        done = fails(2, "No such file", name, option, folder / "nowhere/plot.png")
+        assert "accelerator" not in done.stdout and "starting" not in done.stderr, done
     fails(2, "a number from", "blocked-gemm", "--size", "many")
     fails(2, "multiple", "blocked-gemm", "--size", 1000, "--block", 512)
     fails(1, "--memory gives", "blocked-gemm", "--size", 2048, "--block", 2048)
     fails(2, "takes no OpenCL C", "kmeans", "--executor", "cpu")
     fails(2, "takes no OpenCL C", "n-body", "--executor", "cpu")
-    for text, word in (("", "empty"), ("x,y\n1,2\n3\n", ":3:"), ("x,y\n1,nan\n", ":2:"), ("x,z\n1,2\n", "column 'y'"),
-                       ("x,y\n1,2\n", "fewer rows")):
+    for text, word in (("", "empty"), ("x,y\n1,2\n3\n", ":3:"), ("x,y\n1,nan\n", ":2:"), ("x,z\n1,2\n", "column 'y'; it has x, z"),
+                       ("x,y\n1,2\n", "1 rows are fewer than 5 clusters"), ("x,y\n1,1e30\n", ":2: 1e30 is too large")):
         (folder / "bad.csv").write_text(text, encoding="utf-8")
         fails(2, word, "kmeans", "--csv", folder / "bad.csv")
+    pictures.write_png(folder / "dot.png", [[(200, 10, 10, 255)]])
+    assert results("image-filter", "--picture", folder / "dot.png", "--out", folder)["check"]["pixels"] == 3
     weights = (EXAMPLES / "inference/weights.bin").read_bytes()
     for damaged, word in ((b"", "too early"), (weights[:-1], "too early"), (weights + b"x", "more than"),
                           (b"x" + weights[1:], "otherwise"), (weights[:12] + b"\xff" * 4 + weights[16:], "layers"),
@@ -183,7 +191,11 @@ def python(folder):
     cpp = results("kmeans", "--plot", folder / "plot.png")
     assert said["rows"] == sum(said["sizes"]) == cpp["check"]["rows"]
     assert abs(said["inertia"] - cpp["check"]["inertia"]) < 1e-3 * said["inertia"]  # the same five groups
+    for name, text in (("one", "x,z\n1,2\n"), ("nan", "x,y\n1,2\n3,abc\n"), ("few", "x,y\n1,2\n3,4\n")):
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
     for arguments, word in ((("--executor", "cpu"), "takes no OpenCL C"), (("--csv", folder / "none.csv"), "none.csv"),
+                            (("--csv", folder / "one.csv"), "no column 'y'; it has x, z"),
+                            (("--csv", folder / "nan.csv"), "row 2 has"), (("--csv", folder / "few.csv"), "from 1 to 2"),
                             (("--device", "accel0", "--socket", "/nonexistent/socket"), "/nonexistent/socket")):
         failed = script(*arguments)
         assert failed.returncode == 1 and failed.stderr.startswith("kmeans.py: ") and word in failed.stderr, failed.stderr

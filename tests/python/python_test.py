@@ -2,11 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # Receives: folder of the module, program that serves accelerators, worker program. Hands on: whether `import farlane`
 # does what its documentation says. Owns: the targets it starts.
+import ast
 import gc
+import inspect
+import os
+import pathlib
+import pydoc
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import weakref
 
@@ -68,7 +76,7 @@ class WithContext(unittest.TestCase):
                 return self
 
             def __exit__(self, kind, error, trace):
-                case.assertIs(kind, farlane.Error)
+                case.assertIs(kind, farlane.Error, error)
                 case.assertEqual(error.status, status, str(error))
                 case.assertIn(text, str(error))
                 self.error = error
@@ -81,7 +89,7 @@ class Basics(WithContext):
         functions = self.fabric.list()
         self.assertEqual([f.name for f in functions], ["accel0"])
         self.assertTrue(functions[0].is_accelerator)
-        self.assertIn("accelerator", repr(functions[0]))
+        self.assertIn("cpu: ", repr(functions[0]))
         self.assertEqual(self.device.info.class_code, 0x120000)
         self.assertEqual(self.device.read32(0, 0), 0x43414c46)
         with self.raises("not_found", "accel0"):
@@ -99,13 +107,15 @@ class Basics(WithContext):
             self.device.detach()
 
     def test_arrays_there_and_back(self):
-        for dtype in ("float32", "float64", "uint8", "int16", "complex64", "bool", [("a", "<i4"), ("b", "<f8")]):
+        for dtype in ("float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
+                      "uint64", "complex64", "complex128", "bool", "S5", "U3", "datetime64[s]",
+                      [("a", "<i4"), ("b", "<f8")]):
             data = np.random.default_rng(5).integers(0, 2, 600).astype("int64")
             array = np.zeros((20, 30), dtype=dtype)
             if array.dtype.fields:
                 array["a"] = data.reshape(20, 30)
             else:
-                array[...] = data.reshape(20, 30)
+                array[...] = data.reshape(20, 30).astype(dtype)
             buffer = self.context.buffer(array)
             self.assertEqual((buffer.dtype, buffer.shape, buffer.nbytes), (array.dtype, array.shape, array.nbytes))
             np.testing.assert_array_equal(buffer.to_numpy(), array)
@@ -130,6 +140,18 @@ class Basics(WithContext):
             self.context.allocate(3, object)
         with self.assertRaisesRegex(TypeError, "big-endian"):
             self.context.buffer(np.zeros(3, ">f4"))
+
+    def test_arrays_without_elements_are_refused(self):
+        for shape in (0, (3, 0)):
+            with self.assertRaisesRegex(ValueError, r"shape \((0,|3, 0)\) has no elements"):
+                self.context.buffer(np.zeros(shape, "float32"))
+            with self.assertRaisesRegex(ValueError, "no elements"):
+                self.context.allocate_host(shape)
+        buffer = self.context.buffer(np.float32(7))  # no dimensions, one element
+        self.assertEqual((buffer.shape, buffer.to_numpy()), ((), 7))
+        self.assertEqual(buffer.reshape(1)[0:0].to_numpy().size, 0)
+        with self.assertRaisesRegex(ValueError, "copy"):
+            buffer.__array__(copy=False)
 
     def test_strided_arrays_are_copied(self):
         array = np.arange(48, dtype="float32").reshape(8, 6)
@@ -222,6 +244,81 @@ class Basics(WithContext):
         with self.raises("canceled"):
             buffer.to_numpy()
 
+    def test_callbacks_may_not_call_their_context(self):
+        called = threading.Event()
+        seen = []
+        buffer = self.context.allocate(10)
+
+        def callback(status):
+            for call in (self.context.synchronize, buffer.to_numpy, self.context.close):
+                try:
+                    call()
+                except farlane.Error as e:
+                    seen.append((e.status, "another thread" in str(e)))
+            called.set()
+        self.context.on_complete(callback)
+        self.assertTrue(called.wait(20))
+        self.assertEqual(seen, [("invalid", True)] * 3)
+
+    def test_callbacks_may_hold_the_last_of_a_buffer(self):
+        """Which then goes on their thread, while somebody closes the context."""
+        def keep(buffer):
+            def callback(status):
+                time.sleep(0.02)
+                kept.append(buffer.nbytes)
+            return callback
+        kept = []
+        for _ in range(3):
+            with accel.Context(self.device) as context:
+                buffer = context.buffer(np.arange(1000))
+                context.on_complete(keep(buffer))
+                del buffer
+        self.assertEqual(kept, [8000] * 3)
+
+    def test_threads_close_one_context(self):
+        for _ in range(5):
+            context = accel.Context(self.device)
+            context.fill(context.allocate(1 << 20), 1)
+            threads = [threading.Thread(target=context.close) for _ in range(3)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            with self.raises("canceled"):
+                context.synchronize()
+
+    def test_help_speaks_of_python(self):
+        for module in (farlane, accel):
+            text = pydoc.plaintext.document(module)
+            for word in ("farlane::", "std::", "shared_ptr", "Handle"):
+                self.assertNotIn(word, text, [x for x in text.splitlines() if word in x])
+        for c in (accel.Context, accel.Buffer, accel.Stream, accel.Module, accel.Kernel, farlane.Fabric, farlane.Device):
+            for name, member in vars(c).items():
+                if not name.startswith("_") and not isinstance(member, property):
+                    self.assertRegex(member.__doc__, r"\n\n.*[A-Za-z]", f"{c.__name__}.{name} says nothing")
+
+    def test_stubs_are_right(self):
+        stubs = pathlib.Path(FOLDER, "farlane-stubs")
+        for module, file in ((farlane, "__init__.pyi"), (accel, "accel.pyi")):
+            tree = ast.parse((stubs / file).read_text())
+            classes = {c.name: c for c in tree.body if isinstance(c, ast.ClassDef)}
+            self.assertEqual(set(classes), {n for n, v in vars(module).items() if inspect.isclass(v)})
+            for name, stub in classes.items():
+                if name == "Error":
+                    continue
+                there = vars(getattr(module, name))
+                members = {f.name: f for f in stub.body if isinstance(f, ast.FunctionDef)}
+                public = {n for n in there if not n.startswith("_")}
+                self.assertEqual({n for n in members if not n.startswith("_")}, public, name)
+                for n, f in members.items():
+                    self.assertIn(n, there, name)
+                    if isinstance(there[n], property) or n in ("__exit__", "__call__", "__getitem__", "__len__"):
+                        continue
+                    signature = there[n].__doc__.splitlines()[0]
+                    given = [a.arg for a in f.args.args + f.args.kwonlyargs]
+                    listed = re.findall(r"(?:^\w+\(|, )(\w+): ", signature)
+                    self.assertEqual([a for a in listed], given, f"{name}.{n}: {signature}")
+
     def test_other_threads_run_meanwhile(self):
         results = []
 
@@ -307,7 +404,7 @@ class Programs(WithContext):
             scale(x, 1.0, 10, gird=1)
         with self.raises("invalid", "grid"):
             scale(x, 1.0, 10)
-        with self.raises("invalid", "another context"):
+        with self.raises("invalid", "belongs to context"):
             with accel.Context(self.device) as other:
                 scale(other.allocate(10), 1.0, 10, grid=10)
         self.context.synchronize()
@@ -324,6 +421,33 @@ class Programs(WithContext):
             self.context.load("x", kind="basic")
         self.assertTrue(self.context.takes("opencl-c"))
         self.assertFalse(self.context.takes("ptx"))
+
+    def test_logs_in_other_encodings(self):
+        program = self.context.load("error: Stra\xdfe\n".encode("latin-1"), name="latin.cl")
+        with self.raises("invalid", "error: Stra\ufffde"):
+            program.wait()
+        self.assertEqual(program.log(), "error: Stra\ufffde")
+
+    def test_interrupted_waits(self):
+        """^C ends a wait; what was submitted is still there, and what runs ends with the block."""
+        x = self.context.buffer(np.arange(1 << 19, dtype="float32"))
+        self.context.synchronize()
+        for wait in (self.context.synchronize, x.to_numpy):
+            gate = accel.Context(self.device)
+            with self.assertRaises(KeyboardInterrupt):
+                with gate:
+                    y = gate.buffer(np.arange(1 << 19, dtype="float32"))
+                    gate.load("hang\n").kernel("hang")(grid=1)
+                    ticks = []
+                    ticker = threading.Thread(target=lambda: [ticks.append(time.sleep(0.01)) for _ in range(20)])
+                    ticker.start()
+                    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+                    began = time.monotonic()
+                    y.to_numpy() if wait == x.to_numpy else gate.synchronize()
+            ticker.join()
+            self.assertEqual(len(ticks), 20)
+            self.assertLess(time.monotonic() - began, 20)
+            np.testing.assert_array_equal(x.to_numpy(), np.arange(1 << 19, dtype="float32"))
 
     def test_files(self):
         with tempfile.NamedTemporaryFile("w", suffix=".cl") as file:

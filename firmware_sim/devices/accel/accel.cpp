@@ -10,16 +10,25 @@
 namespace farlane::firmware::accel {
 namespace {
 
-/// At most 63 characters, as the list of functions has room for.
-std::string model_of(const backend::Executor& executor) {
-    static constexpr std::string_view kNames[] = {"", "cpu", "opencl", "cuda"};
-    const auto names = executor.names();
-    std::string model = "Farlane accelerator, " + std::string(kNames[executor.kind()]) + ": ";
-    for (const std::byte b : names) {
-        if (b == std::byte{0} || model.size() == 63) break;
-        const char c = static_cast<char>(b);
-        model.push_back(c >= ' ' && c <= '~' ? c : '?');
+constexpr std::string_view kExecutors[] = {"", "cpu", "opencl", "cuda"};
+
+/// The text up to the next zero, in letters that every terminal has; takes it away.
+std::string next_name(std::span<const std::byte>& names) {
+    std::string text;
+    while (!names.empty()) {
+        const char c = static_cast<char>(names.front());
+        names = names.subspan(1);
+        if (c == '\0') break;
+        text.push_back(c >= ' ' && c <= '~' ? c : '?');
     }
+    return text;
+}
+
+/// Executor and device; what does not fit the list of functions shows that there is more.
+std::string model_of(const backend::Executor& executor) {
+    auto names = executor.names();
+    std::string model = std::string(kExecutors[executor.kind()]) + ": " + next_name(names);
+    if (model.size() >= FL_NAME_BYTES) model.replace(FL_NAME_BYTES - 4, std::string::npos, "...");
     return model;
 }
 
@@ -254,6 +263,30 @@ Status Accel::write_aperture(std::uint64_t offset, std::span<const std::byte> in
 void Accel::counters(const std::function<void(std::string_view, std::uint64_t)>& each) const {
     Function::counters(each);
     processor_.counters(each);
+}
+
+std::optional<backend::AcceleratorUse> Accel::accelerator() const {
+    const MemoryMap& memory = processor_.memory();
+    const auto usage = executor_->usage();
+    backend::AcceleratorUse use;
+    use.executor = kExecutors[executor_->kind()];
+    auto names = executor_->names();
+    use.device_name = next_name(names);
+    use.vendor = next_name(names);
+    use.driver_version = next_name(names);
+    use.units = executor_->units();
+    use.contexts = contexts_;
+    use.queue_pairs = queues_;
+    use.time_limit_ms = time_limit_ms_;
+    use.memory_bytes = memory.aperture().bytes;
+    use.memory_used_bytes = memory.used_bytes();
+    use.local_bytes = memory.local().bytes;
+    use.local_used_bytes = memory.local_used_bytes();
+    use.kernels = usage.kernels;
+    use.busy_ns = usage.busy_ns;
+    if ((executor_->capabilities() & FL_ACCEL_CAP_ENERGY) != 0) use.energy_uj = executor_->energy_uj();
+    use.contexts_used = processor_.contexts_used();
+    return use;
 }
 
 }  // namespace farlane::firmware::accel

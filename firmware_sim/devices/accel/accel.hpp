@@ -64,6 +64,7 @@ public:
           std::unique_ptr<backend::Executor> executor);
     [[nodiscard]] std::span<std::byte> bar_memory(unsigned bar) noexcept override;
     void counters(const std::function<void(std::string_view, std::uint64_t)>& each) const override;
+    [[nodiscard]] std::optional<backend::AcceleratorUse> accelerator() const override;
     [[nodiscard]] bool ends_elsewhere() const noexcept override { return true; }
 
 protected:

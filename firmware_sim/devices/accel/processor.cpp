@@ -310,4 +310,15 @@ void Processor::counters(const std::function<void(std::string_view, std::uint64_
     each("accel_local_memory_used_bytes", map_.local_used_bytes());
 }
 
+std::vector<backend::AcceleratorUse::Context> Processor::contexts_used() const {
+    std::vector<backend::AcceleratorUse::Context> all;
+    for (std::uint32_t c = 0; c < contexts_.size(); ++c) {
+        if (contexts_[c].queues == 0) continue;
+        const auto usage = executor_.usage(c);
+        all.push_back({c, contexts_[c].queues, executor_.lost(c), map_.used_bytes(c), usage.kernels, usage.busy_ns,
+                       usage.worker_bytes});
+    }
+    return all;
+}
+
 }  // namespace farlane::firmware::accel

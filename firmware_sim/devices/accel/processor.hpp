@@ -91,6 +91,7 @@ public:
     void dma_ordered(std::uint64_t tag, Status status) noexcept;
     void dma_done(std::uint64_t tag, Status status) noexcept;
     void counters(const std::function<void(std::string_view, std::uint64_t)>& each) const;
+    [[nodiscard]] std::vector<backend::AcceleratorUse::Context> contexts_used() const;
 
 private:
     enum class Life : std::uint8_t {

@@ -208,7 +208,7 @@ int fl_accel_takes(fl_accel_context *context, uint32_t kind);
  * fl_accel_unload(). UNSUPPORTED: not this kind (the text says which); INVALID: 0 bytes; LIMIT; NO_MEMORY. */
 FL_NODISCARD int fl_accel_load(fl_accel_context *context, uint32_t kind, const void *image, uint64_t bytes,
 			       const char *options, const char *name, fl_accel_program **out);
-/* The same from a file, whose ending tells the kind: .cl, .spv, .ptx, .cubin, .cu. Also NOT_FOUND, IO. */
+/* The same from a file, whose ending tells the kind: .cl, .spv, .ptx, .cubin, .cu. Also NOT_FOUND, DENIED, IO. */
 FL_NODISCARD int fl_accel_load_file(fl_accel_context *context, const char *path, const char *options,
 				    fl_accel_program **out);
 /* Unloads it once its kernels are given back and their launches have run. */
@@ -315,7 +315,7 @@ FL_NODISCARD int fl_accel_launch(fl_accel_stream *stream, const fl_accel_kernel 
 /* status: FL_STATUS_SC (0), or that of the first command before this point that failed and was not reported yet. */
 typedef void (*fl_accel_callback)(int status, void *user);
 /* Calls `callback` once everything so far in this stream has run, failed, or can not run any more; never lost, once, in
- * order, on a thread of the context. It must not call anything of its context. With FL_PROGRESS_CALLER it comes
+ * order, on a thread of the context. It must not call anything of its context: that gives INVALID. With FL_PROGRESS_CALLER it comes
  * after calls of the application. fl_accel_close() waits for it. */
 FL_NODISCARD int fl_accel_on_complete(fl_accel_stream *stream, fl_accel_callback callback, void *user);
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,6 +26,9 @@ struct ContextOptions {
     std::uint32_t queue_slots = 2048;
     /// How long a wait polls before it sleeps until an interrupt.
     std::chrono::microseconds spin{50};
+    /// Called about ten times a second in a call that waits longer than `spin`, by the thread that waits; what it
+    /// throws ends the wait. What was submitted runs on, and may be waited for again. It must not call its own context.
+    std::function<void()> while_waiting{};
 };
 
 /// What the accelerator is and has; from its registers and QUERY.
@@ -104,7 +108,8 @@ public:
     /// (0 bytes), limit (every module handle is in use, or too long options), no_memory.
     [[nodiscard]] Module load(ModuleKind kind, std::string_view source, const ModuleOptions& options = {});
     [[nodiscard]] Module load(ModuleKind kind, std::span<const std::byte> image, const ModuleOptions& options = {});
-    /// The same from a file; its kind by its ending (module_kind_of). Also errors: not_found, io, invalid (ending).
+    /// The same from a file; its kind by its ending (module_kind_of). Also errors: not_found, denied, io,
+    /// invalid (ending; a directory).
     [[nodiscard]] Module load_file(const std::string& path, const ModuleOptions& options = {});
 
     /// Waits for every stream. Throws the first error of any.

@@ -47,8 +47,9 @@ public:
 
 private:
     [[noreturn]] static void throw_part(std::size_t first, std::size_t count, std::size_t size) {
-        throw Error(Status::out_of_bounds, "elements " + std::to_string(first) + "+" + std::to_string(count) +
-                                               " are not inside a view of " + std::to_string(size));
+        throw Error(Status::out_of_bounds, "part: " + std::to_string(count) + " elements from number " +
+                                               std::to_string(first) + " on are not inside a view of " +
+                                               std::to_string(size) + " elements");
     }
     detail::BufferState* state_ = nullptr;
     std::uint64_t offset_bytes_ = 0;
@@ -109,6 +110,7 @@ public:
     [[nodiscard]] std::span<std::byte> bytes() const noexcept { return buffer_.bytes(); }
     [[nodiscard]] std::uint64_t iova() const noexcept { return mapping_.iova(); }
     [[nodiscard]] const DmaBuffer& dma() const noexcept { return buffer_; }
+    [[nodiscard]] const Mapping& mapping() const noexcept { return mapping_; }
 
 private:
     DmaBuffer buffer_;

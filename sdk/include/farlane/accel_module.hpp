@@ -100,6 +100,9 @@ struct SharedBytes {
     std::uint32_t bytes = 0;
 };
 
+/// Room for the arguments of one launch: of each its value in whole 8 bytes, with so many in front of it.
+inline constexpr std::size_t kMaxArgumentBytes = 4032, kArgumentHeadBytes = 8;
+
 /// One argument of a launch at run time. Made from values (trivially copyable, exactly as long as the kernel's
 /// parameter: write 3.0F for a float, std::uint32_t{n} for a uint), views and buffers (their device address),
 /// SharedBytes, and nullptr (a null pointer). Values are copied; a view's buffer must live until the launch was
@@ -124,7 +127,8 @@ public:
     /// A value by its bytes.
     explicit Argument(std::span<const std::byte> value) : kind_(ArgumentKind::value), bytes_(value.size()) {
         if (value.size() > small_.size()) large_.resize(value.size());
-        std::memcpy(value.size() > small_.size() ? large_.data() : small_.data(), value.data(), value.size());
+        if (!value.empty())
+            std::memcpy(value.size() > small_.size() ? large_.data() : small_.data(), value.data(), value.size());
     }
 
     [[nodiscard]] ArgumentKind kind() const noexcept { return kind_; }

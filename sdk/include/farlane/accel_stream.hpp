@@ -47,7 +47,7 @@ private:
     std::shared_ptr<detail::EventState> state_;
 };
 
-/// From one event to another of the same context; waits for both.
+/// From one event to another of the same context; waits for both. Errors: invalid (two contexts).
 [[nodiscard]] std::chrono::nanoseconds elapsed(Event& from, Event& to);
 
 /// Called at a point of a stream, with ok, or the status of the first command before it that failed and was not
@@ -174,8 +174,8 @@ public:
     /// one at a time per context, on a thread that the Context has for them: soon after the point is reached,
     /// whatever the application does meanwhile. With Progress::caller nothing moves but in the application's calls, and
     /// so callbacks come after those. A callback may block, but delays those after it; it must not throw, nor
-    /// call anything of its Context (it may tell another thread to), nor destroy it. Closing the Context waits for
-    /// callbacks. Errors: invalid (an empty function).
+    /// call anything of its Context (such calls throw invalid; it may tell another thread to), nor destroy it. Closing
+    /// the Context waits for callbacks. Errors: invalid (an empty function), limit (no thread for it).
     void on_complete(Callback callback);
 
 private:

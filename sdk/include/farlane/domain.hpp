@@ -55,6 +55,10 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return bytes_; }
     [[nodiscard]] DmaDirection direction() const noexcept { return direction_; }
     [[nodiscard]] bool valid() const noexcept { return provider_ != nullptr; }
+    /// It is of this device: its IOVA means nothing to another one.
+    [[nodiscard]] bool is_of(const provider::DeviceProvider& device) const noexcept {
+        return provider_.get() == &device;
+    }
     void unmap();
 
 private:

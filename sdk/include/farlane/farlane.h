@@ -48,8 +48,9 @@ const char *fl_status_name(int status);
 const char *fl_status_text(int status);
 /* The errno that fits best; 0 for success, EPROTO for a number of none. Any thread. */
 int fl_status_errno(int status);
-/* What failed last in this thread, and what to do; "" when nothing has. Valid until the next call
- * of a function of this header in this thread. Never null. */
+/* What failed last in this thread, and what to do; "" when nothing has. Whole, however long: the log of a program that
+ * does not compile is part of it. A call that succeeds leaves it as it is. Valid until the next call of a function of
+ * this library in this thread. Never null. */
 const char *fl_last_error(void);
 
 /* --- fabric ------------------------------------------------------------------------------ */

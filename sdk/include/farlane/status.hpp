@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cerrno>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -83,21 +84,20 @@ enum class Status : unsigned short {
     return {static_cast<int>(s), status_category()};
 }
 
-/// The one exception type of the API. what() says what failed and what to do.
+/// The one exception type of the API. what() says what failed and what to do; the sentence of the status, which
+/// std::system_error puts behind it, only where there is nothing else to say.
 class Error : public std::system_error {
 public:
-    Error(Status s, const std::string& what) : std::system_error(make_error_code(s), what), status_(s) {}
+    Error(Status s, const std::string& what)
+        : std::system_error(make_error_code(s)), status_(s), text_(what.empty() ? std::string(status_text(s)) : what) {}
     [[nodiscard]] Status status() const noexcept { return status_; }
-    /// What it was made with: what() without the sentence of the status, which std::system_error adds.
-    [[nodiscard]] std::string detail() const {
-        std::string text = what();
-        const std::string tail = ": " + std::string(status_text(status_));
-        if (text.size() > tail.size() && text.ends_with(tail)) text.resize(text.size() - tail.size());
-        return text;
-    }
+    [[nodiscard]] const char* what() const noexcept override { return text_.what(); }
+    /// what(), as a string.
+    [[nodiscard]] std::string detail() const { return what(); }
 
 private:
     Status status_;
+    std::runtime_error text_;  ///< a text whose copies can not throw
 };
 
 /// A status with a sentence that says what to do about it.

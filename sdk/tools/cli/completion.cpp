@@ -25,7 +25,10 @@ _farlane_words() {
 # Names of functions, asked from the daemon; nothing when it does not answer.
 _farlane_functions() {
     farlane --timeout 1 list 2>/dev/null | while read -r name _; do
-        [[ $name == FUNCTION ]] || printf '%s\n' "$name"
+        case $name in
+            FUNCTION | EXPORT | no | path | '') ;;  # headings and remarks
+            *) printf '%s\n' "$name" ;;
+        esac
     done
 }
 

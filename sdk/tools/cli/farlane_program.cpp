@@ -13,10 +13,12 @@ Option function_argument(std::string_view text) {
 Verb list_verb() {
     return {.name = "list",
             .summary = "list the functions that can be reached",
-            .description = {"Lists the functions that farlaned's targets export, and the functions that this farlaned "
-                            "exports itself: name, target, identity, size of the BARs, interrupt vectors, state and "
-                            "holder. A path that is dead, of a target with several, is named below; -o json has all "
-                            "paths with state, round trip and losses."},
+            .description =
+                {"Lists the functions that farlaned's targets export, and the functions that this farlaned "
+                 "exports itself: name, target, identity, size of the BARs, interrupt vectors, state and "
+                 "holder. Of its own accelerators it tells what executes, how many contexts and how much "
+                 "memory are in use. A path that is dead, of a target with several, is named below; -o json has all "
+                 "paths with state, round trip and losses."},
             .examples = {{"farlane list", "a table"}, {"farlane list -o json", "the same for a program"}}};
 }
 
@@ -27,7 +29,8 @@ Verb show_verb() {
         .description = {"Shows identity, BARs and the decoded configuration space of a function: header, command and "
                         "status, and every capability with its registers and named bits (Power Management, MSI, "
                         "MSI-X, PCI Express, Device Serial Number, Advanced Error Reporting; others by name).",
-                        "The function need not be attached."},
+                        "The function need not be attached. Of an accelerator that this host exports it names executor "
+                        "and device, contexts, memory, kernels and energy in use, and the same of each context."},
         .arguments = {function_argument("name of the function")},
         .options = {{.name = "--raw", .letter = 'x', .text = "add a hexadecimal dump of the configuration space"}},
         .examples = {{"farlane show nvme0", "decoded"}, {"farlane show nvme0 --raw", "with the bytes"}}};

@@ -61,7 +61,7 @@ std::optional<Error> check_daemon(const Context& c, std::vector<Check>& checks) 
                                   text_of(row, "hint")});
         return std::nullopt;
     } catch (const Error& e) {
-        checks.push_back({"farlaned", Verdict::fail, without_sentence(e.what(), e.status()),
+        checks.push_back({"farlaned", Verdict::fail, e.what(),
                           "start it: systemctl start farlaned, or farlaned --config FILE; another socket: --socket"});
         return e;
     }

@@ -74,6 +74,29 @@ void print_dead_paths(std::ostream& out, const Json& peers) {
     }
 }
 
+/// "1.5 MiB of 64 MiB", of the memory where buffers lie.
+std::string memory_text(const Json& accelerator) {
+    const bool local = number_of(accelerator, "local_bytes") != 0;
+    return bytes_text(number_of(accelerator, local ? "local_used_bytes" : "memory_used_bytes")) + " of " +
+           bytes_text(number_of(accelerator, local ? "local_bytes" : "memory_bytes"));
+}
+
+/// What this host gives to others.
+void print_exports(std::ostream& out, const Json& exports) {
+    Table table({"EXPORT", "KIND", "STATE", "HOLDER", "DEVICE", "CONTEXTS", "MEMORY"});
+    for (const Json& e : exports) {
+        if (!e.is_object()) continue;
+        const Json& a = part_of(e, "accelerator");
+        const std::string holder = text_of(e, "holder"), device = text_of(a, "device_name");
+        const bool known = !a.empty();
+        table.row({text_of(e, "name"), text_of(e, "kind"), text_of(e, "state"), holder.empty() ? "-" : holder,
+                   known ? text_of(a, "executor") + (device.empty() ? "" : ": " + device) : text_of(e, "model"),
+                   known ? fmt::format("{} of {}", part_of(a, "contexts_used").size(), number_of(a, "contexts")) : "-",
+                   known ? memory_text(a) : "-"});
+    }
+    if (!table.empty()) table.print(out);
+}
+
 }  // namespace
 
 int run_list(const Context& c) {
@@ -94,11 +117,13 @@ int run_list(const Context& c) {
     }
     for (const Json& w : part_of(result, "waiting"))
         table.row({text_of(w, "name"), text_of(w, "target"), "-", "-", "-", "-", "waiting: " + text_of(w, "why"), "-"});
-    if (table.empty()) {
-        c.out << "no functions: no target that answers exports one\n";
-    } else {
+    const Json& exports = part_of(result, "exports");
+    if (!table.empty())
         table.print(c.out);
-    }
+    else if (exports.empty())
+        c.out << "no functions: no target that answers exports one, nor does this host\n";
+    if (!table.empty() && !exports.empty()) c.out << '\n';
+    print_exports(c.out, exports);
     print_dead_paths(c.out, part_of(result, "peers"));
     return 0;
 }

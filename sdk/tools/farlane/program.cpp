@@ -24,15 +24,14 @@ const Json& holders_of(const Json& extra) {
 }
 
 int report(std::ostream& err, bool json, Status status, const std::string& what, const Json& extra = Json::object()) {
-    const std::string text = without_sentence(what, status);
     const int code = status_exit_code(status) == 0 ? 1 : status_exit_code(status);
     if (json) {
-        Json error{{"status", status_name(status)}, {"text", text}, {"exit_code", code}};
+        Json error{{"status", status_name(status)}, {"text", what}, {"exit_code", code}};
         if (!holders_of(extra).empty()) error["holders"] = holders_of(extra);
         err << Json{{"error", error}}.dump() << '\n';
         return code;
     }
-    err << "farlane: " << clean(text) << '\n';
+    err << "farlane: " << clean(what) << '\n';
     for (const Json& h : holders_of(extra))
         if (h.is_object()) err << "  held by " << holder_text(h) << '\n';
     return code;
@@ -51,12 +50,6 @@ int run_verb(const Arguments& arguments, std::ostream& out, bool json) {
 }
 
 }  // namespace
-
-std::string without_sentence(std::string text, Status status) {
-    const std::string tail = ": " + std::string(status_text(status));
-    if (text.size() > tail.size() && text.ends_with(tail)) text.resize(text.size() - tail.size());
-    return text;
-}
 
 Json Context::call(const std::string& verb, Json args) const {
     control::ControlClient client = connect();

@@ -54,6 +54,43 @@ void print_identity(std::ostream& out, const Json& f) {
     }
 }
 
+double busy_seconds(const Json& user) {
+    return static_cast<double>(number_of(user, "busy_ns")) / 1e9;
+}
+
+void print_export(std::ostream& out, const Json& e) {
+    if (e.empty()) return;
+    const Json& a = part_of(e, "accelerator");
+    out << fmt::format("  exported here: kind {}, {}{}\n", clean(text_of(e, "kind")), clean(text_of(e, "state")),
+                       text_of(e, "holder").empty() ? "" : ", held by " + clean(text_of(e, "holder")));
+    if (a.empty()) return;
+    out << fmt::format("    executor {}: {}\n", clean(text_of(a, "executor")), clean(text_of(a, "device_name")));
+    out << fmt::format("    vendor {}, driver {}, {} units\n", clean(text_of(a, "vendor")),
+                       clean(text_of(a, "driver_version")), number_of(a, "units"));
+    std::uint64_t pairs = 0;
+    for (const Json& c : part_of(a, "contexts_used")) pairs += number_of(c, "queue_pairs");
+    out << fmt::format("    {} of {} contexts, {} of {} queue pairs in use", part_of(a, "contexts_used").size(),
+                       number_of(a, "contexts"), pairs, number_of(a, "queue_pairs"));
+    const auto limit = number_of(a, "time_limit_ms");
+    out << (limit == 0 ? "\n" : fmt::format("; a kernel may run {} ms\n", limit));
+    out << fmt::format("    memory {} of {} in use", bytes_text(number_of(a, "memory_used_bytes")),
+                       bytes_text(number_of(a, "memory_bytes")));
+    if (const auto local = number_of(a, "local_bytes"); local != 0)
+        out << fmt::format(", of the device's own {} of {}", bytes_text(number_of(a, "local_used_bytes")),
+                           bytes_text(local));
+    out << fmt::format("\n    {} kernels in {:.1f} s", number_of(a, "kernels"), busy_seconds(a));
+    if (a.contains("energy_uj") && a.at("energy_uj").is_number())
+        out << fmt::format(", {:.1f} J", static_cast<double>(number_of(a, "energy_uj")) / 1e6);
+    out << '\n';
+    for (const Json& c : part_of(a, "contexts_used"))
+        out << fmt::format(
+            "    context {}: {} queue pairs, {}, {} kernels in {:.1f} s{}{}\n", number_of(c, "context"),
+            number_of(c, "queue_pairs"), bytes_text(number_of(c, "memory_used_bytes")), number_of(c, "kernels"),
+            busy_seconds(c),
+            number_of(c, "worker_bytes") == 0 ? "" : ", worker process of " + bytes_text(number_of(c, "worker_bytes")),
+            flag_of(c, "lost") ? ", lost" : "");
+}
+
 }  // namespace
 
 int run_show(const Context& c) {
@@ -69,11 +106,13 @@ int run_show(const Context& c) {
                       {"config_status", text_of(result, "config_status")},
                       {"config_detail", text_of(result, "config_detail")}};
         if (!bytes.empty()) document["config"] = config_json(space);
+        if (result.contains("export")) document["export"] = result.at("export");
         if (raw) document["raw"] = hex;
         c.print(document);
         return 0;
     }
     print_identity(c.out, function);
+    print_export(c.out, part_of(result, "export"));
     if (bytes.empty()) {
         c.out << "  configuration space not read (" << clean(text_of(result, "config_status"))
               << "): " << clean(text_of(result, "config_detail")) << '\n';

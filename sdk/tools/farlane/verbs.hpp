@@ -41,9 +41,6 @@ int run_doctor(const Context& c);
 int run_upgrade(const Context& c);
 int run_version(const Context& c);
 
-/// Text of an Error without the sentence of its status, which std::system_error appends.
-[[nodiscard]] std::string without_sentence(std::string text, Status status);
-
 /// The whole program but for std::exit: parses, runs, prints errors on `err`.
 int run_program(int argc, const char* const* argv, std::ostream& out, std::ostream& err);
 

@@ -4,9 +4,13 @@
 #include "common/picture.hpp"
 
 #include <png.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
 
 #include <farlane/status.hpp>
 
@@ -41,6 +45,15 @@ Picture read_png(const std::string& path) {
         throw Error(Status::invalid, path + ": " + why);
     }
     return picture;
+}
+
+void check_writable(const std::string& path) {
+    const auto folder = std::filesystem::path(path).parent_path();
+    const std::string where = folder.empty() ? "." : folder.string();
+    const bool there = ::access(path.c_str(), F_OK) == 0;
+    if (::access(there ? path.c_str() : where.c_str(), W_OK) == 0) return;
+    throw Error(Status::invalid,
+                path + ": can not be written: " + std::strerror(errno) + (there ? "" : " (folder '" + where + "')"));
 }
 
 void write_png(const std::string& path, const Picture& picture) {

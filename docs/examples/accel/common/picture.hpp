@@ -26,6 +26,8 @@ struct Picture {
 
 /// Throws farlane::Error invalid (no such file, no PNG), limit (more than 64 Mi pixels).
 [[nodiscard]] Picture read_png(const std::string& path);
+/// Before the work is done: throws farlane::Error invalid when there can be no such file.
+void check_writable(const std::string& path);
 /// Throws farlane::Error io.
 void write_png(const std::string& path, const Picture& picture);
 

@@ -149,6 +149,7 @@ void work(Run& run) {
     const Picture picture =
         arguments.has("--picture") ? read_png(arguments.text("--picture")) : draw_noisy_picture(960, 640);
     const std::filesystem::path out = arguments.text("--out");
+    check_writable(out / "image-filter-sharp.png");
 
     Fabric fabric = Fabric::open(run.fabric());
     Device device = fabric.attach(run.device());

@@ -215,8 +215,12 @@ void work(Run& run) {
     const Arguments& arguments = run.arguments();
     const Table table = read_csv(arguments.text("--csv"), arguments.text("--columns"));
     const std::uint32_t k = arguments.number("--clusters", 1, 256), most = arguments.number("--iterations", 1, 100'000);
-    if (table.rows() < k) throw Error(Status::invalid, arguments.text("--csv") + ": fewer rows than clusters");
-    if (table.columns() > 16) throw Error(Status::invalid, "--columns: at most 16");
+    if (table.rows() < k)
+        throw Error(Status::invalid, format("%s: %zu rows are fewer than %u clusters; ask for less: --clusters",
+                                            arguments.text("--csv").c_str(), table.rows(), k));
+    if (table.columns() > 16)
+        throw Error(Status::invalid, format("--columns: %zu columns; at most 16", table.columns()));
+    check_writable(arguments.text("--plot"));
 
     Fabric fabric = Fabric::open(run.fabric());
     Device device = fabric.attach(run.device());

@@ -16,6 +16,7 @@ using farlane::Error;
 using farlane::Status;
 
 constexpr std::size_t kMaxValues = std::size_t{1} << 26;
+constexpr float kMaxMagnitude = 1e15F;  ///< squares of distances, and their sums, must be floats
 
 std::vector<std::string> split(std::string line) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
@@ -27,6 +28,9 @@ std::vector<std::string> split(std::string line) {
             fields.back() += c;
         }
     }
+    for (std::string& field : fields) {  // as spreadsheets write them
+        if (field.size() >= 2 && field.front() == '"' && field.back() == '"') field = field.substr(1, field.size() - 2);
+    }
     return fields;
 }
 
@@ -35,7 +39,12 @@ std::vector<std::size_t> places(const std::vector<std::string>& wanted, const st
     std::vector<std::size_t> places;
     for (const std::string& name : wanted) {
         const auto at = std::find(there.begin(), there.end(), name);
-        if (at == there.end()) throw Error(Status::invalid, path + ":1: has no column '" + name + "'");
+        if (at == there.end()) {
+            std::string known;
+            for (const std::string& n : there) known += (known.empty() ? "" : ", ") + n.substr(0, 40);
+            throw Error(Status::invalid, path + ":1: has no column '" + name + "'; it has " + known.substr(0, 400) +
+                                             " (--columns says which to take)");
+        }
         places.push_back(static_cast<std::size_t>(at - there.begin()));
     }
     return places;
@@ -63,6 +72,10 @@ Table read_csv(const std::string& path, const std::string& columns) {
             const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
             if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
                 throw Error(Status::invalid, where + "'" + text.substr(0, 40) + "' is no number");
+            if (std::abs(value) > kMaxMagnitude)
+                throw Error(Status::invalid, where + text.substr(0, 40) +
+                                                 " is too large for distances in float: at most "
+                                                 "1e15; divide the column");
             if (table.values.size() == kMaxValues) throw Error(Status::limit, path + ": more than 64 Mi numbers");
             table.values.push_back(value);
         }

@@ -248,7 +248,9 @@ void work(Run& run) {
     const Arguments& arguments = run.arguments();
     const std::uint32_t n = arguments.number("--bodies", 2 * kTile, 1U << 20),
                         steps = arguments.number("--steps", 1, 1'000'000);
-    if (n % kTile != 0) throw Error(Status::invalid, "--bodies: a multiple of " + std::to_string(kTile));
+    if (n % kTile != 0)
+        throw Error(Status::invalid, format("--bodies %u: must be a multiple of %zu", n, std::size_t{kTile}));
+    check_writable(arguments.text("--picture"));
 
     Fabric fabric = Fabric::open(run.fabric());
     Device device = fabric.attach(run.device());

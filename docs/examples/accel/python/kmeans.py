@@ -50,6 +50,18 @@ __kernel void update(__global const float* points, uint n, __global const uint* 
 TOGETHER = 8  # iterations between two looks at what still changes
 
 
+def read(path, columns):
+    table = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True, dtype=np.float32))
+    for name in columns:
+        if name not in (table.dtype.names or ()):
+            raise ValueError(f"{path}: has no column '{name}'; it has {', '.join(table.dtype.names or ['none'])}")
+    points = np.ascontiguousarray(np.stack([table[name] for name in columns], axis=1))
+    wrong = ~(np.abs(points) < 1e15).all(1)  # what is no number is NaN; squares of distances must be floats, too
+    if wrong.any():
+        raise ValueError(f"{path}: row {np.argmax(wrong) + 1} has something else than numbers below 1e15")
+    return points
+
+
 def first_centres(points, k, seed):
     """Rows, each far from those before (k-means++)."""
     random = np.random.default_rng(seed)
@@ -112,8 +124,9 @@ def main():
     own_fabric.add_options(parser)
     options = parser.parse_args()
 
-    table = np.genfromtxt(options.csv, delimiter=",", names=True, dtype=np.float32)
-    points = np.ascontiguousarray(np.stack([table[name] for name in options.columns.split(",")], axis=1))
+    points = read(options.csv, options.columns.split(","))
+    if not 1 <= options.clusters <= len(points):
+        raise ValueError(f"--clusters {options.clusters}: from 1 to {len(points)}, the number of rows")
     first = first_centres(points, options.clusters, options.seed)
     with own_fabric.accelerator(options) as device, farlane.accel.Context(device) as context:
         if not context.takes("opencl-c"):
@@ -135,3 +148,5 @@ if __name__ == "__main__":
         main()
     except (farlane.Error, RuntimeError, OSError, ValueError) as error:
         sys.exit(f"kmeans.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

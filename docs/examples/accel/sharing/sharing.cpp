@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <climits>
+#include <cstring>
 #include <iostream>
 #include <thread>
 
@@ -91,7 +93,8 @@ private:
 /// How this program is started again, as a worker.
 std::vector<std::string> worker_command(Run& run, const FabricOptions& fabric) {
     std::array<char, PATH_MAX> self{};
-    if (::readlink("/proc/self/exe", self.data(), self.size() - 1) < 0) throw Error(Status::io, "/proc/self/exe");
+    if (::readlink("/proc/self/exe", self.data(), self.size() - 1) < 0)
+        throw Error(Status::io, std::string("/proc/self/exe: ") + std::strerror(errno));
     std::vector<std::string> command = {self.data(), "--device", run.device()};
     if (!fabric.socket.empty()) command.insert(command.end(), {"--socket", fabric.socket});
     return command;
