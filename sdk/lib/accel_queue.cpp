@@ -240,7 +240,7 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p,
     if (p.object != 0) text += (p.object > 0xffffffffU ? " at " : " ") + hex(p.object);
     text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) +
             ") failed: " + reason_text(reason);
-    CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, sink.object};
+    CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, sink.object, detail};
     if (reason == FL_ACCEL_REASON_POISONED) {
         text += " (command id " + std::to_string(detail) + ")";
         const CommandFailure* cause = f.object != nullptr ? f.object->cause() : nullptr;

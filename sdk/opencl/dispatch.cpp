@@ -5,7 +5,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "opencl/object.hpp"
+#include "opencl/platform.hpp"
 
 namespace farlane::opencl {
 namespace {
@@ -221,8 +221,13 @@ CL_API_ENTRY void* CL_API_CALL clGetExtensionFunctionAddress(const char* name) {
     return nullptr;
 }
 
-CL_API_ENTRY void* CL_API_CALL clGetExtensionFunctionAddressForPlatform(cl_platform_id, const char* name) {
-    return clGetExtensionFunctionAddress(name);
+CL_API_ENTRY void* CL_API_CALL clGetExtensionFunctionAddressForPlatform(cl_platform_id platform, const char* name) {
+    void* function = nullptr;
+    (void)guarded(__func__, [&] {
+        (void)checked<Platform>(platform);
+        function = clGetExtensionFunctionAddress(name);
+    });
+    return function;
 }
 
 /// No image has a format here.
