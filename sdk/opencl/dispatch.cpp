@@ -5,7 +5,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "opencl/platform.hpp"
+#include "opencl/context.hpp"
 
 namespace farlane::opencl {
 namespace {
@@ -231,10 +231,14 @@ CL_API_ENTRY void* CL_API_CALL clGetExtensionFunctionAddressForPlatform(cl_platf
 }
 
 /// No image has a format here.
-CL_API_ENTRY cl_int CL_API_CALL clGetSupportedImageFormats(cl_context, cl_mem_flags, cl_mem_object_type, cl_uint,
-                                                           cl_image_format*, cl_uint* count) {
-    if (count != nullptr) *count = 0;
-    return CL_SUCCESS;
+CL_API_ENTRY cl_int CL_API_CALL clGetSupportedImageFormats(cl_context context, cl_mem_flags, cl_mem_object_type type,
+                                                           cl_uint room, cl_image_format* formats, cl_uint* count) {
+    return guarded(__func__, [&] {
+        (void)checked<Context>(context);
+        require(type >= CL_MEM_OBJECT_IMAGE2D && type <= CL_MEM_OBJECT_IMAGE1D_BUFFER, CL_INVALID_VALUE);
+        require(room != 0 || formats == nullptr, CL_INVALID_VALUE);
+        if (count != nullptr) *count = 0;
+    });
 }
 
 CL_API_ENTRY void* CL_API_CALL clSVMAlloc(cl_context, cl_svm_mem_flags, size_t, cl_uint) {

@@ -59,6 +59,11 @@ TEST_F(OpenclErrors, PlatformsDevicesContexts) {
     const cl_context_properties twice[] = {CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(platform_),
                                            CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(platform_), 0};
     int data = 0;
+    cl_image_format format{};
+    const cl_context_properties of[] = {CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(platform_), 0};
+    const auto from_type = [&](cl_device_type type, void* with) {
+        return error_of([&](cl_int* e) { return clCreateContextFromType(of, type, nullptr, with, e); });
+    };
     check({
         {"no room", CL_INVALID_VALUE, [&] { return clGetPlatformIDs(0, &p, nullptr); }},
         {"nothing asked", CL_INVALID_VALUE, [&] { return clGetPlatformIDs(0, nullptr, nullptr); }},
@@ -82,6 +87,24 @@ TEST_F(OpenclErrors, PlatformsDevicesContexts) {
          [&] { return clGetContextInfo(as_context, CL_CONTEXT_NUM_DEVICES, 4, &count, nullptr); }},
         {"no function", CL_INVALID_VALUE, [&] { return clSetContextDestructorCallback(context_, nullptr, nullptr); }},
         {"no partition", CL_INVALID_VALUE, [&] { return clCreateSubDevices(device_, nullptr, 0, nullptr, &count); }},
+        {"no device", CL_INVALID_DEVICE, [&] { return clRetainDevice(reinterpret_cast<cl_device_id>(queue_)); }},
+        {"no device", CL_INVALID_DEVICE, [&] { return clReleaseDevice(reinterpret_cast<cl_device_id>(queue_)); }},
+        {"no platform", CL_INVALID_PLATFORM,
+         [&] { return clUnloadPlatformCompiler(reinterpret_cast<cl_platform_id>(queue_)); }},
+        {"an old call", CL_SUCCESS, [] { return clUnloadCompiler(); }},
+        {"unknown type", CL_INVALID_DEVICE_TYPE, [&] { return from_type(1 << 20, nullptr); }},
+        {"none of that type", CL_DEVICE_NOT_FOUND, [&] { return from_type(CL_DEVICE_TYPE_CUSTOM, nullptr); }},
+        {"data without function", CL_INVALID_VALUE, [&] { return from_type(CL_DEVICE_TYPE_ALL, &data); }},
+        {"formats of no context", CL_INVALID_CONTEXT,
+         [&] { return clGetSupportedImageFormats(as_context, 0, CL_MEM_OBJECT_IMAGE2D, 0, nullptr, &count); }},
+        {"formats of buffers", CL_INVALID_VALUE,
+         [&] { return clGetSupportedImageFormats(context_, 0, CL_MEM_OBJECT_BUFFER, 0, nullptr, &count); }},
+        {"no room for formats", CL_INVALID_VALUE,
+         [&] { return clGetSupportedImageFormats(context_, 0, CL_MEM_OBJECT_IMAGE2D, 0, &format, &count); }},
+        {"no function of that name", CL_SUCCESS,
+         [&] {
+             return clGetExtensionFunctionAddressForPlatform(platform_, "clNoSuchFunction") == nullptr ? CL_SUCCESS : 1;
+         }},
     });
 }
 
@@ -94,6 +117,9 @@ TEST_F(OpenclErrors, QueuesEvents) {
     const auto make = [&](cl_context c, const cl_queue_properties* list) {
         return error_of([&](cl_int* e) { return clCreateCommandQueueWithProperties(c, device_, list, e); });
     };
+    const auto make_older = [&](cl_command_queue_properties bits_only) {
+        return error_of([&](cl_int* e) { return clCreateCommandQueue(context_, device_, bits_only, e); });
+    };
     cl_event gate = user_event(), marker = nullptr;
     OK(clEnqueueMarkerWithWaitList(queue_, 0, nullptr, &marker));
     keep(marker);
@@ -105,6 +131,12 @@ TEST_F(OpenclErrors, QueuesEvents) {
         {"unknown property", CL_INVALID_VALUE, [&] { return make(context_, unknown); }},
         {"unknown bits", CL_INVALID_VALUE, [&] { return make(context_, bits); }},
         {"queue on the device", CL_INVALID_QUEUE_PROPERTIES, [&] { return make(context_, on_device); }},
+        {"the older call, unknown bits", CL_INVALID_VALUE, [&] { return make_older(1 << 20); }},
+        {"the older call, on the device", CL_INVALID_QUEUE_PROPERTIES, [&] { return make_older(CL_QUEUE_ON_DEVICE); }},
+        {"event of no context", CL_INVALID_CONTEXT,
+         [&] {
+             return error_of([&](cl_int* e) { return clCreateUserEvent(reinterpret_cast<cl_context>(queue_), e); });
+         }},
         {"no queue", CL_INVALID_COMMAND_QUEUE, [&] { return clRetainCommandQueue(as_queue); }},
         {"no queue", CL_INVALID_COMMAND_QUEUE, [&] { return clReleaseCommandQueue(as_queue); }},
         {"no queue", CL_INVALID_COMMAND_QUEUE, [&] { return clFlush(as_queue); }},
@@ -177,8 +209,42 @@ TEST_F(OpenclErrors, Buffers) {
         return clEnqueueReadBufferRect(queue_, memory_of_16_, CL_TRUE, origin, origin, region.data(), row, slice, 0, 0,
                                        to, 0, nullptr, nullptr);
     };
+    const auto write_rectangle = [&](const std::array<std::size_t, 3>& region, const void* from) {
+        const std::size_t origin[3] = {};
+        return clEnqueueWriteBufferRect(queue_, memory_of_16_, CL_TRUE, origin, origin, region.data(), 0, 0, 0, 0, from,
+                                        0, nullptr, nullptr);
+    };
+    const auto copy_rectangle = [&](std::size_t to, const std::array<std::size_t, 3>& region) {
+        const std::size_t origin[3] = {}, target[3] = {to, 0, 0};
+        return clEnqueueCopyBufferRect(queue_, memory_of_16_, memory_of_16_, origin, target, region.data(), 8, 0, 8, 0,
+                                       0, nullptr, nullptr);
+    };
     const auto as_memory = reinterpret_cast<cl_mem>(queue_);
+    const cl_mem_properties property[] = {0x7777, 1, 0};
     check({
+        {"unknown property", CL_INVALID_PROPERTY,
+         [&] {
+             return error_of(
+                 [&](cl_int* e) { return clCreateBufferWithProperties(context_, property, 0, 64, nullptr, e); });
+         }},
+        {"write a rectangle beyond", CL_INVALID_VALUE,
+         [&] {
+             return write_rectangle({32, 4, 1}, host);
+         }},
+        {"write a rectangle of nothing", CL_INVALID_VALUE,
+         [&] {
+             return write_rectangle({4, 1, 1}, nullptr);
+         }},
+        {"copy a rectangle beyond", CL_INVALID_VALUE,
+         [&] {
+             return copy_rectangle(0, {4, 20, 1});
+         }},
+        {"copy a rectangle over itself", CL_MEM_COPY_OVERLAP,
+         [&] {
+             return copy_rectangle(2, {4, 2, 1});
+         }},
+        {"no shared virtual memory", CL_SUCCESS,
+         [&] { return clSVMAlloc(context_, CL_MEM_READ_WRITE, 64, 0) == nullptr ? CL_SUCCESS : 1; }},
         {"nothing", CL_INVALID_BUFFER_SIZE, [&] { return make(0, 0, nullptr); }},
         {"too much", CL_INVALID_BUFFER_SIZE, [&] { return make(0, most + 1, nullptr); }},
         {"unknown flags", CL_INVALID_VALUE, [&] { return make(1 << 30, 64, nullptr); }},
@@ -378,6 +444,9 @@ TEST_F(OpenclErrors, Kernels) {
     };
     check({
         {"not set yet", CL_INVALID_KERNEL_ARGS, [&] { return launch(queue_, kernel_, 1, &one, nullptr); }},
+        {"not set yet", CL_INVALID_KERNEL_ARGS, [&] { return clEnqueueTask(queue_, kernel_, 0, nullptr, nullptr); }},
+        {"not the group it wants", CL_INVALID_WORK_GROUP_SIZE,
+         [&] { return clEnqueueTask(queue_, group, 0, nullptr, nullptr); }},
         {"no kernel", CL_INVALID_KERNEL, [&] { return clRetainKernel(as_kernel); }},
         {"no kernel", CL_INVALID_KERNEL, [&] { return clReleaseKernel(as_kernel); }},
         {"no kernel", CL_INVALID_KERNEL, [&] { return clSetKernelArg(as_kernel, 0, 4, &n); }},
