@@ -255,7 +255,7 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p,
     if (*p.what != '\0') text += std::string(" ") + p.what;
     if (p.object != 0) text += (p.object > 0xffffffffU ? " at " : " ") + hex(p.object);
     text += " (command " + std::to_string(completed_) + " of queue pair " + std::to_string(number_) + ") failed: ";
-    CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, sink.object};
+    CommandFailure f{status_from_code(c.status.get()), {}, reason, completed_, sink.object, detail, {}};
     if (names_argument(reason)) f.argument = sink.arguments.at(detail);
     if (reason == FL_ACCEL_REASON_POISONED) {
         text +=

@@ -37,6 +37,7 @@ struct CommandFailure {
     std::uint16_t reason = 0;  ///< enum fl_accel_reason
     Ticket ticket = 0;
     std::shared_ptr<CommandObject> object{};  ///< has more to say (a build log)
+    std::uint32_t detail = 0;                 ///< as the device gave it, by reason
     std::optional<std::size_t> argument{};    ///< that is wrong
 };
 

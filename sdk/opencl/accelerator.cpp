@@ -4,6 +4,7 @@
 #include "opencl/accelerator.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include <farlane/accel.hpp>
@@ -11,6 +12,9 @@
 #include "lib/accel_state.hpp"
 
 namespace farlane::opencl {
+
+/// That one released context after the other takes to end. One that the program still has objects of does not.
+static constexpr auto kEndTime = std::chrono::seconds(5);
 
 RemoteInfo::RemoteInfo(std::string_view records) {
     while (records.size() >= sizeof(fl_accel_info)) {
@@ -81,9 +85,39 @@ std::shared_ptr<accel::detail::ContextState> Accelerator::open_context() {
         if (e.status() != Status::device_reset) throw;
         device_.acknowledge_reset();
     }
-    auto state = std::make_shared<accel::detail::ContextState>(device_, accel::ContextOptions{});
-    state->open();
-    return state;
+    for (;;) {
+        const unsigned before = ended();
+        try {
+            auto state = std::make_shared<accel::detail::ContextState>(device_, accel::ContextOptions{});
+            state->open();
+            return state;
+        } catch (const Error& e) {
+            if (e.status() != Status::limit || !wait_for_an_end(before)) throw;
+        }
+    }
+}
+
+unsigned Accelerator::ended() {
+    const std::lock_guard lock(ends_mutex_);
+    return ended_;
+}
+
+std::shared_ptr<void> Accelerator::ending() {
+    const std::lock_guard lock(ends_mutex_);
+    ++ending_;
+    return {static_cast<void*>(this), [this](void*) {
+                const std::lock_guard ends(ends_mutex_);
+                --ending_;
+                ++ended_;
+                ends_changed_.notify_all();
+            }};
+}
+
+bool Accelerator::wait_for_an_end(unsigned ended_before) {
+    std::unique_lock lock(ends_mutex_);
+    if (ended_ != ended_before) return true;
+    if (ending_ == 0) return false;
+    return ends_changed_.wait_for(lock, kEndTime, [&] { return ended_ != ended_before; });
 }
 
 bool Accelerator::available() noexcept {
@@ -105,31 +139,60 @@ void Accelerator::detach() noexcept {
 
 namespace {
 
-void find_in(const FabricSource& source, std::vector<std::unique_ptr<Accelerator>>& found) {
+using Found = std::vector<std::unique_ptr<Accelerator>>;
+using Troubles = std::vector<std::string>;
+
+std::string list_of(const std::vector<FunctionInfo>& functions) {
+    std::string all;
+    for (const FunctionInfo& f : functions) {
+        if (accel::is_accelerator(f)) all += (all.empty() ? "'" : ", '") + f.name + "'";
+    }
+    return all.empty() ? "there is none" : "there are " + all;
+}
+
+void find_in(const FabricSource& source, Found& found, Troubles& troubles) {
     const auto fabric = std::make_shared<Fabric>(Fabric::open(source.options));
-    for (const FunctionInfo& f : fabric->list()) {
-        const auto& names = source.accelerators;
+    const auto functions = fabric->list();
+    const auto& names = source.accelerators;
+    for (const std::string& name : names) {
+        const bool there = std::any_of(functions.begin(), functions.end(),
+                                       [&](const auto& f) { return f.name == name && accel::is_accelerator(f); });
+        if (!there)
+            troubles.push_back("no accelerator '" + name + "' (" + list_of(functions) + "); correct 'accelerators'");
+    }
+    for (const FunctionInfo& f : functions) {
         if (!accel::is_accelerator(f)) continue;
         if (!names.empty() && std::find(names.begin(), names.end(), f.name) == names.end()) continue;
         try {
             found.push_back(std::make_unique<Accelerator>(fabric, f.name));
         } catch (const Error& e) {
-            log_error(("accelerator '" + f.name + "'").c_str(), e);
+            // Others' executors are passed over, unless somebody wants exactly this one.
+            const bool passed_over = e.status() == Status::unsupported && names.empty();
+            const bool named = e.detail().find("'" + f.name + "'") != std::string::npos;
+            const std::string text = (named ? "" : "accelerator '" + f.name + "': ") + e.detail();
+            if (passed_over)
+                log_line(text);
+            else
+                troubles.push_back(text);
         }
     }
 }
 
 }  // namespace
 
-std::vector<std::unique_ptr<Accelerator>> find_accelerators(const Config& config) {
-    std::vector<std::unique_ptr<Accelerator>> found;
+std::vector<std::unique_ptr<Accelerator>> find_accelerators(const Config& config, std::vector<std::string>& troubles) {
+    Found found;
     for (const FabricSource& source : config.fabrics) {
         try {
-            find_in(source, found);
+            find_in(source, found, troubles);
         } catch (const Error& e) {
-            log_error("fabric", e);
+            troubles.push_back(e.detail());
         }
     }
+    if (found.empty() && troubles.empty()) {
+        troubles.emplace_back("no accelerator with executor opencl is there; a target has to export one");
+    }
+    for (const std::string& t : troubles) log_line(t);
     return found;
 }
 

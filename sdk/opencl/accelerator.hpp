@@ -3,6 +3,8 @@
 // Owns: their attachments, until the process ends.
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -57,13 +59,23 @@ public:
     [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return memory_bytes_; }
     [[nodiscard]] std::uint64_t serial() const noexcept { return serial_; }
     /// A context of the device: the one that asked the questions, for the first, then new ones.
+    /// Contexts that the application has released have what they have until they end, which may be later, in a thread
+    /// of ours: where nothing is left, that is waited for.
     [[nodiscard]] std::shared_ptr<accel::detail::ContextState> open_context();
+    /// A context is released; it has ended when the result is let go of.
+    [[nodiscard]] std::shared_ptr<void> ending();
+    /// Queue pairs that this process has for command queues.
+    [[nodiscard]] std::atomic<unsigned>& queue_pairs() noexcept { return queue_pairs_; }
     /// The device answers; false = it is gone for good.
     [[nodiscard]] bool available() noexcept;
     /// Without waiting for anybody: the process ends.
     void detach() noexcept;
 
 private:
+    /// Contexts that have ended so far.
+    [[nodiscard]] unsigned ended();
+    /// False: none of ours is ending, or none has ended in time.
+    [[nodiscard]] bool wait_for_an_end(unsigned ended_before);
     std::shared_ptr<Fabric> fabric_;
     Device device_;
     std::string name_, target_;
@@ -71,9 +83,15 @@ private:
     RemoteInfo info_;
     std::mutex mutex_;
     std::shared_ptr<accel::detail::ContextState> first_;
+    std::atomic<unsigned> queue_pairs_{0};
+    std::mutex ends_mutex_;
+    std::condition_variable ends_changed_;
+    unsigned ending_ = 0, ended_ = 0;
 };
 
-/// All that the configuration names and that can be had; what can not is logged.
-[[nodiscard]] std::vector<std::unique_ptr<Accelerator>> find_accelerators(const Config& config);
+/// All that the configuration names and that can be had; what can not is logged. `troubles`: what its author should
+/// know, for each with what to do.
+[[nodiscard]] std::vector<std::unique_ptr<Accelerator>> find_accelerators(const Config& config,
+                                                                          std::vector<std::string>& troubles);
 
 }  // namespace farlane::opencl

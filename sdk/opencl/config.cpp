@@ -148,17 +148,42 @@ Config parse_config(const std::string& text, const std::string& path) {
     return c;
 }
 
+/// Of a file with an error elsewhere.
+static std::string log_of(const std::string& text) noexcept {
+    try {
+        return toml::parse(text)["log"].value_or(std::string());
+    } catch (...) {
+        return {};
+    }
+}
+
+/// Nothing, when there is no such file. A folder of that name is a file that can not be read.
+static std::optional<Config> config_from(const std::string& path) {
+    Config c;
+    try {
+        const auto text = read_file(path);
+        if (!text) return std::nullopt;
+        c.log = log_of(*text);
+        c = parse_config(*text, path);
+    } catch (const Error& e) {
+        c.trouble = e.detail() + "; correct that file (docs/opencl.md)";
+    }
+    c.file = path;
+    return c;
+}
+
 Config load_config() {
     if (const char* named = variable(kVariable)) {
-        const auto text = read_file(named);
-        if (!text) {
-            throw Error(Status::not_found,
-                        std::string(named) + " ($" + kVariable + ") can not be read: " + std::strerror(errno));
-        }
-        return parse_config(*text, named);
+        errno = 0;
+        if (auto config = config_from(named)) return *config;
+        Config c;
+        c.file = named;
+        c.trouble =
+            c.file + " can not be read (" + std::strerror(errno) + "); correct or unset $" + std::string(kVariable);
+        return c;
     }
     for (const std::string& path : usual_paths()) {
-        if (const auto text = read_file(path)) return parse_config(*text, path);
+        if (auto config = config_from(path)) return *config;
     }
     Config local;
     local.fabrics.emplace_back();
@@ -170,11 +195,29 @@ void set_log(const std::string& where) {
     log_path = where;
 }
 
+static std::string line_of(const std::string& text) {
+    return "farlane-opencl[" + std::to_string(getpid()) + "]: " + text + "\n";
+}
+
+void tell_user(const std::string& file, const std::vector<std::string>& troubles) noexcept {
+    try {
+        if (troubles.empty()) return;
+        std::string all = troubles.front();
+        if (all.find(file) == std::string::npos) all = file + ": " + all;
+        const std::size_t more = troubles.size() - 1;
+        if (more != 0) all += " (" + std::to_string(more) + " more: set log = \"stderr\" there)";
+        std::replace(all.begin(), all.end(), '\n', ' ');
+        std::fputs(line_of(all).c_str(), stderr);
+    } catch (...) {
+        // As below.
+    }
+}
+
 void log_line(const std::string& text) noexcept {
     try {
         const std::lock_guard lock(log_mutex);
         if (log_path.empty()) return;
-        const std::string line = "farlane-opencl[" + std::to_string(getpid()) + "]: " + text + "\n";
+        const std::string line = line_of(text);
         if (log_path == "stderr") {
             std::fputs(line.c_str(), stderr);
         } else {

@@ -54,14 +54,17 @@ Context::Context(Device& device, std::vector<cl_context_properties> properties, 
     if (notify != nullptr) {
         tell = [notify, data](const std::string& text) { notify(text.c_str(), nullptr, 0, data); };
     }
-    engine_ = std::make_shared<Engine>(device.accelerator().open_context(), std::move(tell));
+    auto& accelerator = device.accelerator();
+    engine_ = std::make_shared<Engine>(accelerator.open_context(), accelerator.queue_pairs(), std::move(tell));
 }
 
 /// An engine ends by waiting for its thread and its device: not in that thread, nor under a lock.
 Context::~Context() {
-    auto last = [engine = std::move(engine_), functions = std::move(destructors_), handle = handle_of(this)]() mutable {
+    auto last = [ending = std::move(ending_), engine = std::move(engine_), functions = std::move(destructors_),
+                 handle = handle_of(this)]() mutable {
         for (auto f = functions.rbegin(); f != functions.rend(); ++f) f->first(handle, f->second);
         engine.reset();
+        ending.reset();
     };
     if (Guard::inside()) {
         std::thread(std::move(last)).detach();
@@ -128,7 +131,10 @@ CL_API_ENTRY cl_int CL_API_CALL clRetainContext(cl_context context) {
 }
 
 CL_API_ENTRY cl_int CL_API_CALL clReleaseContext(cl_context context) {
-    return guarded(__func__, [&] { release(&checked<Context>(context)); });
+    return guarded(__func__, [&] {
+        const Ref<Context> c(&checked<Context>(context));
+        if (release(c.get())) c->released();
+    });
 }
 
 CL_API_ENTRY cl_int CL_API_CALL clGetContextInfo(cl_context context, cl_context_info what, size_t room, void* to,

@@ -28,6 +28,8 @@ public:
     [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
     [[nodiscard]] const std::shared_ptr<Engine>& shared_engine() const noexcept { return engine_; }
     [[nodiscard]] const std::vector<cl_context_properties>& properties() const noexcept { return properties_; }
+    /// The application has let go of it: it ends when its commands and objects have.
+    void released() { ending_ = device_.accelerator().ending(); }
     void add_destructor(ContextDestructor function, void* data);
     /// Whether a number is the handle of one of its buffers.
     [[nodiscard]] bool has_memory(cl_mem handle);
@@ -38,6 +40,7 @@ public:
 private:
     Device& device_;
     std::vector<cl_context_properties> properties_;
+    std::shared_ptr<void> ending_;  ///< Accelerator::ending()
     std::shared_ptr<Engine> engine_;
     std::mutex mutex_;
     std::vector<std::pair<ContextDestructor, void*>> destructors_;

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "opencl/object.hpp"
+#include "opencl/context.hpp"
 
 namespace farlane::opencl {
 namespace {
@@ -221,15 +221,24 @@ CL_API_ENTRY void* CL_API_CALL clGetExtensionFunctionAddress(const char* name) {
     return nullptr;
 }
 
-CL_API_ENTRY void* CL_API_CALL clGetExtensionFunctionAddressForPlatform(cl_platform_id, const char* name) {
-    return clGetExtensionFunctionAddress(name);
+CL_API_ENTRY void* CL_API_CALL clGetExtensionFunctionAddressForPlatform(cl_platform_id platform, const char* name) {
+    void* function = nullptr;
+    (void)guarded(__func__, [&] {
+        (void)checked<Platform>(platform);
+        function = clGetExtensionFunctionAddress(name);
+    });
+    return function;
 }
 
 /// No image has a format here.
-CL_API_ENTRY cl_int CL_API_CALL clGetSupportedImageFormats(cl_context, cl_mem_flags, cl_mem_object_type, cl_uint,
-                                                           cl_image_format*, cl_uint* count) {
-    if (count != nullptr) *count = 0;
-    return CL_SUCCESS;
+CL_API_ENTRY cl_int CL_API_CALL clGetSupportedImageFormats(cl_context context, cl_mem_flags, cl_mem_object_type type,
+                                                           cl_uint room, cl_image_format* formats, cl_uint* count) {
+    return guarded(__func__, [&] {
+        (void)checked<Context>(context);
+        require(type >= CL_MEM_OBJECT_IMAGE2D && type <= CL_MEM_OBJECT_IMAGE1D_BUFFER, CL_INVALID_VALUE);
+        require(room != 0 || formats == nullptr, CL_INVALID_VALUE);
+        if (count != nullptr) *count = 0;
+    });
 }
 
 CL_API_ENTRY void* CL_API_CALL clSVMAlloc(cl_context, cl_svm_mem_flags, size_t, cl_uint) {

@@ -11,6 +11,8 @@ namespace farlane::opencl {
 namespace {
 
 constexpr std::uint32_t kUsualSlots = 8;
+/// Queue pairs that a process has for its command queues at most, of one device: others are to have some, too.
+constexpr unsigned kMostPairs = 4;
 
 fl_accel_command command_of(fl_accel_opcode opcode) {
     fl_accel_command c{};
@@ -20,8 +22,8 @@ fl_accel_command command_of(fl_accel_opcode opcode) {
 
 }  // namespace
 
-Engine::Engine(std::shared_ptr<lib::ContextState> state, Notify notify)
-    : state_(std::move(state)), notify_(std::move(notify)), host_pool_(state_->provider().domain()) {
+Engine::Engine(std::shared_ptr<lib::ContextState> state, std::atomic<unsigned>& pairs, Notify notify)
+    : state_(std::move(state)), notify_(std::move(notify)), host_pool_(state_->provider().domain()), pairs_(pairs) {
     Track& own = tracks_.emplace_back();
     own.queue = &state_->lease();
     own.queue->failures_into = &own.failures;
@@ -38,6 +40,7 @@ Engine::~Engine() {
     for (Track& t : tracks_) t.in_flight.clear();
     garbage_.clear();
     state_->close();
+    pairs_ -= own_pairs_;
 }
 
 Track& Engine::take_track(Guard&) {
@@ -46,20 +49,27 @@ Track& Engine::take_track(Guard&) {
         ++unused->users;
         return *unused;
     }
-    try {
-        lib::Queue& q = state_->lease();
-        Track& t = tracks_.emplace_back();
-        t.queue = &q;
-        q.failures_into = &t.failures;
-        t.users = 1;
-        return t;
-    } catch (const Error& e) {
-        if (e.status() != Status::limit || tracks_.size() < 2) throw;
+    if (pairs_++ < kMostPairs) {
+        try {
+            lib::Queue& q = state_->lease();
+            Track& t = tracks_.emplace_back();
+            t.queue = &q;
+            q.failures_into = &t.failures;
+            t.users = 1;
+            ++own_pairs_;
+            return t;
+        } catch (const Error& e) {
+            --pairs_;
+            if (e.status() != Status::limit) throw;
+        }
+    } else {
+        --pairs_;
     }
-    // Every queue pair of the device is in use: command queues share one. All that is sent waits only for what was
-    // sent before, so they can not wait for each other in a circle.
-    auto& least = *std::min_element(tracks_.begin() + 1, tracks_.end(),
-                                    [](const Track& a, const Track& b) { return a.users < b.users; });
+    // Command queues share one. All that is sent waits only for what was sent before, so they can not wait for each
+    // other in a circle.
+    const auto first = tracks_.begin() + (tracks_.size() > 1 ? 1 : 0);
+    auto& least =
+        *std::min_element(first, tracks_.end(), [](const Track& a, const Track& b) { return a.users < b.users; });
     ++least.users;
     return least;
 }
@@ -88,17 +98,20 @@ Ref<Event> Engine::next_to_send(CommandQueue& q) {
     return {};
 }
 
-/// One queue; whoever is at it already takes over what others add.
+/// One queue; whoever is at its track already takes over what others add.
 bool Engine::advance(Guard& guard, CommandQueue& q) {
-    if (q.sending) return false;
+    Track& track = *q.track;
+    if (track.sending) return false;
     const Ref<CommandQueue> held(&q);
     bool any = false;
-    q.sending = true;
+    track.sending = true;
+    track.sender = std::this_thread::get_id();
     while (const auto event = next_to_send(q)) {
         send(guard, q, *event);
         any = true;
     }
-    q.sending = false;
+    track.sending = false;
+    if (sent_waiters_ != 0) wake();
     return any;
 }
 
@@ -109,7 +122,7 @@ void Engine::advance(Guard& guard) {
             const Ref<CommandQueue> q = waiting_[i];
             again = advance(guard, *q) || again;
         }
-        std::erase_if(waiting_, [](const auto& q) { return q->waiting.empty() && !q->sending; });
+        std::erase_if(waiting_, [](const auto& q) { return q->waiting.empty(); });
     }
 }
 
@@ -118,7 +131,6 @@ void Engine::enqueue(Guard& guard, CommandQueue& q, const Ref<Event>& event) {
     q.waiting.push_back(event);
     ++q.unfinished;
     advance(guard, q);
-    if (event->failure != CL_SUCCESS && event->sent) fail(event->failure);
     const bool listed = std::any_of(waiting_.begin(), waiting_.end(), [&](const auto& w) { return w.get() == &q; });
     if (!q.waiting.empty() && !listed) {
         waiting_.emplace_back(&q);
@@ -126,6 +138,7 @@ void Engine::enqueue(Guard& guard, CommandQueue& q, const Ref<Event>& event) {
         wake();
     }
     if (!waiting_.empty()) advance(guard);
+    if (event->failure != CL_SUCCESS && event->sent) fail(event->failure);
 }
 
 void Engine::order_behind_waits(Guard& guard, Track& track, Event& event) {
@@ -194,6 +207,25 @@ void Engine::make_room(Guard& guard, Track& track, std::uint32_t slots) {
     if (track.queue->has_room(slots)) return;
     wait_until(guard, [&] { return broken() || track.queue->has_room(slots); });
     check();
+}
+
+void Engine::make_own_room(Guard& guard, std::uint32_t slots) {
+    const Track& own = tracks_.front();
+    const auto free = [&] { return !own.sending || own.sender == std::this_thread::get_id(); };
+    make_room(guard, tracks_.front(), slots);
+    while (!free()) {
+        ++sent_waiters_;
+        wait_until(guard, [&] { return broken() || free(); });
+        --sent_waiters_;
+        check();
+        make_room(guard, tracks_.front(), slots);
+    }
+}
+
+void Engine::wait_sent(Guard& guard, const Event& event) {
+    ++sent_waiters_;
+    wait_until(guard, [&] { return event.sent || event.ended(); });
+    --sent_waiters_;
 }
 
 // --- events

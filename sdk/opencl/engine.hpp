@@ -20,11 +20,13 @@
 
 namespace farlane::opencl {
 
-/// A queue pair of the accelerator. Command queues have one each, as long as there are enough.
+/// A queue pair of the accelerator. Command queues share them when there are more than a process may have.
 struct Track {
     lib::Queue* queue = nullptr;
-    unsigned users = 0;
-    bool settling = false;  ///< somebody takes what has completed
+    unsigned users = 0;      ///< command queues
+    bool settling = false;   ///< somebody takes what has completed
+    bool sending = false;    ///< somebody is in the middle of a command: what is sent belongs to that
+    std::thread::id sender;  ///< who, then
     std::deque<Ref<Event>> in_flight;
     std::vector<lib::CommandFailure> failures;  ///< the library adds them while it takes completions
 };
@@ -52,7 +54,8 @@ private:
 class Engine : public std::enable_shared_from_this<Engine> {
 public:
     using Notify = std::function<void(const std::string&)>;
-    Engine(std::shared_ptr<lib::ContextState> state, Notify notify);
+    /// `pairs`: queue pairs that this process has for command queues of the device, of all its contexts.
+    Engine(std::shared_ptr<lib::ContextState> state, std::atomic<unsigned>& pairs, Notify notify);
     ~Engine();
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
@@ -61,7 +64,7 @@ public:
     [[nodiscard]] HostPool& host_pool() noexcept { return host_pool_; }
 
     // --- tracks
-    /// That of ALLOC and MODULE_LOAD; no command queue has it.
+    /// That of ALLOC and MODULE_LOAD; command queues have it only where there is no other.
     [[nodiscard]] Track& own_track() noexcept { return tracks_.front(); }
     [[nodiscard]] Track& take_track(Guard&);
     void give_back(Guard&, Track& track) noexcept { --track.users; }
@@ -82,6 +85,8 @@ public:
     void adopt(Guard&);
     /// Room for that many slots in the track. Lets go of the lock.
     void make_room(Guard&, Track& track, std::uint32_t slots);
+    /// The same in our own track, and nobody is in the middle of a command there. Lets go of the lock.
+    void make_own_room(Guard&, std::uint32_t slots);
     /// A command of our own, behind everything in the track.
     lib::Ticket submit(Guard&, Track& track, fl_accel_command& command, lib::Sink sink = {});
     /// Host time as the device counts it.
@@ -90,6 +95,8 @@ public:
     void calibrate(Guard&);
 
     // --- waiting
+    /// Until the command was sent, or has ended. Lets go of the lock.
+    void wait_sent(Guard&, const Event& event);
     /// Takes what has completed. Lets go of the lock.
     void settle(Guard&);
     /// Until `done()`; others go on meanwhile.
@@ -168,12 +175,15 @@ private:
     std::deque<Chunk> chunks_;
     std::int64_t device_ahead_ns_ = 0;
     bool calibrated_ = false, broken_ = false;
+    std::atomic<unsigned>& pairs_;
+    unsigned own_pairs_ = 0;
     // Who waits.
     bool has_leader_ = false, leader_sleeps_ = false, armed_ = false;
     // The thread of callbacks, which also looks when nobody else does.
     std::thread thread_;
     std::deque<std::function<void()>> due_;
     std::size_t callbacks_ = 0;  ///< not due yet
+    unsigned sent_waiters_ = 0;  ///< threads in wait_sent() or make_own_room()
     bool adopted_ = false, stop_ = false;
     // What is let go of.
     std::mutex garbage_mutex_;

@@ -33,7 +33,7 @@ std::shared_ptr<lib::BufferState> Engine::allocate(Guard& guard, std::uint64_t b
         (void)state_->collect_now();
     }
     if (device.largest_free(state_->number(), place) < reserved) fail(CL_MEM_OBJECT_ALLOCATION_FAILURE);
-    make_room(guard, tracks_.front(), 4);
+    make_own_room(guard, 4);
     return state_->allocate(bytes);
 }
 
@@ -46,7 +46,7 @@ lib::BufferState* Engine::take_chunk(Guard& guard, Track& track) {
             return c.memory.get();
         }
         if (chunks_.size() < kMostChunks) {
-            make_room(guard, tracks_.front(), 4);
+            make_own_room(guard, 4);
             Chunk& c = chunks_.emplace_back();
             c.taken = true;
             c.memory = state_->allocate(kChunkBytes, accel::detail::Place::aperture);

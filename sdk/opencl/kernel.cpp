@@ -14,6 +14,14 @@ namespace {
 
 constexpr cl_uint kMostArguments = 1024;  // what a device may say
 
+/// Of what the source may say, the device tells the size of the work group.
+std::string attributes(const Kernel& k) {
+    const auto& b = k.info().required_block;
+    if (b[0] == 0 || !k.program().is_text()) return {};
+    return "reqd_work_group_size(" + std::to_string(b[0]) + "," + std::to_string(b[1]) + "," + std::to_string(b[2]) +
+           ")";
+}
+
 void answer_kernel(const Kernel& k, cl_kernel_info what, const Answer& answer) {
     switch (what) {
         case CL_KERNEL_FUNCTION_NAME: return answer.text(k.state()->name);
@@ -21,7 +29,7 @@ void answer_kernel(const Kernel& k, cl_kernel_info what, const Answer& answer) {
         case CL_KERNEL_REFERENCE_COUNT: return answer.value(k.references());
         case CL_KERNEL_CONTEXT: return answer.value(handle_of(&k.context()));
         case CL_KERNEL_PROGRAM: return answer.value(handle_of(&k.program()));
-        case CL_KERNEL_ATTRIBUTES: return answer.text("");
+        case CL_KERNEL_ATTRIBUTES: return answer.text(attributes(k));
         default: fail(CL_INVALID_VALUE);
     }
 }
@@ -61,7 +69,7 @@ cl_kernel_arg_type_qualifier qualifiers(const accel::ArgumentInfo& a) {
 
 void answer_argument(const Kernel& k, cl_uint index, cl_kernel_arg_info what, const Answer& answer) {
     require(index < k.arguments().size(), CL_INVALID_ARG_INDEX);
-    require(index < k.info().arguments.size(), CL_KERNEL_ARG_INFO_NOT_AVAILABLE);
+    require(k.tells_arguments() && index < k.info().arguments.size(), CL_KERNEL_ARG_INFO_NOT_AVAILABLE);
     const auto& a = k.info().arguments[index];
     require(a.kind != accel::ArgumentKind::unknown && !a.type_name.empty(), CL_KERNEL_ARG_INFO_NOT_AVAILABLE);
     switch (what) {
@@ -91,6 +99,7 @@ Kernel::Kernel(Program& program, std::shared_ptr<lib::KernelState> state)
     : Object(farlane::opencl::Kind::kernel),
       program_(&program),
       state_(std::move(state)),
+      tells_arguments_(program.keeps_argument_info()),
       arguments_(std::min(state_->info.argument_count, kMostArguments)) {
     ++program_->kernels;
 }
@@ -99,6 +108,7 @@ Kernel::Kernel(const Kernel& other)
     : Object(farlane::opencl::Kind::kernel),
       program_(other.program_),
       state_(other.state_),
+      tells_arguments_(other.tells_arguments_),
       arguments_(other.arguments_) {
     ++program_->kernels;
 }
@@ -133,8 +143,19 @@ void Kernel::set_memory(KernelArgument& a, std::size_t bytes, const void* value)
     a.kind = KernelArgument::Kind::memory;
 }
 
+/// There are no samplers and no images, so what is given for one is none.
+void Kernel::refuse_images(cl_uint index, std::size_t bytes) const {
+    if (index >= info().arguments.size() || info().arguments[index].kind != accel::ArgumentKind::unknown) return;
+    const std::string& type = info().arguments[index].type_name;
+    const bool sampler = type.ends_with("sampler_t"), image = type.starts_with("image") && type.ends_with("_t");
+    require(!(sampler || image) || bytes == sizeof(cl_mem), CL_INVALID_ARG_SIZE);
+    require(!sampler, CL_INVALID_SAMPLER);
+    require(!image, CL_INVALID_MEM_OBJECT);
+}
+
 void Kernel::set(cl_uint index, std::size_t bytes, const void* value) {
     require(index < arguments_.size(), CL_INVALID_ARG_INDEX);
+    refuse_images(index, bytes);
     KernelArgument a;
     switch (kind_of(index, bytes, value)) {
         case accel::ArgumentKind::address: set_memory(a, bytes, value); break;

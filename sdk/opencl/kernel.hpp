@@ -37,15 +37,19 @@ public:
     [[nodiscard]] const accel::KernelInfo& info() const noexcept { return state_->info; }
     [[nodiscard]] std::span<const KernelArgument> arguments() const noexcept { return arguments_; }
     void set(cl_uint index, std::size_t bytes, const void* value);
+    /// Whether clGetKernelArgInfo has answers: the program was built to have them.
+    [[nodiscard]] bool tells_arguments() const noexcept { return tells_arguments_; }
     /// Of a work group, with what was set.
     [[nodiscard]] cl_ulong local_memory_bytes() const noexcept;
 
 private:
     [[nodiscard]] accel::ArgumentKind kind_of(cl_uint index, std::size_t bytes, const void* value) const;
     void set_memory(KernelArgument& a, std::size_t bytes, const void* value) const;
+    void refuse_images(cl_uint index, std::size_t bytes) const;
 
     Ref<Program> program_;
     std::shared_ptr<lib::KernelState> state_;
+    bool tells_arguments_ = false;
     std::vector<KernelArgument> arguments_;
 };
 

@@ -59,13 +59,16 @@ std::vector<Device*> Platform::devices() {
     if (owner_ == getpid()) return devices_;
     owner_ = getpid();
     devices_.clear();  // a parent's, with threads that are not here
-    try {
-        const Config config = load_config();
-        set_log(config.log);
-        for (auto& found : find_accelerators(config)) devices_.push_back(new Device(*this, std::move(found)));
-    } catch (const Error& e) {
-        log_error("configuration", e);
+    const Config config = load_config();
+    set_log(config.log);
+    std::vector<std::string> troubles;
+    if (config.trouble.empty()) {
+        for (auto& found : find_accelerators(config, troubles)) devices_.push_back(new Device(*this, std::move(found)));
+    } else {
+        troubles.push_back(config.trouble);
+        log_line(config.trouble);
     }
+    if (!config.file.empty() && config.log != "stderr") tell_user(config.file, troubles);
     return devices_;
 }
 

@@ -44,6 +44,12 @@ Program::State Program::state() const {
     return state_;
 }
 
+bool Program::keeps_argument_info() const {
+    const State s = state();
+    const auto& o = s.part.options.others;
+    return is_text() && std::find(o.begin(), o.end(), "-cl-kernel-arg-info") != o.end();
+}
+
 std::string Program::binary() const {
     const State s = state();
     if (s.type == CL_PROGRAM_BINARY_TYPE_NONE) return {};
@@ -74,12 +80,21 @@ void Program::end(State&& state) {
     engine().discard(std::move(before));
 }
 
+/// What the remote device's own clBuildProgram answered.
+static bool complains_of_options(const lib::CommandFailure& failure) noexcept {
+    const auto code = static_cast<cl_int>(failure.detail);
+    return failure.reason == FL_ACCEL_REASON_BUILD &&
+           (code == CL_INVALID_BUILD_OPTIONS || code == CL_INVALID_COMPILER_OPTIONS ||
+            code == CL_INVALID_LINKER_OPTIONS);
+}
+
 bool Program::load(State& s, accel::ModuleKind kind, const std::string& image, const std::string& options) {
     Engine& e = engine();
     Guard guard(e);
     e.check();
-    e.make_room(guard, e.own_track(), 24 + static_cast<std::uint32_t>(options.size() / FL_ACCEL_COMMAND_BYTES));
-    auto module = e.state().load(kind, std::as_bytes(std::span(image)), options, "");
+    e.make_own_room(guard, 24 + static_cast<std::uint32_t>(options.size() / FL_ACCEL_COMMAND_BYTES));
+    const std::string_view some = image.empty() ? std::string_view("\n") : image;  // no text is a program, too
+    auto module = e.state().load(kind, std::as_bytes(std::span(some)), options, "");
     try {
         e.wait_until(guard, [&] { return e.broken() || (module->command.done() && module->report.done()); });
         e.check();
@@ -89,6 +104,7 @@ bool Program::load(State& s, accel::ModuleKind kind, const std::string& image, c
             const auto reason = module->failure->reason;
             const bool build = reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_BAD_IMAGE;
             if (s.log.empty()) s.log = module->failure->text;
+            s.bad_options = complains_of_options(*module->failure);
             module.reset();
             require(build, CL_OUT_OF_RESOURCES);
             return false;
@@ -129,7 +145,9 @@ void Program::build(const char* options) {
             s.status = CL_BUILD_SUCCESS;
             s.type = CL_PROGRAM_BINARY_TYPE_EXECUTABLE;
         }
+        const bool bad_options = s.bad_options;
         end(std::move(s));
+        require(!bad_options, CL_INVALID_BUILD_OPTIONS);
         require(good, CL_BUILD_PROGRAM_FAILURE);
     } catch (...) {
         if (state().status == CL_BUILD_IN_PROGRESS) end(std::move(s));
@@ -151,12 +169,14 @@ void Program::compile(const char* options, const std::map<std::string, std::stri
         engine().discard(std::move(s.module));  // only its log was wanted: it is linked first
         s.module.reset();
         s.names.clear();
-        good = good || only_unresolved(s.log);
+        const bool bad_options = s.bad_options;
+        good = good || (!bad_options && only_unresolved(s.log));
         if (good) {
             s.status = CL_BUILD_SUCCESS;
             s.type = CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT;
         }
         end(std::move(s));
+        require(!bad_options, CL_INVALID_COMPILER_OPTIONS);
         require(good, CL_COMPILE_PROGRAM_FAILURE);
     } catch (...) {
         if (state().status == CL_BUILD_IN_PROGRESS) end(std::move(s));
@@ -166,6 +186,10 @@ void Program::compile(const char* options, const std::map<std::string, std::stri
 
 void Program::link(const char* options, const std::vector<Ref<Program>>& inputs) {
     const auto wanted = parse_options(options, CL_INVALID_LINKER_OPTIONS);
+    const bool for_linkers = wanted.definitions.empty() && wanted.include_dirs.empty() &&
+                             std::all_of(wanted.others.begin(), wanted.others.end(),
+                                         [](const std::string& o) { return o.starts_with("-cl-"); });
+    require(for_linkers, CL_INVALID_LINKER_OPTIONS);
     std::vector<Part> parts;
     for (const auto& input : inputs) {
         const State s = input->state();
@@ -194,7 +218,9 @@ void Program::link(const char* options, const std::vector<Ref<Program>>& inputs)
             if (good) s.type = CL_PROGRAM_BINARY_TYPE_EXECUTABLE;
         }
         if (good) s.status = CL_BUILD_SUCCESS;
+        const bool bad_options = s.bad_options;
         end(std::move(s));
+        require(!bad_options, CL_INVALID_LINKER_OPTIONS);
         require(good, CL_LINK_PROGRAM_FAILURE);
     } catch (...) {
         if (state().status == CL_BUILD_IN_PROGRESS) end(std::move(s));
@@ -210,7 +236,7 @@ std::shared_ptr<lib::KernelState> Program::kernel(const std::string& name) {
     Engine& e = engine();
     Guard guard(e);
     e.check();
-    e.make_room(guard, e.own_track(), 24 + static_cast<std::uint32_t>(name.size() / FL_ACCEL_COMMAND_BYTES));
+    e.make_own_room(guard, 24 + static_cast<std::uint32_t>(name.size() / FL_ACCEL_COMMAND_BYTES));
     auto kernel = e.state().bind(s.module, name);
     e.wait_until(guard, [&] { return e.broken() || (kernel->command.done() && kernel->report.done()); });
     e.check();

@@ -30,11 +30,11 @@ public:
     [[nodiscard]] Context& context() const noexcept { return *context_; }
     [[nodiscard]] Engine& engine() const noexcept { return context_->engine(); }
 
-    /// Builds an executable; waits. Fails with CL_BUILD_PROGRAM_FAILURE, `bad_options`.
+    /// Builds an executable; waits. Fails with CL_BUILD_PROGRAM_FAILURE, CL_INVALID_BUILD_OPTIONS.
     void build(const char* options);
-    /// Checks that it compiles, with those headers. Fails with CL_COMPILE_PROGRAM_FAILURE.
+    /// Checks that it compiles, with those headers. Fails with CL_COMPILE_PROGRAM_FAILURE, CL_INVALID_COMPILER_OPTIONS.
     void compile(const char* options, const std::map<std::string, std::string>& headers);
-    /// Makes this, a new program, of others. Fails with CL_LINK_PROGRAM_FAILURE.
+    /// Makes this, a new program, of others. Fails with CL_LINK_PROGRAM_FAILURE, CL_INVALID_LINKER_OPTIONS.
     void link(const char* options, const std::vector<Ref<Program>>& inputs);
 
     // --- what is known of it
@@ -45,11 +45,16 @@ public:
         std::shared_ptr<lib::ModuleState> module;
         std::vector<std::string> names;
         bool names_complete = false;
-        Part part;  ///< what was compiled
+        bool bad_options = false;  ///< it did not build, since the remote compiler does not know an option
+        Part part;                 ///< what was compiled
     };
     [[nodiscard]] State state() const;
     [[nodiscard]] Origin origin() const noexcept { return origin_; }
     [[nodiscard]] const std::string& source() const noexcept { return source_; }
+    /// Made of source text by the application.
+    [[nodiscard]] bool is_text() const noexcept { return origin_ == Origin::source || origin_ == Origin::link; }
+    /// Built with -cl-kernel-arg-info.
+    [[nodiscard]] bool keeps_argument_info() const;
     [[nodiscard]] const std::string& il() const noexcept { return il_; }
     /// CL_PROGRAM_BINARIES; "" = there is none.
     [[nodiscard]] std::string binary() const;

@@ -78,7 +78,7 @@ void CommandQueue::enqueue(cl_command_type type, std::unique_ptr<Work> work, con
     try {
         e.enqueue(guard, *this, event);
         if (call.until == Call::Until::sent) {
-            e.wait_until(guard, [&] { return event->sent || event->ended(); });
+            e.wait_sent(guard, *event);
         } else if (call.until == Call::Until::complete) {
             e.wait_until(guard, [&] { return event->ended(); });
         }

@@ -41,7 +41,6 @@ public:
     // --- of the engine, with its lock
     Track* track = nullptr;
     std::deque<Ref<Event>> waiting;
-    bool sending = false;
     std::size_t unfinished = 0;
     bool failed = false;
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 namespace farlane::opencl {
@@ -80,8 +81,19 @@ void define(BuildOptions& o, const std::string& text, cl_int otherwise) {
 struct Includes {
     const std::vector<std::string>& dirs;
     const std::map<std::string, std::string>& headers;
-    std::vector<std::string> open;  ///< names, from the outside in
+    std::vector<std::string> open;  ///< keys, from the outside in
     std::string out;
+};
+
+struct Header {
+    std::string key;  ///< the path, or the name of one that was given as text
+    std::string text;
+};
+
+/// What an #include line says.
+struct Include {
+    std::string name;
+    bool quoted = false;
 };
 
 std::optional<std::string> read_file(const std::string& path) {
@@ -93,30 +105,65 @@ std::optional<std::string> read_file(const std::string& path) {
     return std::move(text).str();
 }
 
-std::optional<std::string> find_header(const Includes& in, const std::string& name) {
-    if (const auto given = in.headers.find(name); given != in.headers.end()) return given->second;
+/// A name in quotes is looked for beside the file that has the line, first.
+std::optional<Header> find_header(const Includes& in, const Include& line) {
+    const std::string& name = line.name;
+    if (const auto given = in.headers.find(name); given != in.headers.end()) return Header{name, given->second};
     if (name.empty()) return std::nullopt;
-    if (name[0] == '/') return read_file(name);
-    for (const std::string& dir : in.dirs) {
-        if (auto text = read_file(dir + "/" + name)) return text;
+    std::vector<std::string> places;
+    if (name[0] == '/') {
+        places.emplace_back();
+    } else {
+        const std::size_t slash = in.open.empty() ? std::string::npos : in.open.back().rfind('/');
+        if (line.quoted && slash != std::string::npos) places.push_back(in.open.back().substr(0, slash + 1));
+        for (const std::string& dir : in.dirs) places.push_back(dir + "/");
+    }
+    for (const std::string& place : places) {
+        if (auto text = read_file(place + name)) return Header{place + name, std::move(*text)};
     }
     return std::nullopt;
 }
 
-/// The name in `#include "name"` or <name>; nothing for any other line.
-std::optional<std::string> included(std::string_view line) {
+/// What is behind `#word` in a line; nothing for any other line.
+std::optional<std::string_view> directive(std::string_view line, std::string_view word) {
     const auto skip = [&] { line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size())); };
     skip();
     if (!line.starts_with('#')) return std::nullopt;
     line.remove_prefix(1);
     skip();
-    if (!line.starts_with("include")) return std::nullopt;
-    line.remove_prefix(std::strlen("include"));
+    if (!line.starts_with(word)) return std::nullopt;
+    line.remove_prefix(word.size());
     skip();
-    if (line.empty() || (line[0] != '"' && line[0] != '<')) return std::nullopt;
-    const std::size_t end = line.find(line[0] == '"' ? '"' : '>', 1);
+    return line;
+}
+
+/// The name in `#include "name"` or <name>; nothing for any other line.
+std::optional<Include> included(std::string_view text) {
+    const auto line = directive(text, "include");
+    if (!line || line->empty() || (line->front() != '"' && line->front() != '<')) return std::nullopt;
+    const bool quoted = line->front() == '"';
+    const std::size_t end = line->find(quoted ? '"' : '>', 1);
     if (end == std::string_view::npos) return std::nullopt;
-    return std::string(line.substr(1, end - 1));
+    return Include{std::string(line->substr(1, end - 1)), quoted};
+}
+
+/// `#pragma once` means files, and what the remote compiler gets is one.
+bool is_once(std::string_view text) {
+    const auto line = directive(text, "pragma");
+    return line && line->starts_with("once") && line->find_first_not_of(" \t\r", 4) == std::string_view::npos;
+}
+
+bool has_once(std::string_view text) {
+    for (std::size_t at = text.find("once"); at != std::string_view::npos; at = text.find("once", at + 1)) {
+        const std::size_t begin = text.rfind('\n', at) + 1;  // 0 where there is none
+        if (is_once(text.substr(begin, text.find('\n', at) - begin))) return true;
+    }
+    return false;
+}
+
+/// The same for every text that has this header, since they may be linked.
+std::string once_name(const std::string& key) {
+    return "FARLANE_ONCE_" + std::to_string(std::hash<std::string>()(key));
 }
 
 /// Whether a comment is open behind `line`, when it was (or not) before.
@@ -152,20 +199,24 @@ void expand(Includes& in, std::string_view source, const std::string& name) {
         source.remove_prefix(std::min(end + 1, source.size()));
         ++number;
         const auto header = comment ? std::nullopt : included(line);
+        const bool once = !comment && !in.open.empty() && is_once(line);
         comment = comment_behind(line, comment);
-        std::optional<std::string> text;
-        if (header && in.open.size() < kMaxDepth) text = find_header(in, *header);
-        require(in.out.size() + line.size() + (text ? text->size() : 0) < kMaxBytes, CL_OUT_OF_HOST_MEMORY);
-        if (!text) {
-            in.out.append(line).append("\n");
+        std::optional<Header> found;
+        if (header && in.open.size() < kMaxDepth) found = find_header(in, *header);
+        require(in.out.size() + line.size() + (found ? found->text.size() : 0) < kMaxBytes, CL_OUT_OF_HOST_MEMORY);
+        if (!found) {
+            in.out.append(once ? "" : line).append("\n");
             continue;
         }
         // A header that includes itself has a guard, or it would not end elsewhere either.
-        if (std::find(in.open.begin(), in.open.end(), *header) == in.open.end()) {
-            in.open.push_back(*header);
-            in.out += "#line 1 \"" + *header + "\"\n";
-            expand(in, *text, *header);
+        if (std::find(in.open.begin(), in.open.end(), found->key) == in.open.end()) {
+            const std::string guard = has_once(found->text) ? once_name(found->key) : "";
+            if (!guard.empty()) in.out += "#ifndef " + guard + "\n#define " + guard + "\n";
+            in.open.push_back(found->key);
+            in.out += "#line 1 \"" + header->name + "\"\n";
+            expand(in, found->text, header->name);
             in.open.pop_back();
+            if (!guard.empty()) in.out += "#endif\n";
         }
         in.out += "#line " + std::to_string(number + 1) + " \"" + name + "\"\n";
     }

@@ -68,6 +68,14 @@ void none() {
     NEED(error == CL_DEVICE_NOT_FOUND);
 }
 
+/// Whatever there is: what is said of it is the test's.
+void asks() {
+    cl_platform_id platform = nullptr;
+    cl_uint count = 0;
+    NEED(clGetPlatformIDs(1, &platform, nullptr) == CL_SUCCESS);
+    for (int i = 0; i < 2; ++i) (void)clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, nullptr, &count);
+}
+
 /// A child that does nothing with OpenCL, and one that asks for devices of its own.
 void forks() {
     Program p;
@@ -141,6 +149,8 @@ int main(int, char** arguments) {
     const std::string mode = arguments[1] == nullptr ? "" : arguments[1];
     if (mode == "none")
         none();
+    else if (mode == "ask")
+        asks();
     else if (mode == "fork")
         forks();
     else if (mode == "exit")

@@ -2,6 +2,10 @@
 // Build options, #include lines, binaries and linked parts as text; the configuration file. No device.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "opencl/config.hpp"
 #include "opencl/source.hpp"
 
@@ -33,6 +37,47 @@ TEST(OpenclIncludes, AreReplacedWhereTheyCount) {
     EXPECT_EQ(text,
               "/* x\n#include \"a.h\"\n*/\n#line 1 \"a.h\"\nA\n#line 1 \"b.h\"\nB\n#line 3 \"b.h\"\n#line 3 \"a.h\"\n"
               "#line 5 \"program.cl\"\n#include \"no.h\"\nend\n");
+}
+
+/// A directory of its own, for headers.
+class Headers : public ::testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "farlane-headers-XXXXXX").string();
+        ASSERT_NE(mkdtemp(name.data()), nullptr);
+        dir_ = name;
+    }
+    void TearDown() override { std::filesystem::remove_all(dir_); }
+    void write(const std::string& name, const char* text) const {
+        std::filesystem::create_directories((dir_ / name).parent_path());
+        std::ofstream(dir_ / name) << text;
+    }
+    [[nodiscard]] std::string expand(const char* text) const { return expand_includes(text, {dir_.string()}, {}); }
+    std::filesystem::path dir_;
+};
+
+TEST_F(Headers, InQuotesAreBesideWhoIncludesThemFirst) {
+    write("part/outer.h", "#include \"inner.h\"\n#include <inner.h>\n");
+    write("part/inner.h", "beside\n");
+    write("inner.h", "above\n");
+    EXPECT_EQ(expand("#include \"part/outer.h\"\n"),
+              "#line 1 \"part/outer.h\"\n#line 1 \"inner.h\"\nbeside\n#line 2 \"part/outer.h\"\n"
+              "#line 1 \"inner.h\"\nabove\n#line 3 \"part/outer.h\"\n#line 2 \"program.cl\"\n");
+}
+
+/// Inside a condition, too: the one in the branch that is not taken does not count.
+TEST_F(Headers, WithPragmaOnceGetAGuard) {
+    write("once.h", "// #pragma once upon a time\n # pragma once \nint x;\n");
+    write("often.h", "// #pragma once upon a time\nint y;\n");
+    const std::string text = expand("#if 0\n#include \"once.h\"\n#endif\n#include \"once.h\"\n#include \"often.h\"\n");
+    const std::size_t at = text.find("FARLANE_ONCE_");
+    ASSERT_NE(at, std::string::npos) << text;
+    const std::string guard = text.substr(at, text.find('\n', at) - at);
+    const std::string once = "#ifndef " + guard + "\n#define " + guard +
+                             "\n#line 1 \"once.h\"\n// #pragma once upon a time\n\nint x;\n#endif\n";
+    EXPECT_EQ(text, "#if 0\n" + once + "#line 3 \"program.cl\"\n#endif\n" + once +
+                        "#line 5 \"program.cl\"\n#line 1 \"often.h\"\n// #pragma once upon a time\nint y;\n"
+                        "#line 6 \"program.cl\"\n");
 }
 
 TEST(OpenclBinary, IsItselfOrNothing) {

@@ -21,8 +21,13 @@ def free_port():
         return s.getsockname()[1]
 
 
+def answers(path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        return s.connect_ex(str(path)) == 0
+
+
 def wait_for(path, process, log):
-    while not path.exists():
+    while not answers(path):
         if process.poll() is not None:
             print(log.read_text(), file=sys.stderr)
             sys.exit(1)
