@@ -66,6 +66,12 @@ void wait_for_all() {
 }
 
 void Stream::put(std::function<void()> one) {
+    // A device that takes no time, to see what everything else takes.
+    static const bool instant = is_set("instant");
+    if (instant) {
+        if (lost == kSuccess) one();
+        return;
+    }
     ++under_way;
     const std::lock_guard lock(mutex);
     work.push_back(std::move(one));

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "backend/worker/builtin/source.hpp"
 #include "backend/worker/cuda/builtin_ptx.hpp"
@@ -137,6 +138,17 @@ CuResult CudaRuntime::load(Built& built, const std::byte* image, const std::stri
     return r;
 }
 
+/// A hundred megabytes of library, for those who have source only.
+const Compiler* CudaRuntime::compiler() {
+    if (!std::exchange(looked_for_compiler_, true)) {
+        int version = 0;
+        (void)api_.cuDriverGetVersion(&version);
+        std::string ignored;  // --probe tells
+        compiler_ = Compiler::open(version, ignored);
+    }
+    return compiler_.get();
+}
+
 Built CudaRuntime::build(fl_accel_module_kind kind, std::span<const std::byte> image, const std::string& options) {
     Built built;
     const auto fail = [&](fl_accel_reason reason, int detail) {
@@ -145,15 +157,15 @@ Built CudaRuntime::build(fl_accel_module_kind kind, std::span<const std::byte> i
     };
     if (const CuResult r = api_.cuCtxSetCurrent(context_); r != kSuccess) return fail(FL_ACCEL_REASON_EXECUTION, r);
     const bool is_builtin = kind == FL_ACCEL_MODULE_BUILTIN;
-    const bool is_source = kind == FL_ACCEL_MODULE_CUDA_C || (is_builtin && compiler_ != nullptr);
+    const bool is_source = kind == FL_ACCEL_MODULE_CUDA_C || (is_builtin && compiler() != nullptr);
     if (kind == FL_ACCEL_MODULE_CUBIN ? !is_cubin(image) : !is_text(image)) return fail(FL_ACCEL_REASON_BAD_IMAGE, 0);
     std::string code(reinterpret_cast<const char*>(image.data()), image.size());
     if (is_builtin) code = is_source ? builtin_source_cuda() : builtin_ptx();
     bool is_ptx = !is_source && kind != FL_ACCEL_MODULE_CUBIN;
     if (is_source) {
-        if (compiler_ == nullptr) return fail(FL_ACCEL_REASON_BAD_KIND, static_cast<int>(kind));
+        if (compiler() == nullptr) return fail(FL_ACCEL_REASON_BAD_KIND, static_cast<int>(kind));
         const int capability = api_.attribute(device_, kMajor) * 10 + api_.attribute(device_, kMinor);
-        auto compiled = compiler_->compile(code, options, capability);
+        auto compiled = compiler()->compile(code, options, capability);
         built.log = std::move(compiled.log);
         if (!compiled.ok) return fail(FL_ACCEL_REASON_BUILD, compiled.error);
         code = std::move(compiled.image);

@@ -51,10 +51,6 @@ CudaRuntime::CudaRuntime(const Api& api, CuDevice device, CuContext context, con
       pinned_(api),
       queues_(api, sink),
       energy_(api, device) {
-    std::string ignored;  // --probe tells
-    int version = 0;
-    (void)api.cuDriverGetVersion(&version);
-    compiler_ = Compiler::open(version, ignored);
     if (setup.bounce_bytes != 0) pinned_.add(setup.aperture_address + setup.aperture_bytes, setup.bounce_bytes);
 }
 
