@@ -193,7 +193,7 @@ json device() {
         {"name, driver, local bytes, worker bytes", std::string(part, got > 0 ? static_cast<std::size_t>(got) : 0)}};
 }
 
-int run(const std::string& out, const Wanted& wanted) {
+int run(const std::string& out, const Wanted& wanted, const std::string& note) {
     try {
         (void)in_child([] { return gpu::local_copy_rates(kMib); });
     } catch (const std::exception& e) {
@@ -202,6 +202,7 @@ int run(const std::string& out, const Wanted& wanted) {
     }
     Results results;
     json all = {{"what", "CUDA executor over udp: on one host, beside the driver API"}, {"machine", machine()}};
+    if (!note.empty()) all["note"] = note;
     try_row(results, "device", [&] { all["device"] = device(); });
     if (wanted("checks")) run_checks(results);
     if (wanted("context")) run_context(results);
@@ -217,13 +218,15 @@ int run(const std::string& out, const Wanted& wanted) {
 }  // namespace farlane::bench
 
 int main(int argc, char** argv) {
-    std::string out = "bench/results/gpu.json", only;
+    std::string out = "bench/results/gpu.json", only, note;
     bool usage = argc % 2 == 0;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (std::string(argv[i]) == "--out") {
             out = argv[i + 1];
         } else if (std::string(argv[i]) == "--only") {
             only = argv[i + 1];
+        } else if (std::string(argv[i]) == "--note") {
+            note = argv[i + 1];
         } else {
             usage = true;
         }
@@ -231,10 +234,10 @@ int main(int argc, char** argv) {
     if (usage) {
         std::fprintf(
             stderr,
-            "usage: farlane-bench-gpu [--out FILE] [--only PART,PART]\n"
+            "usage: farlane-bench-gpu [--out FILE] [--only PART,PART] [--note TEXT]\n"
             "Checks and measures the CUDA executor on this machine's GPU (bench/README.md). Parts: checks, context,\n"
             "gemm_f32, gemm_bf16, launches, copies_1m, copies_16m, copies_64m.\n");
         return farlane::bench::kUsage;
     }
-    return farlane::bench::run(out, farlane::bench::Wanted(only));
+    return farlane::bench::run(out, farlane::bench::Wanted(only), note);
 }

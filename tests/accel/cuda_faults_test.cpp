@@ -148,7 +148,8 @@ TEST(CudaAddresses, AreNotAlignedByTheDriver) {
 /// What `farlane-accel-worker --check cuda` says.
 std::string check_program(const std::string& settings) {
     use_cuda(FARLANE_FAKE_CUDA, settings);
-    FILE* from = ::popen(FARLANE_WORKER " --check cuda 2>&1", "r");
+    FILE* from = ::popen((built(FARLANE_WORKER) + " --check cuda 2>&1").c_str(), "r");
+    if (from == nullptr) return "no shell to start it";
     std::string text;
     char part[4096];
     for (std::size_t n = 0; (n = std::fread(part, 1, sizeof part, from)) > 0;) text.append(part, n);

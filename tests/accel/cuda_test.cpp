@@ -261,6 +261,23 @@ TEST_F(Cuda, PtxThatDoesNotCompileSaysWhy) {
     EXPECT_EQ(worker.load({}, 2, kCudaPtx, worker.base(0)).reason, FL_ACCEL_REASON_BAD_KIND);
 }
 
+TEST_F(Cuda, ImagesForOtherDevicesSaySo) {
+    open();
+    const std::string newer = ".version 99.0\n.target sm_90\n.address_size 64\n.visible .entry a() { ret; }\n";
+    EXPECT_EQ(worker.load({}, 1, newer, worker.base(0), "", FL_ACCEL_MODULE_PTX).reason, FL_ACCEL_REASON_BUILD);
+    EXPECT_NE(worker.log.find("newer than this driver, which is of CUDA 13.0"), std::string::npos) << worker.log;
+    std::string cubin(64 + 64, '\0');
+    std::memcpy(cubin.data(),
+                "\x7f"
+                "ELF\2\1",
+                6);
+    cubin[40] = cubin[58] = 64;  // section headers, and how long each is
+    cubin[60] = 1;
+    cubin[48] = 80;  // of another capability
+    EXPECT_EQ(worker.load({}, 1, cubin, worker.base(0), "", FL_ACCEL_MODULE_CUBIN).reason, FL_ACCEL_REASON_BUILD);
+    EXPECT_NE(worker.log.find("compute capability 90"), std::string::npos) << worker.log;
+}
+
 TEST_F(Cuda, CubinsThatReachOutsideAreNone) {
     open();
     const auto reason = [&](const std::string& image) {

@@ -36,6 +36,10 @@ CuResult parse(Module& module, const char* image, std::string& log) {
                     "\x7f"
                     "ELF",
                     4) == 0) {
+        std::uint32_t flags = 0;  // the lowest byte, and the second in newer ones, is the capability
+        std::memcpy(&flags, image + 48, sizeof flags);
+        constexpr std::uint32_t kOurs = 90;
+        if (flags != 0 && (flags & 0xff) != kOurs && (flags >> 8 & 0xff) != kOurs) return kNoBinary;
         add_names(module, std::string(image, elf_bytes(image)), ".text.");
         return kSuccess;
     }
@@ -44,6 +48,8 @@ CuResult parse(Module& module, const char* image, std::string& log) {
         log = "fake ptxas: line 1; fatal: Missing .version directive\n";
         return kInvalidPtx;
     }
+    constexpr int kNewest = 9;
+    if (std::atoi(text.c_str() + text.find(".version") + 8) > kNewest) return kUnsupportedPtxVersion;
     add_names(module, text, ".entry ");
     return kSuccess;
 }

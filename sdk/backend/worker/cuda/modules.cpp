@@ -135,7 +135,23 @@ CuResult CudaRuntime::load(Built& built, const std::byte* image, const std::stri
     built.log += info.data();
     built.log += error.data();
     if (r != kSuccess && built.log.empty()) built.log = api_.text(r);
+    if (const std::string hint = hint_of(r); !hint.empty()) built.log += "\n" + hint + "\n";
     return r;
+}
+
+/// What an error of loading means here, where the driver's name for it does not say.
+std::string CudaRuntime::hint_of(CuResult result) const {
+    if (result == kNoBinary) return "there is nothing in it for compute capability " + std::to_string(capability());
+    if (result != kUnsupportedPtxVersion) return {};
+    int version = 0;
+    (void)api_.cuDriverGetVersion(&version);
+    return "its version of PTX is newer than this driver, which is of CUDA " + std::to_string(version / 1000) + "." +
+           std::to_string(version % 1000 / 10);
+}
+
+/// 90 for 9.0.
+int CudaRuntime::capability() const {
+    return api_.attribute(device_, kMajor) * 10 + api_.attribute(device_, kMinor);
 }
 
 /// A hundred megabytes of library, for those who have source only.
@@ -164,8 +180,7 @@ Built CudaRuntime::build(fl_accel_module_kind kind, std::span<const std::byte> i
     bool is_ptx = !is_source && kind != FL_ACCEL_MODULE_CUBIN;
     if (is_source) {
         if (compiler() == nullptr) return fail(FL_ACCEL_REASON_BAD_KIND, static_cast<int>(kind));
-        const int capability = api_.attribute(device_, kMajor) * 10 + api_.attribute(device_, kMinor);
-        auto compiled = compiler()->compile(code, options, capability);
+        auto compiled = compiler()->compile(code, options, capability());
         built.log = std::move(compiled.log);
         if (!compiled.ok) return fail(FL_ACCEL_REASON_BUILD, compiled.error);
         code = std::move(compiled.image);

@@ -85,6 +85,8 @@ private:
     // modules.cpp
     [[nodiscard]] CuResult load(Built& built, const std::byte* image, const std::string& options, CuModule& module);
     [[nodiscard]] const Compiler* compiler();
+    [[nodiscard]] int capability() const;
+    [[nodiscard]] std::string hint_of(CuResult result) const;
     [[nodiscard]] std::string names_of(CuModule module, std::string_view ptx) const;
 
     const Api& api_;
