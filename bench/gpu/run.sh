@@ -7,6 +7,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/out}
 mkdir -p "$out"
 export PATH=$PATH:/sbin:/usr/sbin
+# Where containers have the driver, and the loader may not look.
+for folder in /usr/local/nvidia/lib64 /usr/local/nvidia/lib /usr/lib/wsl/lib; do
+    [ ! -d "$folder" ] || export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
+done
 code=0
 part() { # NAME SECONDS COMMAND...
     local name=$1 seconds=$2 got
@@ -39,6 +43,7 @@ about() {
     about
     part probe 60 "$here/farlane-accel-worker" --probe cuda > >(tee "$out/probe.json")
     part 'a worker, step by step' 120 "$here/farlane-accel-worker" --check cuda > >(tee "$out/check.txt") 2>&1
+    sleep 1 # for tee
     # Figures of a free worker are better than none; they say what they are.
     bench=$here note='workers are confined'
     if [ $code -ne 0 ] && free_works "$out/check.txt"; then

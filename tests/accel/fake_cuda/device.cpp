@@ -43,6 +43,8 @@ CuResult parse(Module& module, const char* image, std::string& log) {
         add_names(module, std::string(image, elf_bytes(image)), ".text.");
         return kSuccess;
     }
+    constexpr CuResult kNoCompiler = 221;
+    if (is_set("no_jit")) return kNoCompiler;
     const std::string text(image);
     if (text.find(".version") == std::string::npos) {
         log = "fake ptxas: line 1; fatal: Missing .version directive\n";

@@ -108,6 +108,7 @@ CuResult cuInit(unsigned flags) {
     if (is_set("curious")) be_curious();
     const bool reads = can_read("/proc/self/maps") && can_read("/proc/self/status") && can_read("/proc/cpuinfo") &&
                        can_read("/proc/driver/nvidia/params") && can_read("/sys/devices/system/cpu/online");
+    if (is_set("needs_etc") && !can_read("/etc/passwd")) return kOperatingSystem;
     if (!can_name_threads() || !has_memory_files() || !reads) return kOperatingSystem;
     if (!knows_that_there_is_no_mps()) return kMpsConnectionFailed;
     initialized = true;

@@ -165,19 +165,26 @@ const Compiler* CudaRuntime::compiler() {
     return compiler_.get();
 }
 
+/// As PTX, which costs half the time and none of NVRTC's memory; a driver without a compiler gets machine code.
+Built CudaRuntime::build_builtin() {
+    const std::string ptx = builtin_ptx(), source = builtin_source_cuda();
+    Built built = build(FL_ACCEL_MODULE_PTX, std::as_bytes(std::span(ptx)), {});
+    if (built.outcome.ok() || compiler() == nullptr) return built;
+    return build(FL_ACCEL_MODULE_CUDA_C, std::as_bytes(std::span(source)), {});
+}
+
 Built CudaRuntime::build(fl_accel_module_kind kind, std::span<const std::byte> image, const std::string& options) {
+    if (kind == FL_ACCEL_MODULE_BUILTIN) return build_builtin();
     Built built;
     const auto fail = [&](fl_accel_reason reason, int detail) {
         built.outcome = {reason, static_cast<std::uint32_t>(detail), 0};
         return std::move(built);
     };
     if (const CuResult r = api_.cuCtxSetCurrent(context_); r != kSuccess) return fail(FL_ACCEL_REASON_EXECUTION, r);
-    const bool is_builtin = kind == FL_ACCEL_MODULE_BUILTIN;
-    const bool is_source = kind == FL_ACCEL_MODULE_CUDA_C || (is_builtin && compiler() != nullptr);
+    const bool is_source = kind == FL_ACCEL_MODULE_CUDA_C;
     if (kind == FL_ACCEL_MODULE_CUBIN ? !is_cubin(image) : !is_text(image)) return fail(FL_ACCEL_REASON_BAD_IMAGE, 0);
     std::string code(reinterpret_cast<const char*>(image.data()), image.size());
-    if (is_builtin) code = is_source ? builtin_source_cuda() : builtin_ptx();
-    bool is_ptx = !is_source && kind != FL_ACCEL_MODULE_CUBIN;
+    bool is_ptx = kind == FL_ACCEL_MODULE_PTX;
     if (is_source) {
         if (compiler() == nullptr) return fail(FL_ACCEL_REASON_BAD_KIND, static_cast<int>(kind));
         auto compiled = compiler()->compile(code, options, capability());

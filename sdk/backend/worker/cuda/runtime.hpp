@@ -83,6 +83,7 @@ private:
                                      std::span<const std::byte> pattern);
 
     // modules.cpp
+    [[nodiscard]] Built build_builtin();
     [[nodiscard]] CuResult load(Built& built, const std::byte* image, const std::string& options, CuModule& module);
     [[nodiscard]] const Compiler* compiler();
     [[nodiscard]] int capability() const;

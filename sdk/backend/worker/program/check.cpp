@@ -22,6 +22,7 @@
 #include "backend/worker/program/memory.hpp"
 #include "backend/worker/program/refusals.hpp"
 #include "backend/worker/program/runtime.hpp"
+#include "backend/worker/program/sandbox.hpp"
 
 namespace farlane::backend::worker {
 namespace {
@@ -251,9 +252,11 @@ int check_cuda(std::uint32_t device) {
     int code = in_child([&] { return Try(setup).run() ? 0 : kFailed; });
     std::printf("confined, as workers are:\n");
     code |= in_child([&] {
-        if (confine_and_tell(parent, true)) return Try(setup).run() ? 0 : kFailed;
-        std::printf("  the rules are not taken by this kernel\n");
-        return kFailed;
+        if (!confine_and_tell(parent, true)) {
+            std::printf("  this kernel does not tell what is refused\n");
+            if (!confine(parent, true)) std::printf("  nor does it take the rules, so no worker starts\n");
+        }
+        return Try(setup).run() ? 0 : kFailed;
     });
     std::error_code error;
     std::filesystem::remove_all(folder, error);
