@@ -31,7 +31,8 @@ constexpr std::size_t kMib = std::size_t{1} << 20;
 PairConfig pair_with_gpu() {
     auto config = pair_on("udp");
     config.executor = "cuda";
-    config.pinned = false;  // workers need cores too
+    config.time_limit_ms = 5'000;  // for what shall not end
+    config.pinned = false;         // workers need cores too
     config.never_sleep = std::thread::hardware_concurrency() > 3;
     return config;
 }
@@ -95,8 +96,9 @@ void try_row(Results& results, const std::string& key, Measure measure) {
     }
 }
 
-void run_checks(Results& results) {
+void run_checks(Results& results, const Wanted& wanted) {
     for (const auto& check : gpu::checks()) {
+        if (!wanted("checks") && !wanted(check.name)) continue;
         std::string wrong;
         try {
             (void)measure_pair(pair_with_gpu(), [&](Fabric& fabric) {
@@ -204,7 +206,7 @@ int run(const std::string& out, const Wanted& wanted, const std::string& note) {
     json all = {{"what", "CUDA executor over udp: on one host, beside the driver API"}, {"machine", machine()}};
     if (!note.empty()) all["note"] = note;
     try_row(results, "device", [&] { all["device"] = device(); });
-    if (wanted("checks")) run_checks(results);
+    run_checks(results, wanted);
     if (wanted("context")) run_context(results);
     run_work(results, wanted);
     run_copies(results, wanted);
@@ -235,7 +237,8 @@ int main(int argc, char** argv) {
         std::fprintf(
             stderr,
             "usage: farlane-bench-gpu [--out FILE] [--only PART,PART] [--note TEXT]\n"
-            "Checks and measures the CUDA executor on this machine's GPU (bench/README.md). Parts: checks, context,\n"
+            "Checks and measures the CUDA executor on this machine's GPU (bench/README.md). Parts: checks (or the\n"
+            "name of one), context,\n"
             "gemm_f32, gemm_bf16, launches, copies_1m, copies_16m, copies_64m.\n");
         return farlane::bench::kUsage;
     }
