@@ -206,12 +206,18 @@ int run(const std::string& out, const Wanted& wanted, const std::string& note) {
     json all = {{"what", "CUDA executor over udp: on one host, beside the driver API"}, {"machine", machine()}};
     if (!note.empty()) all["note"] = note;
     try_row(results, "device", [&] { all["device"] = device(); });
+    // After each part: what stops the run does not take along what was measured.
+    const auto save = [&] {
+        all.update(results.all());
+        std::ofstream(out) << all.dump(1) << '\n';
+    };
     run_checks(results, wanted);
+    save();
     if (wanted("context")) run_context(results);
     run_work(results, wanted);
+    save();
     run_copies(results, wanted);
-    all.update(results.all());
-    std::ofstream(out) << all.dump(1) << '\n';
+    save();
     std::printf("raw figures: %s\n", out.c_str());
     return results.failed() ? kFailed : 0;
 }

@@ -42,7 +42,7 @@ about() {
     echo '=== machine'
     about
     part probe 60 "$here/farlane-accel-worker" --probe cuda > >(tee "$out/probe.json")
-    part 'a worker, step by step' 120 "$here/farlane-accel-worker" --check cuda > >(tee "$out/check.txt") 2>&1
+    part 'a worker, step by step' 90 "$here/farlane-accel-worker" --check cuda > >(tee "$out/check.txt") 2>&1
     sleep 1 # for tee
     # Figures of a free worker are better than none; they say what they are.
     bench=$here note='workers are confined'
@@ -53,9 +53,9 @@ about() {
         cp "$here"/farlane-bench-gpu "$here"/lib*.so* "$bench"
         cp "$here/farlane-accel-worker-free" "$bench/farlane-accel-worker"
     fi
-    part 'checks and figures' 330 "$bench/farlane-bench-gpu" --out "$out/gpu.json" --note "$note"
+    part 'checks and figures' 300 "$bench/farlane-bench-gpu" --out "$out/gpu.json" --note "$note"
     # Last: it says nothing about the GPU.
-    part 'executor on the stand-in' 100 "$here/accel_cuda_test" --gtest_brief=1
+    part 'executor on the stand-in' 90 "$here/accel_cuda_test" --gtest_brief=1
     echo "=== exit code $code"
     exit $code
 } > >(tee "$out/log") 2>&1
