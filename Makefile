@@ -11,7 +11,7 @@ RELEASE := build/release
 export FARLANE_JOBS := $(JOBS)
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup configure build demo demo-native examples test test-long bench bench-gpu bench-guest check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
+.PHONY: help setup configure build demo demo-native examples test test-long bench bench-gpu gpu-bundle bench-guest check format install clean qemu-test qemu-shell qemu-kernels qemu-debug-kernel
 
 help:
 	@echo 'Farlane: PCIe functions of another machine, over Ethernet, in software.'
@@ -30,6 +30,7 @@ help:
 	@echo '  make bench      benchmarks beside the limits of this machine and its peers, and their plots; about six minutes'
 	@echo '                  BENCH_ARGS="--only rtt,posted --ports vhost --compare old.json" goes to farlane-bench'
 	@echo '  make bench-gpu  checks and measures the CUDA executor on an NVIDIA GPU of this machine (bench/README.md)'
+	@echo '  make gpu-bundle the same, built here, as a folder to carry to a machine with a GPU (build/gpu-bundle/run.sh)'
 	@echo '  make bench-guest  benchmarks of the driver, in a virtual machine (docs/performance.md)'
 	@echo '                  GUEST_ARGS="--parts trap --kernel 6.12"'
 	@echo '  make check      static checks: format, cppcheck, shellcheck, style'
@@ -87,6 +88,11 @@ bench-gpu:
 	@mkdir -p bench/results
 	@build/gpu/tests/accel_cuda_test --gtest_brief=1
 	@build/gpu/bench/farlane-bench-gpu --out bench/results/gpu.json || [ $$? -eq 77 ]
+
+# For a GPU machine that has nothing to build with.
+gpu-bundle:
+	@mkdir -p build
+	@JOBS=$(JOBS) bash bench/gpu/bundle.sh build/gpu-bundle-build build/gpu-bundle
 
 bench-guest: build
 	@mkdir -p bench/results

@@ -139,6 +139,25 @@ void events(Fabric& fabric) {
     expect(gpu.get(count)[0] == kTurns, "streams did not wait for each other");
 }
 
+/// Memory that comes and goes beside a kernel does not wait for it, though the driver may wait there as it likes.
+void memory_beside(Fabric& fabric) {
+    Gpu gpu(fabric);
+    constexpr std::size_t kBytes = 16 << 20;
+    auto other = gpu.context.create_stream();
+    auto stop = gpu.context.allocate<std::uint32_t>(1);
+    gpu.stream().synchronize();
+    // As a number: no stream shall wait because of the buffer.
+    other.launch(gpu.module.kernel("endless"), {1, 1}, std::uint64_t{stop.address()});
+    for (int i = 0; i < 3; ++i) {
+        const auto more = gpu.put(std::vector<std::uint32_t>(kBytes / 4, 7));
+        expect(gpu.get(more).back() == 7, "memory that came beside a kernel is wrong");
+    }
+    const std::vector<std::uint32_t> one = {1};
+    gpu.stream().upload(stop, one);
+    gpu.stream().synchronize();
+    other.synchronize();
+}
+
 void source(Fabric& fabric) {
     Gpu gpu(fabric);
     if (!gpu.context.takes(ModuleKind::cuda_c)) return;  // no NVRTC there
@@ -212,6 +231,7 @@ const std::vector<Check>& checks() {
                                            {"gemm_bf16", gemm_bf16},
                                            {"pointers", pointers},
                                            {"events", events},
+                                           {"memory_beside", memory_beside},
                                            {"source", source},
                                            {"arguments", arguments},
                                            {"out_of_memory", out_of_memory},

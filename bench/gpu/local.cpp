@@ -2,10 +2,13 @@
 // Receives: what to measure. Hands on: figures of the same work without Farlane, by the CUDA driver API. Owns: a
 // context, for as long as the process; run it in one of its own.
 #include <chrono>
+#include <cstdlib>
+#include <memory>
 #include <stdexcept>
 
 #include "backend/worker/cuda/driver.hpp"
 #include "gpu/kernels.hpp"
+#include "gpu/process.hpp"
 #include "gpu/work.hpp"
 
 namespace farlane::bench::gpu {
@@ -114,8 +117,10 @@ std::vector<double> local_ms(const std::string& work) {
 std::vector<double> local_copy_rates(std::size_t bytes) {
     Local gpu;
     const CuAddress device = gpu.allocate(bytes);
-    std::vector<std::byte> host(bytes + 4096);
-    gpu.check(gpu->cuMemHostRegister(host.data(), host.size(), 0), "cuMemHostRegister");
+    constexpr std::size_t kPage = 4096;
+    const std::unique_ptr<std::byte, void (*)(void*)> host(
+        static_cast<std::byte*>(std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage)), std::free);
+    gpu.check(gpu->cuMemHostRegister(host.get(), (bytes + kPage - 1) / kPage * kPage, 0), "cuMemHostRegister");
     const auto rate = [&](auto copy) {
         copy();
         gpu.wait();
@@ -129,11 +134,34 @@ std::vector<double> local_copy_rates(std::size_t bytes) {
     };
     std::vector<double> rates;
     rates.push_back(
-        rate([&] { gpu.check(gpu->cuMemcpyHtoDAsync(device, host.data(), bytes, gpu.stream()), "copy up"); }));
+        rate([&] { gpu.check(gpu->cuMemcpyHtoDAsync(device, host.get(), bytes, gpu.stream()), "copy up"); }));
     rates.push_back(
-        rate([&] { gpu.check(gpu->cuMemcpyDtoHAsync(host.data(), device, bytes, gpu.stream()), "copy down"); }));
-    (void)gpu->cuMemHostUnregister(host.data());
+        rate([&] { gpu.check(gpu->cuMemcpyDtoHAsync(host.get(), device, bytes, gpu.stream()), "copy down"); }));
+    (void)gpu->cuMemHostUnregister(host.get());
     return rates;
+}
+
+double local_free_bytes() {
+    return in_child([] {
+        const Local gpu;
+        std::size_t free = 0, total = 0;
+        gpu.check(gpu->cuMemGetInfo(&free, &total), "cuMemGetInfo");
+        return std::vector{static_cast<double>(free)};
+    })[0];
+}
+
+std::vector<double> local_context() {
+    const double before = local_free_bytes();
+    const auto start = Clock::now();
+    const Holder holder([] {
+        Local gpu;
+        CuAddress count = gpu.allocate(4);
+        void* parameters[] = {&count};
+        gpu.launch(gpu.function("tiny"), 1, 1, 32, parameters);
+        gpu.wait();
+    });
+    const double ms = ms_since(start);
+    return {before - local_free_bytes(), holder.resident_bytes(), ms};
 }
 
 }  // namespace farlane::bench::gpu

@@ -3,14 +3,10 @@
 // beside the same work by the driver API. Owns: the processes of each measurement, one after the other.
 #include <fcntl.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -18,6 +14,7 @@
 
 #include <farlane/accel.hpp>
 
+#include "gpu/process.hpp"
 #include "gpu/work.hpp"
 #include "product/accel_measures.hpp"
 #include "product/ports.hpp"
@@ -26,47 +23,16 @@
 namespace farlane::bench {
 namespace {
 
+using gpu::in_child;
 using nlohmann::json;
 constexpr int kFailed = 1, kUsage = 2, kSkipped = 77;
 constexpr std::size_t kMib = std::size_t{1} << 20;
 
-/// Runs it in a process of its own: a CUDA context does not survive fork(), and none shall stay.
-std::vector<double> in_child(const std::function<std::vector<double>()>& measure) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
-    std::fflush(nullptr);
-    const pid_t child = fork();
-    if (child == 0) {
-        std::string answer;
-        try {
-            const auto numbers = measure();
-            answer.assign(1, 'y').append(reinterpret_cast<const char*>(numbers.data()),
-                                         numbers.size() * sizeof(double));
-        } catch (const std::exception& e) {
-            answer = std::string("n") + e.what();
-        }
-        const bool written = write(ends[1], answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
-        _exit(written ? 0 : 1);
-    }
-    close(ends[1]);
-    std::string answer;
-    char part[4096];
-    for (ssize_t n = 0; (n = read(ends[0], part, sizeof part)) > 0;) answer.append(part, static_cast<std::size_t>(n));
-    close(ends[0]);
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (answer.empty() || answer[0] != 'y') {
-        throw std::runtime_error(answer.empty() ? "the measurement died" : answer.substr(1));
-    }
-    std::vector<double> numbers((answer.size() - 1) / sizeof(double));
-    std::memcpy(numbers.data(), answer.data() + 1, numbers.size() * sizeof(double));
-    return numbers;
-}
-
 PairConfig pair_with_gpu() {
     auto config = pair_on("udp");
     config.executor = "cuda";
-    config.pinned = false;  // workers need cores too
+    config.time_limit_ms = 5'000;  // for what shall not end
+    config.pinned = false;         // workers need cores too
     config.never_sleep = std::thread::hardware_concurrency() > 3;
     return config;
 }
@@ -99,6 +65,7 @@ public:
         failures_[what] = why;
         failed_ = true;
         std::printf("%-18s could not be measured: %s\n", what.c_str(), why.c_str());
+        std::fflush(stdout);
     }
     [[nodiscard]] bool failed() const { return failed_; }
     [[nodiscard]] json all() const { return {{"rows", rows_}, {"checks", checks_}, {"failed", failures_}}; }
@@ -106,6 +73,18 @@ public:
 private:
     json rows_ = json::object(), checks_ = json::object(), failures_ = json::object();
     bool failed_ = false;
+};
+
+/// Parts of the run; all of them when none is named.
+class Wanted {
+public:
+    explicit Wanted(const std::string& list) : list_(list.empty() ? "" : "," + list + ",") {}
+    bool operator()(const std::string& part) const {
+        return list_.empty() || list_.find("," + part + ",") != std::string::npos;
+    }
+
+private:
+    std::string list_;
 };
 
 template <class Measure>
@@ -117,8 +96,9 @@ void try_row(Results& results, const std::string& key, Measure measure) {
     }
 }
 
-void run_checks(Results& results) {
+void run_checks(Results& results, const Wanted& wanted) {
     for (const auto& check : gpu::checks()) {
+        if (!wanted("checks") && !wanted(check.name)) continue;
         std::string wrong;
         try {
             (void)measure_pair(pair_with_gpu(), [&](Fabric& fabric) {
@@ -137,19 +117,40 @@ void run_checks(Results& results) {
     }
 }
 
-void run_work(Results& results) {
+/// By turns: a device that has become warm is slower.
+void run_work(Results& results, const Wanted& wanted) {
+    constexpr unsigned kTurns = 3;
     for (const auto& [work, goal] : {std::pair{"gemm_f32", 0.98}, {"gemm_bf16", 0.98}, {"launches", 0.80}}) {
+        if (!wanted(work)) continue;
         try_row(results, work, [&, work = std::string(work), goal = goal] {
-            const auto local = in_child([&] { return gpu::local_ms(work); });
-            const auto ours = measure_pair(pair_with_gpu(), [&](Fabric& f) { return gpu::remote_ms(f, work); });
+            std::vector<double> local, ours;
+            for (unsigned turn = 0; turn < kTurns; ++turn) {
+                for (const double ms : in_child([&] { return gpu::local_ms(work); })) local.push_back(ms);
+                for (const double ms :
+                     measure_pair(pair_with_gpu(), [&](Fabric& f) { return gpu::remote_ms(f, work); }))
+                    ours.push_back(ms);
+            }
             results.row(work, "ms", ours, local, median(local) / median(ours), goal, "the driver API, locally");
         });
     }
 }
 
-void run_copies(Results& results) {
+/// What is the vendor's of a context's cost is beside it: a process that does the same by the driver API.
+void run_context(Results& results) {
+    try_row(results, "context", [&] {
+        const auto local = gpu::local_context();
+        const auto ours = measure_pair(pair_with_gpu(), [](Fabric& f) { return gpu::remote_context(f); });
+        constexpr const char* kBeside = "a process of the driver API";
+        results.row("context_device", "MiB", {ours[0] / kMib}, {local[0] / kMib}, 0, 0, kBeside);
+        results.row("context_host", "MiB", {ours[1] / kMib}, {local[1] / kMib}, 0, 0, kBeside);
+        results.row("context_open", "ms", {ours[2]}, {local[2]}, 0, 0, kBeside);
+    });
+}
+
+void run_copies(Results& results, const Wanted& wanted) {
     for (const std::size_t mib : {1, 16, 64}) {
         const std::string size = std::to_string(mib) + "m";
+        if (!wanted("copies_" + size)) continue;
         try_row(results, "copies_" + size, [&] {
             const auto config = pair_with_gpu();
             const auto port =
@@ -194,7 +195,7 @@ json device() {
         {"name, driver, local bytes, worker bytes", std::string(part, got > 0 ? static_cast<std::size_t>(got) : 0)}};
 }
 
-int run(const std::string& out) {
+int run(const std::string& out, const Wanted& wanted, const std::string& note) {
     try {
         (void)in_child([] { return gpu::local_copy_rates(kMib); });
     } catch (const std::exception& e) {
@@ -203,12 +204,20 @@ int run(const std::string& out) {
     }
     Results results;
     json all = {{"what", "CUDA executor over udp: on one host, beside the driver API"}, {"machine", machine()}};
+    if (!note.empty()) all["note"] = note;
     try_row(results, "device", [&] { all["device"] = device(); });
-    run_checks(results);
-    run_work(results);
-    run_copies(results);
-    all.update(results.all());
-    std::ofstream(out) << all.dump(1) << '\n';
+    // After each part: what stops the run does not take along what was measured.
+    const auto save = [&] {
+        all.update(results.all());
+        std::ofstream(out) << all.dump(1) << '\n';
+    };
+    run_checks(results, wanted);
+    save();
+    if (wanted("context")) run_context(results);
+    run_work(results, wanted);
+    save();
+    run_copies(results, wanted);
+    save();
     std::printf("raw figures: %s\n", out.c_str());
     return results.failed() ? kFailed : 0;
 }
@@ -217,14 +226,27 @@ int run(const std::string& out) {
 }  // namespace farlane::bench
 
 int main(int argc, char** argv) {
-    std::string out = "bench/results/gpu.json";
-    if (argc == 3 && std::string(argv[1]) == "--out") {
-        out = argv[2];
-    } else if (argc != 1) {
-        std::fprintf(stderr,
-                     "usage: farlane-bench-gpu [--out FILE]\n"
-                     "Checks and measures the CUDA executor on this machine's GPU (bench/README.md).\n");
+    std::string out = "bench/results/gpu.json", only, note;
+    bool usage = argc % 2 == 0;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (std::string(argv[i]) == "--out") {
+            out = argv[i + 1];
+        } else if (std::string(argv[i]) == "--only") {
+            only = argv[i + 1];
+        } else if (std::string(argv[i]) == "--note") {
+            note = argv[i + 1];
+        } else {
+            usage = true;
+        }
+    }
+    if (usage) {
+        std::fprintf(
+            stderr,
+            "usage: farlane-bench-gpu [--out FILE] [--only PART,PART] [--note TEXT]\n"
+            "Checks and measures the CUDA executor on this machine's GPU (bench/README.md). Parts: checks (or the\n"
+            "name of one), context,\n"
+            "gemm_f32, gemm_bf16, launches, copies_1m, copies_16m, copies_64m.\n");
         return farlane::bench::kUsage;
     }
-    return farlane::bench::run(out);
+    return farlane::bench::run(out, farlane::bench::Wanted(only), note);
 }

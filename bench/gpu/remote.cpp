@@ -58,4 +58,18 @@ std::vector<double> remote_ms(Fabric& fabric, const std::string& work) {
     });
 }
 
+std::vector<double> remote_context(Fabric& fabric) {
+    const double before = local_free_bytes();
+    auto device = fabric.attach("accel0");
+    const auto start = Clock::now();
+    accel::Context context(device);
+    auto module = context.load(accel::ModuleKind::ptx, kernels_ptx());
+    auto count = context.allocate<std::uint32_t>(1);
+    context.stream().launch(module.kernel("tiny"), {1, 32}, count);
+    context.synchronize();
+    const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    const double after = local_free_bytes();
+    return {before - after, static_cast<double>(context.properties().worker_bytes), ms};
+}
+
 }  // namespace farlane::bench::gpu

@@ -22,6 +22,14 @@ inline constexpr unsigned kRepeats = 5;
 [[nodiscard]] std::vector<double> remote_ms(Fabric& fabric, const std::string& work);
 /// GB/s between pinned host memory and the device, up and down, by the driver.
 [[nodiscard]] std::vector<double> local_copy_rates(std::size_t bytes);
+/// Bytes of the device that nobody uses, this call's own context apart; in a process of its own.
+[[nodiscard]] double local_free_bytes();
+
+/// What a context costs, {bytes of the device, resident bytes of its process, milliseconds from nothing to the end of a
+/// first launch}: of a process that uses the driver API, and of a context of the accelerator. Both run in a process
+/// that has no CUDA; other users of the device disturb.
+[[nodiscard]] std::vector<double> local_context();
+[[nodiscard]] std::vector<double> remote_context(Fabric& fabric);
 
 /// What must be right before figures mean anything.
 struct Check {

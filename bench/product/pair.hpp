@@ -18,8 +18,9 @@ struct PairConfig {
     bool integrity = true;
     /// The target exports "accel0" too, with this executor and 512 MiB; "" = it does not.
     std::string executor = {};
-    bool pinned = true;       ///< each end has a core of its own; false: a target's workers have them all
-    bool never_sleep = true;  ///< both ends have a core of their own; false: the target yields while it polls
+    unsigned time_limit_ms = 60'000;  ///< of its kernels
+    bool pinned = true;               ///< each end has a core of its own; false: a target's workers have them all
+    bool never_sleep = true;          ///< both ends have a core of their own; false: the target yields while it polls
 };
 
 /// Runs `measure` in a process of its own (core 0) against a target process (core 1) that exports

@@ -41,6 +41,7 @@ struct Alike<R (*)(A...), S (*)(B...)> {
 #define FARLANE_CUDA_SAME(symbol) static_assert(Alike<Our_##symbol, decltype(&::symbol)>::value, #symbol)
 FARLANE_CUDA_SAME(cuDeviceTotalMem_v2);
 FARLANE_CUDA_SAME(cuMemHostRegister_v2);
+FARLANE_CUDA_SAME(cuMemGetInfo_v2);
 FARLANE_CUDA_SAME(cuMemcpyHtoDAsync_v2);
 FARLANE_CUDA_SAME(cuMemcpyDtoHAsync_v2);
 FARLANE_CUDA_SAME(cuMemcpyDtoDAsync_v2);
@@ -100,6 +101,9 @@ static_assert(kOutOfResources == CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES && kLaunchTi
 static_assert(kContextIsDestroyed == CUDA_ERROR_CONTEXT_IS_DESTROYED && kAssert == CUDA_ERROR_ASSERT);
 static_assert(kFirstFault == CUDA_ERROR_HARDWARE_STACK_ERROR && kLastFault == CUDA_ERROR_LAUNCH_FAILED);
 static_assert(kUnknown == CUDA_ERROR_UNKNOWN);
+#if CUDA_VERSION >= 12080
+static_assert(kContained == CUDA_ERROR_CONTAINED && kTensorMemoryLeak == CUDA_ERROR_TENSOR_MEMORY_LEAK);
+#endif
 
 static_assert(kMaxThreadsPerBlock == CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
 static_assert(kMaxBlockX == CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X && kMaxBlockZ == CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z);

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: jobs that a CUDA context does not survive, and machines that have none. Hands on: whether only what is
 // meant ends, and says why. Owns: executors on the stand-in driver (fake_cuda/).
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+
 #include "accel/cuda_fixture.hpp"
 
 namespace farlane::test {
@@ -112,6 +118,79 @@ TEST(CudaMissing, ADriverThatGivesNoAddressesSaysSo) {
     EXPECT_NE(text.find("addresses"), std::string::npos) << text;
 }
 
+TEST(CudaMissing, ADeviceWithoutAContextSaysSo) {
+    const std::string text = why_none(cuda_options("no_context"));
+    EXPECT_NE(text.find("[no CUDA context: CUDA_ERROR_OUT_OF_MEMORY (2)]"), std::string::npos) << text;
+}
+
+/// Whatever addresses the driver gives, contexts run there.
+void run_a_step(const std::string& settings, std::uint64_t least, std::uint64_t end) {
+    CudaWorker c(cuda_options(settings));
+    EXPECT_GE(c.worker->local().address, least);
+    EXPECT_LT(c.worker->local().address, end);
+    for (const std::uint32_t context : {0U, 3U}) {
+        c.open(context);
+        c.load(context);
+        const std::uint64_t at = c.local(0, context);
+        ASSERT_TRUE(c.commit(at, kCudaPage, {context, 0}).ok());
+        const auto arguments = Arguments().address(at).value(0U);
+        ASSERT_TRUE(c.worker.launch(WorkerHarness::request({context, 0}, kStep, arguments, 1, 1)).ok());
+        EXPECT_EQ(c.get<std::uint32_t>(at, 1, {context, 0})[0], 1U);
+    }
+}
+TEST(CudaAddresses, AreThoseThatTheDriverHasOfItsOwn) {
+    run_a_step("own_addresses", std::uint64_t{1} << 33, std::uint64_t{1} << 36);
+}
+TEST(CudaAddresses, AreNotAlignedByTheDriver) {
+    run_a_step("no_alignment", std::uint64_t{1} << 44, (std::uint64_t{1} << 44) + 1);
+}
+
+/// What `farlane-accel-worker --check cuda` says.
+std::string check_program(const std::string& settings) {
+    use_cuda(FARLANE_FAKE_CUDA, settings);
+    FILE* from = ::popen((built(FARLANE_WORKER) + " --check cuda 2>&1").c_str(), "r");
+    if (from == nullptr) return "no shell to start it";
+    std::string text;
+    char part[4096];
+    for (std::size_t n = 0; (n = std::fread(part, 1, sizeof part, from)) > 0;) text.append(part, n);
+    return text + "exit " + std::to_string(WEXITSTATUS(::pclose(from)));
+}
+std::size_t count_in(const std::string& text, const std::string& word) {
+    std::size_t count = 0;
+    for (std::size_t i = text.find(word); i != std::string::npos; i = text.find(word, i + 1)) ++count;
+    return count;
+}
+
+TEST(CudaCheck, TriesEveryStepFreeAndConfined) {
+    const std::string text = check_program("");
+    EXPECT_EQ(count_in(text, "copies and launches"), 2U) << text;
+    EXPECT_EQ(count_in(text, "freeing"), 2U) << text;
+    EXPECT_NE(text.find("all of it works\nexit 0"), std::string::npos) << text;
+}
+
+TEST(CudaCheck, NamesWhatWasRefused) {
+    const std::string text = check_program("curious");
+    if (text.find("does not tell what is refused") != std::string::npos) GTEST_SKIP() << "seccomp here tells nobody";
+    EXPECT_NE(text.find("refused: connect (number " + std::to_string(SYS_connect) + "): No such file"),
+              std::string::npos)
+        << text;
+    EXPECT_NE(text.find("refused: ptrace (number " + std::to_string(SYS_ptrace) + "): Operation not permitted"),
+              std::string::npos)
+        << text;
+    const bool landlock = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, 1U) >= 2;
+    EXPECT_EQ(text.find("refused: open /etc/passwd ") != std::string::npos, landlock) << text;
+    EXPECT_NE(text.find("all of it works\nexit 0"), std::string::npos) << text;
+}
+
+TEST(CudaCheck, SaysWhichStepFails) {
+    const std::string text = check_program("no_context");
+    EXPECT_NE(text.find("no CUDA context"), std::string::npos) << text;
+    EXPECT_NE(text.find("exit 77"), std::string::npos) << text;
+    const std::string later = check_program("no_access");
+    EXPECT_NE(later.find("failed: reason"), std::string::npos) << later;
+    EXPECT_NE(later.find("something failed\nexit 1"), std::string::npos) << later;
+}
+
 TEST(CudaMissing, NoDriverSaysWhatWasLookedFor) {
     auto o = cuda_options();
     use_cuda("/nonexistent", "");
@@ -127,7 +206,8 @@ TEST(CudaMissing, PlaceApertureIsRefused) {
 }
 
 TEST(CudaMissing, AContextThatDoesNotStartIsNoWorker) {
-    CudaWorker c(cuda_options("no_context"));
+    CudaWorker c;
+    use_cuda(FARLANE_FAKE_CUDA, "no_context");
     c.worker->open(0);
     testing::internal::CaptureStderr();
     EXPECT_EQ(c.worker.commit({}, c.worker.base(0), kCudaPage).reason, FL_ACCEL_REASON_NO_WORKER);

@@ -261,6 +261,23 @@ TEST_F(Cuda, PtxThatDoesNotCompileSaysWhy) {
     EXPECT_EQ(worker.load({}, 2, kCudaPtx, worker.base(0)).reason, FL_ACCEL_REASON_BAD_KIND);
 }
 
+TEST_F(Cuda, ImagesForOtherDevicesSaySo) {
+    open();
+    const std::string newer = ".version 99.0\n.target sm_90\n.address_size 64\n.visible .entry a() { ret; }\n";
+    EXPECT_EQ(worker.load({}, 1, newer, worker.base(0), "", FL_ACCEL_MODULE_PTX).reason, FL_ACCEL_REASON_BUILD);
+    EXPECT_NE(worker.log.find("newer than this driver, which is of CUDA 13.0"), std::string::npos) << worker.log;
+    std::string cubin(64 + 64, '\0');
+    std::memcpy(cubin.data(),
+                "\x7f"
+                "ELF\2\1",
+                6);
+    cubin[40] = cubin[58] = 64;  // section headers, and how long each is
+    cubin[60] = 1;
+    cubin[48] = 80;  // of another capability
+    EXPECT_EQ(worker.load({}, 1, cubin, worker.base(0), "", FL_ACCEL_MODULE_CUBIN).reason, FL_ACCEL_REASON_BUILD);
+    EXPECT_NE(worker.log.find("compute capability 90"), std::string::npos) << worker.log;
+}
+
 TEST_F(Cuda, CubinsThatReachOutsideAreNone) {
     open();
     const auto reason = [&](const std::string& image) {
@@ -315,26 +332,39 @@ TEST_F(Cuda, SourceIsCompiled) {
     ASSERT_TRUE(worker.bind({}, 1, 1, "step").ok());
 }
 
-TEST_F(Cuda, BuiltInKernelsRunOnLocalMemory) {
-    open();
-    ASSERT_TRUE(commit(local(), 2 * kCudaPage).ok());
-    put(local(), std::vector<float>(100, 2.F));
-    put(local(kCudaPage), std::vector<float>(100, 1.F));
+/// One of them, where operands are in local memory.
+void run_axpy(CudaWorker& c) {
+    c.open();
+    ASSERT_TRUE(c.commit(c.local(), 2 * kCudaPage).ok());
+    c.put(c.local(), std::vector<float>(100, 2.F));
+    c.put(c.local(kCudaPage), std::vector<float>(100, 1.F));
     backend::LoadRequest request;
     request.module = 1;
-    const Outcome loaded = worker.run([&](auto job) { return worker->load(job, request); });
+    const Outcome loaded = c.worker.run([&](auto job) { return c.worker->load(job, request); });
     ASSERT_TRUE(loaded.ok()) << loaded.reason << " " << loaded.detail;
-    ASSERT_TRUE(worker.bind({}, 1, 1, FL_ACCEL_KERNEL_AXPY_F32).ok());
+    ASSERT_TRUE(c.worker.bind({}, 1, 1, FL_ACCEL_KERNEL_AXPY_F32).ok());
     fl_accel_args_axpy_f32 arguments{};
-    arguments.x.set(local());
-    arguments.y.set(local(kCudaPage));
+    arguments.x.set(c.local());
+    arguments.y.set(c.local(kCudaPage));
     arguments.count.set(100);
     arguments.a.set(std::bit_cast<std::uint32_t>(3.F));
     LaunchRequest r;
     r.kernel = 1;
     r.arguments = std::as_bytes(std::span(&arguments, 1));
-    ASSERT_TRUE(worker.launch(r).ok());
-    EXPECT_EQ(get<float>(local(kCudaPage), 100), std::vector<float>(100, 7.F));
+    ASSERT_TRUE(c.worker.launch(r).ok());
+    EXPECT_EQ(c.get<float>(c.local(kCudaPage), 100), std::vector<float>(100, 7.F));
+}
+
+TEST_F(Cuda, BuiltInKernelsRunOnLocalMemory) {
+    run_axpy(*this);
+    // None of NVRTC's hundred megabytes for those who have no source.
+    EXPECT_LT(worker->usage(0).worker_bytes, std::uint64_t{40} << 20);
+}
+
+TEST(CudaNoJit, BuiltInKernelsAreCompiledByNvrtc) {
+    CudaWorker c(cuda_options("no_jit"));
+    if ((c.worker->capabilities() & FL_ACCEL_CAP_CUDA_C) == 0) GTEST_SKIP() << "no NVRTC on this machine: no CUDA C";
+    run_axpy(c);
 }
 
 // --- older drivers

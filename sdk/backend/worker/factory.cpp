@@ -43,7 +43,9 @@ Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptio
     }
     parts.place = shares ? Place::aperture : Place::local;
     if (!shares) parts.local = local_memory(options, parts.device);
-    if (!shares && options.plan.address + options.plan.aperture_bytes > parts.local.address) {
+    const std::uint64_t local_end = parts.local.address + parts.local.stride * options.plan.contexts;
+    if (!shares && options.plan.address + options.plan.aperture_bytes > parts.local.address &&
+        local_end > options.plan.address) {
         return {Status::invalid,
                 "the aperture reaches into the device's local memory; ask for less (memory=, contexts=)"};
     }

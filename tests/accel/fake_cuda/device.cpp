@@ -16,7 +16,9 @@ void add_names(Module& module, const std::string& text, const std::string& befor
         while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) != 0 || text[end] == '_'))
             ++end;
         const std::string name = text.substr(i, end - i);
-        if (!name.empty()) module.functions[name] = {name, &module};
+        if (name.empty()) continue;
+        module.functions[name].name = name;
+        module.functions[name].module = &module;
     }
 }
 
@@ -34,14 +36,22 @@ CuResult parse(Module& module, const char* image, std::string& log) {
                     "\x7f"
                     "ELF",
                     4) == 0) {
+        std::uint32_t flags = 0;  // the lowest byte, and the second in newer ones, is the capability
+        std::memcpy(&flags, image + 48, sizeof flags);
+        constexpr std::uint32_t kOurs = 90;
+        if (flags != 0 && (flags & 0xff) != kOurs && (flags >> 8 & 0xff) != kOurs) return kNoBinary;
         add_names(module, std::string(image, elf_bytes(image)), ".text.");
         return kSuccess;
     }
+    constexpr CuResult kNoCompiler = 221;
+    if (is_set("no_jit")) return kNoCompiler;
     const std::string text(image);
     if (text.find(".version") == std::string::npos) {
         log = "fake ptxas: line 1; fatal: Missing .version directive\n";
         return kInvalidPtx;
     }
+    constexpr int kNewest = 9;
+    if (std::atoi(text.c_str() + text.find(".version") + 8) > kNewest) return kUnsupportedPtxVersion;
     add_names(module, text, ".entry ");
     return kSuccess;
 }
@@ -67,10 +77,6 @@ using namespace fake;
 
 extern "C" {
 
-CuResult cuInit(unsigned) {
-    constexpr CuResult kNoDevice = 100;
-    return is_set("no_device") ? kNoDevice : kSuccess;
-}
 /// NVRTC asks the driver for what is in no header: there is nothing, which the table's size says.
 CuResult cuGetExportTable(const void** table, const void*) {
     static constexpr std::size_t kNothing[1] = {sizeof kNothing};
@@ -87,7 +93,7 @@ CuResult cuGetErrorName(CuResult result, const char** name) {
     return kSuccess;
 }
 CuResult cuDriverGetVersion(int* version) {
-    *version = 13000;
+    *version = static_cast<int>(number("version", 13000));
     return kSuccess;
 }
 CuResult cuDeviceGetCount(int* count) {
@@ -131,28 +137,24 @@ CuResult cuDeviceGetAttribute(int* value, int what, CuDevice) {
     *value = it->second;
     return kSuccess;
 }
-CuResult cuCtxCreate_v2(CuContext* context, unsigned, CuDevice) {
-    if (is_set("no_context")) return kOutOfMemory;
-    static int one;
-    *context = reinterpret_cast<CuContext>(&one);
-    return kSuccess;
-}
-CuResult cuCtxSetCurrent(CuContext) {
-    return lost;
-}
-
 CuResult cuModuleLoadDataEx(CuModule* module, const void* image, unsigned count, int* keys, void** values) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
+    if ((reinterpret_cast<std::uintptr_t>(image) & 7) != 0) return kInvalidValue;
     auto made = std::make_unique<Module>();
     std::string log;
     const CuResult r = parse(*made, static_cast<const char*>(image), log);
     for (unsigned i = 0; i < count; ++i) {
         if (keys[i] == kJitErrorLog) std::strcpy(static_cast<char*>(values[i]), log.c_str());
     }
-    if (r == kSuccess) *module = reinterpret_cast<CuModule>(made.release());
+    if (r != kSuccess) return r;
+    if (loads_with_the_module()) {
+        for (auto& [name, function] : made->functions) function.loaded = true;
+    }
+    *module = reinterpret_cast<CuModule>(made.release());
     return r;
 }
 CuResult cuModuleUnload(CuModule module) {
+    if (const CuResult r = usable(); r != kSuccess) return r;
     auto* m = reinterpret_cast<Module*>(module);
     if (m->running != 0) lost = kUnknown;
     if (lost) return lost;
@@ -160,7 +162,7 @@ CuResult cuModuleUnload(CuModule module) {
     return kSuccess;
 }
 CuResult cuModuleGetFunction(CuFunction* function, CuModule module, const char* name) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
     auto& all = reinterpret_cast<Module*>(module)->functions;
     const auto it = all.find(name);
     if (it == all.end()) return kNotFound;

@@ -2,7 +2,7 @@
 // Receives: nothing. Hands on: the state of a stand-in for libcuda.so.1. Owns: it. It proves our logic, not CUDA's:
 // what the real driver does with the same calls only a machine with a GPU shows (make bench-gpu). It is stricter where
 // that finds our mistakes: no copy of memory that is not registered, or across registrations; no overlap; no unload of
-// what runs.
+// what runs; no call without a current context; and it asks of its process what the driver asks (start.cpp).
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,7 @@ namespace fake {
 
 using namespace farlane::backend::worker::cuda;
 
-inline constexpr CuResult kAlreadyRegistered = 712, kNotRegistered = 713;
+inline constexpr CuResult kNotInitialized = 3, kAlreadyRegistered = 712, kNotRegistered = 713;
 
 /// Settings, from CUDA_FAKE in the environment: words with commas between.
 [[nodiscard]] bool is_set(const char* word);
@@ -45,6 +45,7 @@ struct Module;
 struct Function {
     std::string name;
     Module* module = nullptr;
+    std::atomic<bool> loaded{false};  ///< else its first launch waits for all that runs
     int dynamic_limit = 48 * 1024;
 };
 struct Module {
@@ -65,6 +66,13 @@ struct Launch {
 
 /// What went wrong in a stream; everything returns it from then on.
 extern std::atomic<CuResult> lost;
+
+// start.cpp
+[[nodiscard]] CuResult usable();  ///< why a call that needs a context can not be; success
+[[nodiscard]] bool loads_with_the_module();
+
+// streams.cpp
+void wait_for_all();
 
 // memory.cpp
 [[nodiscard]] std::byte* mapped(std::uint64_t address, std::uint64_t bytes);  ///< nullptr: not all of it

@@ -7,6 +7,7 @@
 namespace fake {
 namespace {
 
+constexpr std::uint64_t kPage = 4096, kOwnPlace = 0x302000000, kOwnBytes = std::uint64_t{1} << 36;
 constexpr unsigned char kGarbage = 0xa5;  // what was there before
 
 struct Physical {
@@ -69,9 +70,19 @@ using namespace fake;
 
 extern "C" {
 
-CuResult cuMemAddressReserve(CuAddress* got, std::size_t bytes, std::size_t, CuAddress wanted, unsigned long long) {
-    if (lost) return lost;
-    if (bytes == 0 || bytes % kChunkBytes != 0) return kInvalidValue;
+CuResult cuMemAddressReserve(CuAddress* got, std::size_t bytes, std::size_t alignment, CuAddress wanted,
+                             unsigned long long flags) {
+    if (const CuResult r = usable(); r != kSuccess) return r;
+    if (bytes == 0 || bytes % kPage != 0 || wanted % kPage != 0 || flags != 0 || (alignment & (alignment - 1)) != 0) {
+        return kInvalidValue;
+    }
+    // A driver that has a place of its own for all of them and refuses others.
+    if (is_set("own_addresses")) {
+        if (wanted == 0) wanted = kOwnPlace;
+        if (wanted < kOwnPlace || wanted - kOwnPlace >= kOwnBytes) return kOutOfMemory;
+    }
+    // One that takes no wish for alignment beside one for an address.
+    if (is_set("no_alignment") && alignment != 0 && wanted != 0) return kInvalidValue;
     void* at = MAP_FAILED;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     if (wanted != 0 && !is_set("no_fixed_address")) {
@@ -98,13 +109,21 @@ CuResult cuMemAddressFree(CuAddress address, std::size_t bytes) {
     return kSuccess;
 }
 
+CuResult cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
+    if (const CuResult r = usable(); r != kSuccess) return r;
+    const std::lock_guard lock(mutex);
+    *total = number("memory", 64 << 20);
+    *free = *total - used;
+    return kSuccess;
+}
+
 CuResult cuMemGetAllocationGranularity(std::size_t* unit, const MemoryProperties*, int) {
     *unit = kChunkBytes;
     return kSuccess;
 }
 
 CuResult cuMemCreate(CuMemory* handle, std::size_t bytes, const MemoryProperties* properties, unsigned long long) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
     if (bytes == 0 || bytes % kChunkBytes != 0 || properties->type != 1 || properties->location.type != 1) {
         return kInvalidValue;
     }
@@ -164,9 +183,13 @@ CuResult cuMemUnmap(CuAddress address, std::size_t bytes) {
     return kSuccess;
 }
 
-CuResult cuMemHostRegister_v2(void* at, std::size_t bytes, unsigned) {
-    if (lost) return lost;
+CuResult cuMemHostRegister_v2(void* at, std::size_t bytes, unsigned flags) {
+    if (const CuResult r = usable(); r != kSuccess) return r;
     const auto address = reinterpret_cast<std::uint64_t>(at);
+    // Pages are made and held, to be written by the device too: they must be there and writable.
+    constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
+    if (bytes == 0 || address % kPage != 0 || bytes % kPage != 0 || flags != 0) return kInvalidValue;
+    if (::madvise(at, bytes, kPopulateWrite) != 0) return kInvalidValue;
     const std::lock_guard lock(mutex);
     const auto next = registrations.lower_bound(address);
     const bool taken = (next != registrations.end() && next->first < address + bytes) ||

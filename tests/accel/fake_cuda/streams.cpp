@@ -10,6 +10,8 @@ std::atomic<CuResult> lost{kSuccess};
 
 namespace {
 
+std::atomic<unsigned> under_way{0};
+
 std::uint64_t now_ns() {
     return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
 }
@@ -23,7 +25,7 @@ Event* of(CuEvent event) {
 
 template <class T>
 CuResult set(CuAddress address, T value, std::size_t count, CuStream stream) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
     if (stream == nullptr || address % sizeof(T) != 0 || mapped(address, count * sizeof(T)) == nullptr) {
         return kInvalidValue;
     }
@@ -40,7 +42,7 @@ CuResult set(CuAddress address, T value, std::size_t count, CuStream stream) {
 
 CuResult move(std::uint64_t to, std::uint64_t from, std::size_t bytes, bool to_device, bool from_device,
               CuStream stream) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
     const auto host = [&](std::uint64_t at) { return registered(reinterpret_cast<const void*>(at), bytes); };
     const bool ok = stream != nullptr && (to_device ? mapped(to, bytes) != nullptr : host(to)) &&
                     (from_device ? mapped(from, bytes) != nullptr : host(from));
@@ -59,7 +61,18 @@ CuResult move(std::uint64_t to, std::uint64_t from, std::size_t bytes, bool to_d
 
 }  // namespace
 
+void wait_for_all() {
+    while (under_way != 0 && lost == kSuccess) std::this_thread::yield();
+}
+
 void Stream::put(std::function<void()> one) {
+    // A device that takes no time, to see what everything else takes.
+    static const bool instant = is_set("instant");
+    if (instant) {
+        if (lost == kSuccess) one();
+        return;
+    }
+    ++under_way;
     const std::lock_guard lock(mutex);
     work.push_back(std::move(one));
     changed.notify_one();
@@ -73,6 +86,7 @@ void Stream::run() {
         work.pop_front();
         lock.unlock();
         if (lost == kSuccess) one();
+        --under_way;
     }
 }
 
@@ -83,7 +97,7 @@ using namespace fake;
 extern "C" {
 
 CuResult cuStreamCreate(CuStream* stream, unsigned flags) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
     if (flags != kStreamNonBlocking) return kInvalidValue;
     auto* made = new Stream;
     made->thread = std::thread([made] { made->run(); });
@@ -92,13 +106,13 @@ CuResult cuStreamCreate(CuStream* stream, unsigned flags) {
 }
 
 CuResult cuEventCreate(CuEvent* event, unsigned) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
     *event = reinterpret_cast<CuEvent>(new Event);
     return kSuccess;
 }
 
 CuResult cuEventRecord(CuEvent event, CuStream stream) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
     if (stream == nullptr) return kInvalidValue;
     Event* e = of(event);
     of(stream)->put([e, number = ++e->recorded] {
@@ -141,15 +155,17 @@ CuResult cuMemsetD32Async(CuAddress to, unsigned value, std::size_t count, CuStr
 
 CuResult cuLaunchKernel(CuFunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                         unsigned bz, unsigned shared, CuStream stream, void** parameters, void**) {
-    if (lost) return lost;
+    if (const CuResult r = usable(); r != kSuccess) return r;
     auto* f = reinterpret_cast<Function*>(function);
     const auto* sizes = parameters_of(f->name);
     const bool fits = gx != 0 && gy != 0 && gz != 0 && gy <= 65535 && gz <= 65535 && bx != 0 && by != 0 && bz != 0 &&
                       bx * by * bz <= 1024 && bz <= 64 && shared <= static_cast<unsigned>(f->dynamic_limit);
     if (stream == nullptr || !fits || sizes == nullptr) return kInvalidValue;
+    if (!f->loaded.exchange(true)) wait_for_all();
     Launch launch{{gx, gy, gz}, {bx, by, bz}, shared, {}};
     for (std::size_t i = 0; i < sizes->size(); ++i) {
         const auto* from = static_cast<const std::byte*>(parameters[i]);
+        if (from == nullptr) return kInvalidValue;
         launch.parameters.emplace_back(from, from + (*sizes)[i]);
     }
     ++f->module->running;

@@ -5,13 +5,33 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace farlane::backend::worker::cuda {
 namespace {
 
-// The newest first; the last is what the developer package has.
-constexpr const char* kLibraries[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"};
+struct Library {
+    int major;
+    const char* name;
+};
+constexpr Library kLibraries[] = {{13, "libnvrtc.so.13"}, {12, "libnvrtc.so.12"}, {11, "libnvrtc.so.11.2"}};
+constexpr const char* kFolders[] = {"", "/usr/local/cuda/lib64/"};  ///< the loader's own, and the toolkit's
 constexpr int kSuccess = 0;
+
+/// The newest of the driver's generation first: a driver does not load all that a newer NVRTC makes. Newer ones come
+/// last, behind what the developer package of any has.
+std::vector<std::string> libraries_for(int driver_major) {
+    std::vector<std::string> names;
+    const auto add = [&](bool newer) {
+        for (const Library& l : kLibraries) {
+            if ((l.major > driver_major) == newer) names.emplace_back(l.name);
+        }
+    };
+    add(false);
+    names.emplace_back("libnvrtc.so");
+    add(true);
+    return names;
+}
 using Program = struct ProgramOpaque*;
 
 template <class Function>
@@ -53,17 +73,19 @@ struct Compiler::Functions {
     }
 };
 
-std::unique_ptr<Compiler> Compiler::open(std::string& why) {
+std::unique_ptr<Compiler> Compiler::open(int version, std::string& why) {
     std::string looked;
-    for (const char* name : kLibraries) {
-        looked += (looked.empty() ? "" : ", ") + std::string(name);
-        void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
-        if (library == nullptr) continue;
-        auto functions = std::make_shared<Functions>();
-        if (functions->load(library)) return std::unique_ptr<Compiler>(new Compiler(std::move(functions), name));
-        (void)::dlclose(library);
+    for (const std::string& name : libraries_for(version / 1000)) {
+        looked += (looked.empty() ? "" : ", ") + name;
+        for (const char* folder : kFolders) {
+            void* library = ::dlopen((folder + name).c_str(), RTLD_NOW | RTLD_LOCAL);
+            if (library == nullptr) continue;
+            auto functions = std::make_shared<Functions>();
+            if (functions->load(library)) return std::unique_ptr<Compiler>(new Compiler(std::move(functions), name));
+            (void)::dlclose(library);
+        }
     }
-    why = "no CUDA C: NVRTC not found (looked for " + looked + ")";
+    why = "no CUDA C: NVRTC not found (looked for " + looked + ", also in " + kFolders[1] + ")";
     return nullptr;
 }
 

@@ -10,8 +10,8 @@ namespace farlane::backend::worker::cuda {
 
 class Compiler {
 public:
-    /// nullptr: there is none; `why` says what was looked for.
-    [[nodiscard]] static std::unique_ptr<Compiler> open(std::string& why);
+    /// For a driver of CUDA `version`, 12040 for 12.4. nullptr: there is none; `why` says what was looked for.
+    [[nodiscard]] static std::unique_ptr<Compiler> open(int version, std::string& why);
 
     struct Result {
         bool ok = false;

@@ -4,6 +4,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 namespace farlane::backend::worker::cuda {
 namespace {
 
@@ -13,6 +15,15 @@ template <class Function>
 bool find(void* library, const char* name, Function& function) {
     function = reinterpret_cast<Function>(::dlsym(library, name));
     return function != nullptr;
+}
+
+/// What the driver reads of its environment when it starts; an operator's own choice stands.
+/// EAGER: a kernel's code is loaded with its module. Else its first launch may wait for all that runs in the context.
+/// 32: streams that share one of the device's queues wait for each other; without it there are 8.
+void set_environment() noexcept {
+    constexpr int kUnlessSet = 0;
+    (void)::setenv("CUDA_MODULE_LOADING", "EAGER", kUnlessSet);
+    (void)::setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", kUnlessSet);
 }
 
 }  // namespace
@@ -25,6 +36,7 @@ std::string Api::text(CuResult result) const {
 
 const Api* load_api(std::string& why) {
     static Api api;
+    set_environment();
     void* library = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
         const char* error = ::dlerror();

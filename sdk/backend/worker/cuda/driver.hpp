@@ -30,6 +30,7 @@ enum : CuResult {
     kInvalidPtx = 218,
     kNvlinkUncorrectable = 220,
     kUnsupportedPtxVersion = 222,
+    kContained = 226,  ///< an error of memory that the device has fenced in
     kInvalidSource = 300,
     kNotFound = 500,
     kNotReady = 600,
@@ -38,6 +39,7 @@ enum : CuResult {
     kContextIsDestroyed = 709,
     kFirstFault = 714,  ///< hardware stack error, illegal instruction, ... up to launch failed
     kLastFault = 719,
+    kTensorMemoryLeak = 721,
     kLaunchTimeout = 702,
     kAssert = 710,
     kUnknown = 999,
@@ -108,6 +110,7 @@ struct MemoryAccess {
     X(cuDeviceTotalMem, cuDeviceTotalMem_v2, (std::size_t*, CuDevice))                                                 \
     X(cuCtxCreate, cuCtxCreate_v2, (CuContext*, unsigned, CuDevice))                                                   \
     X(cuCtxSetCurrent, cuCtxSetCurrent, (CuContext))                                                                   \
+    X(cuMemGetInfo, cuMemGetInfo_v2, (std::size_t*, std::size_t*))                                                     \
     X(cuStreamCreate, cuStreamCreate, (CuStream*, unsigned))                                                           \
     X(cuEventCreate, cuEventCreate, (CuEvent*, unsigned))                                                              \
     X(cuEventRecord, cuEventRecord, (CuEvent, CuStream))                                                               \
@@ -161,14 +164,14 @@ struct Api {
     [[nodiscard]] std::string text(CuResult result) const;
 };
 
-/// nullptr: `why` says what is missing. The driver is initialized.
+/// nullptr: `why` says what is missing. The driver is initialized, as kernels of others need it (driver.cpp).
 [[nodiscard]] const Api* load_api(std::string& why);
 
 /// After it nothing works any more in a context but to end it.
 [[nodiscard]] constexpr bool is_fatal(CuResult r) noexcept {
     return r == kIllegalAddress || r == kLaunchTimeout || r == kContextIsDestroyed || r == kAssert ||
            (r >= kFirstFault && r <= kLastFault) || r == kEccUncorrectable || r == kNvlinkUncorrectable ||
-           r == kInvalidContext || r == kUnknown;
+           r == kContained || r == kTensorMemoryLeak || r == kInvalidContext || r == kUnknown;
 }
 
 /// Unit of physical memory of all devices so far.

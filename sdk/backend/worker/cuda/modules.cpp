@@ -5,6 +5,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "backend/worker/builtin/source.hpp"
 #include "backend/worker/cuda/builtin_ptx.hpp"
@@ -134,26 +135,59 @@ CuResult CudaRuntime::load(Built& built, const std::byte* image, const std::stri
     built.log += info.data();
     built.log += error.data();
     if (r != kSuccess && built.log.empty()) built.log = api_.text(r);
+    if (const std::string hint = hint_of(r); !hint.empty()) built.log += "\n" + hint + "\n";
     return r;
 }
 
+/// What an error of loading means here, where the driver's name for it does not say.
+std::string CudaRuntime::hint_of(CuResult result) const {
+    if (result == kNoBinary) return "there is nothing in it for compute capability " + std::to_string(capability());
+    if (result != kUnsupportedPtxVersion) return {};
+    int version = 0;
+    (void)api_.cuDriverGetVersion(&version);
+    return "its version of PTX is newer than this driver, which is of CUDA " + std::to_string(version / 1000) + "." +
+           std::to_string(version % 1000 / 10);
+}
+
+/// 90 for 9.0.
+int CudaRuntime::capability() const {
+    return api_.attribute(device_, kMajor) * 10 + api_.attribute(device_, kMinor);
+}
+
+/// A hundred megabytes of library, for those who have source only.
+const Compiler* CudaRuntime::compiler() {
+    if (!std::exchange(looked_for_compiler_, true)) {
+        int version = 0;
+        (void)api_.cuDriverGetVersion(&version);
+        std::string ignored;  // --probe tells
+        compiler_ = Compiler::open(version, ignored);
+    }
+    return compiler_.get();
+}
+
+/// As PTX, which costs half the time and none of NVRTC's memory; a driver without a compiler gets machine code.
+Built CudaRuntime::build_builtin() {
+    const std::string ptx = builtin_ptx(), source = builtin_source_cuda();
+    Built built = build(FL_ACCEL_MODULE_PTX, std::as_bytes(std::span(ptx)), {});
+    if (built.outcome.ok() || compiler() == nullptr) return built;
+    return build(FL_ACCEL_MODULE_CUDA_C, std::as_bytes(std::span(source)), {});
+}
+
 Built CudaRuntime::build(fl_accel_module_kind kind, std::span<const std::byte> image, const std::string& options) {
+    if (kind == FL_ACCEL_MODULE_BUILTIN) return build_builtin();
     Built built;
     const auto fail = [&](fl_accel_reason reason, int detail) {
         built.outcome = {reason, static_cast<std::uint32_t>(detail), 0};
         return std::move(built);
     };
     if (const CuResult r = api_.cuCtxSetCurrent(context_); r != kSuccess) return fail(FL_ACCEL_REASON_EXECUTION, r);
-    const bool is_builtin = kind == FL_ACCEL_MODULE_BUILTIN;
-    const bool is_source = kind == FL_ACCEL_MODULE_CUDA_C || (is_builtin && compiler_ != nullptr);
+    const bool is_source = kind == FL_ACCEL_MODULE_CUDA_C;
     if (kind == FL_ACCEL_MODULE_CUBIN ? !is_cubin(image) : !is_text(image)) return fail(FL_ACCEL_REASON_BAD_IMAGE, 0);
     std::string code(reinterpret_cast<const char*>(image.data()), image.size());
-    if (is_builtin) code = is_source ? builtin_source_cuda() : builtin_ptx();
-    bool is_ptx = !is_source && kind != FL_ACCEL_MODULE_CUBIN;
+    bool is_ptx = kind == FL_ACCEL_MODULE_PTX;
     if (is_source) {
-        if (compiler_ == nullptr) return fail(FL_ACCEL_REASON_BAD_KIND, static_cast<int>(kind));
-        const int capability = api_.attribute(device_, kMajor) * 10 + api_.attribute(device_, kMinor);
-        auto compiled = compiler_->compile(code, options, capability);
+        if (compiler() == nullptr) return fail(FL_ACCEL_REASON_BAD_KIND, static_cast<int>(kind));
+        auto compiled = compiler()->compile(code, options, capability());
         built.log = std::move(compiled.log);
         if (!compiled.ok) return fail(FL_ACCEL_REASON_BUILD, compiled.error);
         code = std::move(compiled.image);

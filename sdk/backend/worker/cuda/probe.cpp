@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: nothing. Hands on: what CUDA devices this machine has, as JSON. Owns: nothing.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <nlohmann/json.hpp>
@@ -17,26 +18,39 @@ using nlohmann::json;
 
 /// Where local memory may lie, the best first: below 2^47, above the aperture (firmware_sim/devices/accel/accel.hpp)
 /// and what the driver takes for itself, below the loader's, with room for the ranges of all contexts.
-constexpr std::array<std::uint64_t, 4> kPlaces = {std::uint64_t{1} << 44, std::uint64_t{3} << 43,
-                                                  std::uint64_t{1} << 45, std::uint64_t{3} << 44};
+constexpr std::array<std::uint64_t, 8> kPlaces = {
+    std::uint64_t{1} << 44, std::uint64_t{3} << 43, std::uint64_t{1} << 45, std::uint64_t{3} << 44,
+    std::uint64_t{1} << 46, std::uint64_t{5} << 44, std::uint64_t{5} << 43, std::uint64_t{1} << 43};
+/// Contexts whose ranges are tried; the others' lie between and behind.
+constexpr std::array<std::uint64_t, 3> kTried = {0, 1, 7};
 
-/// The first place that the driver gives; 0: none.
+/// The ranges of several contexts can be there, each in a process of its own.
+bool gives(const Api& api, std::uint64_t place, std::uint64_t stride) {
+    return std::all_of(kTried.begin(), kTried.end(), [&](std::uint64_t context) {
+        const std::uint64_t address = place + context * stride;
+        if (!reserve_at(api, address, stride)) return false;
+        (void)api.cuMemAddressFree(address, stride);
+        return true;
+    });
+}
+
+/// The first place that the driver gives; 0: none. A context is current, as it will be in workers.
 std::uint64_t find_place(const Api& api, std::uint64_t bytes) {
     const std::uint64_t stride = std::bit_ceil(bytes);
     for (const std::uint64_t place : kPlaces) {
-        bool gives = true;
-        for (const std::uint64_t address : {place, place + stride}) {
-            CuAddress got = 0;
-            if (api.cuMemAddressReserve(&got, stride, kChunkBytes, address, 0) != kSuccess) return 0;
-            gives = gives && got == address;
-            (void)api.cuMemAddressFree(got, stride);
-        }
-        if (gives) return place;
+        if (gives(api, place, stride)) return place;
     }
-    return 0;
+    // Its own choice then, if another process can have it as well as this one.
+    const std::uint64_t span = (kTried.back() + 2) * stride;
+    CuAddress own = 0;
+    if (api.cuMemAddressReserve(&own, span, kChunkBytes, 0, 0) != kSuccess) return 0;
+    (void)api.cuMemAddressFree(own, span);
+    const std::uint64_t place = (own + stride - 1) / stride * stride;
+    return gives(api, place, stride) ? place : 0;
 }
 
-std::string why_not(const Api& api, CuDevice device, std::uint64_t place) {
+std::string why_not(const Api& api, CuDevice device, CuResult context, std::uint64_t place) {
+    if (context != kSuccess) return "no CUDA context: " + api.text(context);
     if (api.attribute(device, kUnifiedAddressing) == 0) return "no unified addresses";
     if (api.attribute(device, kVirtualMemory) == 0) return "no management of virtual memory";
     MemoryProperties properties;
@@ -68,7 +82,10 @@ json describe(const Api& api, int index, bool compiler) {
     (void)api.cuDeviceTotalMem(&bytes, device);
     const Energy energy(api, device);
     const std::uint64_t memory = bytes / kChunkBytes * kChunkBytes;
-    const std::uint64_t place = memory == 0 ? 0 : find_place(api, memory);
+    // Current until this program ends.
+    CuContext context = nullptr;
+    const CuResult created = api.cuCtxCreate(&context, kContextBlockingSync, device);
+    const std::uint64_t place = created != kSuccess || memory == 0 ? 0 : find_place(api, memory);
     const auto a = [&](int what) { return api.attribute(device, what); };
     const std::uint64_t energy_uj = energy.read_uj();
     return {
@@ -89,7 +106,7 @@ json describe(const Api& api, int index, bool compiler) {
         {"max_block", {a(kMaxBlockX), a(kMaxBlockY), a(kMaxBlockZ)}},
         {"max_grid", {a(kMaxGridX), a(kMaxGridY), a(kMaxGridZ)}},
         {"max_shared_bytes", std::max(a(kSharedPerBlock), a(kSharedOptIn))},
-        {"why_not", why_not(api, device, place)}};
+        {"why_not", why_not(api, device, created, place)}};
 }
 
 }  // namespace
@@ -98,8 +115,9 @@ std::string probe_cuda() {
     json result = {{"devices", json::array()}};
     std::string why, no_compiler;
     if (const Api* api = load_api(why)) {
-        const bool compiler = Compiler::open(no_compiler) != nullptr;
-        int count = 0;
+        int count = 0, version = 0;
+        (void)api->cuDriverGetVersion(&version);
+        const bool compiler = Compiler::open(version, no_compiler) != nullptr;
         if (const CuResult r = api->cuDeviceGetCount(&count); r != kSuccess) why = "no CUDA devices: " + api->text(r);
         for (int i = 0; i < count; ++i) result["devices"].push_back(describe(*api, i, compiler));
         if (count == 0 && why.empty()) why = "an NVIDIA driver without a device";

@@ -51,8 +51,6 @@ CudaRuntime::CudaRuntime(const Api& api, CuDevice device, CuContext context, con
       pinned_(api),
       queues_(api, sink),
       energy_(api, device) {
-    std::string ignored;  // --probe tells
-    compiler_ = Compiler::open(ignored);
     if (setup.bounce_bytes != 0) pinned_.add(setup.aperture_address + setup.aperture_bytes, setup.bounce_bytes);
 }
 

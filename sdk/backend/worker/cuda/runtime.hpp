@@ -83,7 +83,11 @@ private:
                                      std::span<const std::byte> pattern);
 
     // modules.cpp
+    [[nodiscard]] Built build_builtin();
     [[nodiscard]] CuResult load(Built& built, const std::byte* image, const std::string& options, CuModule& module);
+    [[nodiscard]] const Compiler* compiler();
+    [[nodiscard]] int capability() const;
+    [[nodiscard]] std::string hint_of(CuResult result) const;
     [[nodiscard]] std::string names_of(CuModule module, std::string_view ptx) const;
 
     const Api& api_;
@@ -94,7 +98,8 @@ private:
     Pinned pinned_;
     Queues queues_;
     Energy energy_;
-    std::unique_ptr<Compiler> compiler_;
+    std::unique_ptr<Compiler> compiler_;  ///< the builder's; nullptr: not looked for yet, or there is none
+    bool looked_for_compiler_ = false;
     std::array<CuAddress, FL_ACCEL_MAX_QUEUES> between_{};  ///< memory for copies onto themselves
     std::vector<Retired> retired_;
 };

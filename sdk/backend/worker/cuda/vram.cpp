@@ -4,14 +4,20 @@
 
 namespace farlane::backend::worker::cuda {
 
-bool Vram::reserve(std::uint64_t address, std::uint64_t bytes) {
-    CuAddress got = 0;
-    const std::uint64_t whole = (bytes + kChunkBytes - 1) / kChunkBytes * kChunkBytes;
-    if (api_.cuMemAddressReserve(&got, whole, kChunkBytes, address, 0) != kSuccess) return false;
-    if (got != address) {
-        (void)api_.cuMemAddressFree(got, whole);
-        return false;
+bool reserve_at(const Api& api, std::uint64_t address, std::uint64_t bytes) {
+    // The address is aligned as it is; a wish for that too can be what the driver does not meet.
+    for (const std::size_t alignment : {std::size_t{kChunkBytes}, std::size_t{0}}) {
+        CuAddress got = 0;
+        if (api.cuMemAddressReserve(&got, bytes, alignment, address, 0) != kSuccess) continue;
+        if (got == address) return true;
+        (void)api.cuMemAddressFree(got, bytes);
     }
+    return false;
+}
+
+bool Vram::reserve(std::uint64_t address, std::uint64_t bytes) {
+    const std::uint64_t whole = (bytes + kChunkBytes - 1) / kChunkBytes * kChunkBytes;
+    if (!reserve_at(api_, address, whole)) return false;
     address_ = address;
     bytes_ = bytes;
     return true;

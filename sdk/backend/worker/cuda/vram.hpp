@@ -9,6 +9,9 @@
 
 namespace farlane::backend::worker::cuda {
 
+/// To the driver an address is a hint: false when it gives another one, or none. With a length in whole chunks.
+[[nodiscard]] bool reserve_at(const Api& api, std::uint64_t address, std::uint64_t bytes);
+
 /// Physical memory comes in chunks, allocations in pages: those at the edges of an allocation are shared and counted,
 /// those between are one piece of its own.
 class Vram {

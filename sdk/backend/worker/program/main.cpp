@@ -5,10 +5,12 @@
 #include <sys/mman.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
 
+#include "backend/worker/program/check.hpp"
 #include "backend/worker/program/loop.hpp"
 #include "backend/worker/program/sandbox.hpp"
 
@@ -68,10 +70,15 @@ int main(int argc, char** argv) {
     using namespace farlane::backend::worker;
     const std::string_view first = argc > 1 ? argv[1] : "";
     if (first == "--probe" && argc <= 3) return probe_all(argc == 3 ? argv[2] : "");
+    if (first == "--check" && (argc == 3 || argc == 4) && std::string_view(argv[2]) == "cuda") {
+        return check_cuda(argc == 4 ? static_cast<std::uint32_t>(std::strtoul(argv[3], nullptr, 10)) : 0);
+    }
     if (argc == 4 && std::string_view(argv[2]) == "context") return run_context();
     std::fprintf(
         stderr,
         "usage: farlane-accel-worker --probe [opencl|cuda]\n"
-        "Lists the accelerators that vendors' runtimes offer. farlaned starts it by itself for each context.\n");
+        "       farlane-accel-worker --check cuda [DEVICE]\n"
+        "Lists the accelerators that vendors' runtimes offer, or tries one of them step by step, free and confined as\n"
+        "workers are. farlaned starts it by itself for each context.\n");
     return kUsage;
 }

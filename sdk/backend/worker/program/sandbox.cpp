@@ -22,7 +22,7 @@ void limit(decltype(RLIMIT_CORE) what, rlim_t value) noexcept {
 
 }  // namespace
 
-bool confine(pid_t parent, bool local_sockets) noexcept {
+bool confine_but_calls(pid_t parent) noexcept {
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) return false;  // it died before
     (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -30,7 +30,11 @@ bool confine(pid_t parent, bool local_sockets) noexcept {
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, kFileBytes);
     confine_files();
-    return confine_system_calls(local_sockets);
+    return true;
+}
+
+bool confine(pid_t parent, bool local_sockets) noexcept {
+    return confine_but_calls(parent) && confine_system_calls(local_sockets);
 }
 
 }  // namespace farlane::backend::worker

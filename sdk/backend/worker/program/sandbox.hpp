@@ -8,5 +8,7 @@ namespace farlane::backend::worker {
 
 /// Ends with `parent`, opens nothing of other processes, leaves no core behind. False: the parent is gone.
 [[nodiscard]] bool confine(pid_t parent, bool local_sockets) noexcept;
+/// The same without the filter of system calls.
+[[nodiscard]] bool confine_but_calls(pid_t parent) noexcept;
 
 }  // namespace farlane::backend::worker

@@ -5,11 +5,11 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +36,6 @@ constexpr int kNever[] = {SYS_ptrace,
                           SYS_tkill,
                           SYS_rt_sigqueueinfo,
                           SYS_rt_tgsigqueueinfo,
-                          SYS_connect,
                           SYS_setsid,  // what it starts ends with its process group
                           SYS_setpgid,
                           SYS_bpf,
@@ -49,11 +48,15 @@ constexpr int kNever[] = {SYS_ptrace,
                           SYS_keyctl,
                           SYS_add_key,
                           SYS_request_key};
+// As if nobody were there. Were it forbidden, the CUDA driver would not start: it takes anything else for an MPS daemon
+// that it must not use (error 805).
+constexpr int kNobodyThere[] = {SYS_connect};
 constexpr int kOnlyToItself[] = {SYS_kill, SYS_tgkill};  // the first argument is a process
 
 class Filter {
 public:
-    Filter() {
+    /// `tells`: what is refused is told to a listener, which answers refusal_of().
+    explicit Filter(bool tells) : tells_(tells) {
         load(offsetof(seccomp_data, arch));
         skip_if(kMachine, 1);
         give(SECCOMP_RET_KILL_PROCESS);
@@ -63,14 +66,18 @@ public:
     }
     void never(int call) {
         skip_unless(static_cast<std::uint32_t>(call), 1);
-        give(SECCOMP_RET_ERRNO | EPERM);
+        refuse(call);
+    }
+    void tell(int call) {
+        skip_unless(static_cast<std::uint32_t>(call), 1);
+        give(SECCOMP_RET_USER_NOTIF);
     }
     void only_to_itself(int call) {
         skip_unless(static_cast<std::uint32_t>(call), 4);
         load(offsetof(seccomp_data, args));
         skip_unless(static_cast<std::uint32_t>(::getpid()), 1);
         give(SECCOMP_RET_ALLOW);
-        give(SECCOMP_RET_ERRNO | EPERM);
+        refuse(call);
     }
     /// The CUDA driver names itself to debuggers and to others of its kind by a local socket, when it starts.
     void only_local_sockets() {
@@ -78,15 +85,20 @@ public:
         load(offsetof(seccomp_data, args));
         skip_unless(AF_UNIX, 1);
         give(SECCOMP_RET_ALLOW);
-        give(SECCOMP_RET_ERRNO | EPERM);
+        refuse(SYS_socket);
     }
-    [[nodiscard]] bool apply() {
+    /// The listener when it tells, else 0; < 0: the kernel does not take it.
+    [[nodiscard]] int apply() {
         give(SECCOMP_RET_ALLOW);
         sock_fprog program{static_cast<unsigned short>(code_.size()), code_.data()};
-        return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+        const unsigned long flags = tells_ ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+        return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
     }
 
 private:
+    void refuse(int call) {
+        give(tells_ ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(refusal_of(call)));
+    }
     void load(std::size_t offset) {
         code_.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)));
     }
@@ -100,15 +112,22 @@ private:
     void skip_unless_at_least(std::uint32_t value, std::uint8_t count) {
         code_.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, value, 0, count));
     }
+    bool tells_;
     std::vector<sock_filter> code_;
 };
 
 }  // namespace
 
-bool confine_system_calls(bool local_sockets) noexcept {
+int refusal_of(int call) noexcept {
+    return std::find(std::begin(kNobodyThere), std::end(kNobodyThere), call) != std::end(kNobodyThere) ? ENOENT : EPERM;
+}
+
+bool confine_system_calls(bool local_sockets, int* listener) noexcept {
     if (kMachine == 0) return true;
-    Filter filter;
+    Filter filter(listener != nullptr);
     for (const int call : kNever) filter.never(call);
+    for (const int call : kNobodyThere) filter.never(call);
+    if (listener != nullptr) filter.tell(SYS_openat);
     if (local_sockets) {
         filter.only_local_sockets();
     } else {
@@ -116,7 +135,9 @@ bool confine_system_calls(bool local_sockets) noexcept {
         filter.never(SYS_bind);
     }
     for (const int call : kOnlyToItself) filter.only_to_itself(call);
-    return filter.apply();
+    const int applied = filter.apply();
+    if (listener != nullptr) *listener = applied;
+    return applied >= 0;
 }
 
 }  // namespace farlane::backend::worker
