@@ -544,7 +544,6 @@ FL_ASSERT_SIZE(fl_accel_args_conv2d_f32, 56);
 
 #define FL_ACCEL_CONV2D_KEEP_ALPHA 0x1u /* the fourth channel is copied, not filtered */
 #define FL_ACCEL_CONV2D_MAX_SHIFT 20u
-#define FL_ACCEL_CONV2D_MAX_WEIGHT_SUM 0x400000u /* of the absolute values of the weights */
 struct fl_accel_args_conv2d_rgba8 { /* per channel, exact: ((sum + round) >> shift) + bias, clamped to 0..255 */
 	fl_le64 destination;	    /* width x height pixels of four bytes; no overlap */
 	fl_le64 source;
