@@ -83,7 +83,8 @@ std::optional<std::size_t> ArgumentSizes::at(std::uint64_t offset) const noexcep
 
 /// The first report counts, unless it only says that something before was the reason.
 void Fate::note(const CommandFailure& failure) {
-    const bool ends = failure.reason == FL_ACCEL_REASON_TIME_LIMIT || failure.reason == FL_ACCEL_REASON_CRASHED;
+    const bool ends = failure.reason == FL_ACCEL_REASON_TIME_LIMIT || failure.reason == FL_ACCEL_REASON_CRASHED ||
+                      failure.reason == FL_ACCEL_REASON_BUILD_LIMIT;
     const bool lesser = failure.reason == FL_ACCEL_REASON_CONTEXT_LOST && !lost;
     if (!lesser && !(ends && (!lost || lost->reason == FL_ACCEL_REASON_CONTEXT_LOST))) return;
     lost = failure;
@@ -254,6 +255,8 @@ CommandFailure Queue::failure_of(const fl_accel_completion& c, const Pending& p,
         text += ": it takes " + std::to_string(detail);
     } else if (reason == FL_ACCEL_REASON_BUILD || reason == FL_ACCEL_REASON_EXECUTION) {
         if (detail != 0) text += " (code " + std::to_string(static_cast<std::int32_t>(detail)) + ")";
+    } else if (reason == FL_ACCEL_REASON_CRASHED && ::sigabbrev_np(static_cast<int>(detail)) != nullptr) {
+        text += std::string(" (SIG") + ::sigabbrev_np(static_cast<int>(detail)) + ")";
     } else if (detail != 0) {
         text += " (detail " + std::to_string(detail) + ")";
     }
