@@ -182,6 +182,19 @@ TEST_F(SharingTest, ContextsAndQueuePairsUsedUpAreClearErrors) {
     ShareWork(device, 1).round();
 }
 
+TEST_F(SharingTest, HowManyPlacesAreKeptIsConfigured) {
+    std::string text = read_file(pair.initiator.config());
+    text.insert(text.find("socket ="), "share_places = 1\n");
+    write_file(pair.initiator.config(), text);
+    ASSERT_EQ(pair.initiator.stop(), 0);
+    pair.initiator.start();
+    pair.wait_for_functions(1);
+    Fabric fabric = open_fabric(socket());
+    Device device = fabric.attach("accel0", AttachMode::shared);
+    std::vector<std::unique_ptr<accel::Context>> contexts;
+    for (int i = 0; i < 16; ++i) contexts.push_back(std::make_unique<accel::Context>(device));
+}
+
 // One takes contexts, streams, allocations and the link as much as it gets; seven others do what they do alone.
 TEST_F(SharingTest, AGreedyApplicationLeavesTheOthersWhatTheyNeed) {
     const std::string ready = fifo("ready");
