@@ -236,11 +236,13 @@ struct CpuExecutorOptions {
 /// What runs in one worker process per context (sdk/backend/worker).
 struct WorkerExecutorOptions {
     fl_accel_executor kind = FL_ACCEL_EXECUTOR_OPENCL;
+    std::string name;                 ///< of the device, for the log
     MemoryPlan plan;                  ///< with a stride: contexts share no memory
     std::string device;               ///< which one: part of its name, or "N"; "" = the first
     std::string worker;               ///< path of the worker program; "" = the one that was installed with this library
     std::uint32_t time_limit_ms = 0;  ///< of one kernel; 0 = none
-    std::uint64_t local_bytes = 0;    ///< local memory at most; 0 = what the device has
+    std::uint32_t build_limit_ms = 0;  ///< of one module that is compiled; 0 = none
+    std::uint64_t local_bytes = 0;     ///< local memory at most; 0 = what the device has
     enum class Place : std::uint8_t { automatic, aperture, local } place = Place::automatic;  ///< of kernels' memory
     CpuExecutorOptions
         cpu;  ///< for the built-in kernels, copies and fills in the aperture; its plan and memory are not used
@@ -250,5 +252,7 @@ struct WorkerExecutorOptions {
 /// Starts the worker once to look at its devices. Errors: unsupported (no such runtime or device; the text lists what
 /// was found), not_found (no worker program), no_memory, io.
 [[nodiscard]] Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptions& options);
+/// When a daemon starts: removes the folders that workers of this user's dead daemons left behind.
+void sweep_worker_folders() noexcept;
 
 }  // namespace farlane::backend

@@ -18,6 +18,9 @@ namespace farlane::daemon {
 class BarAccess {
 public:
     static constexpr std::size_t kReadBytes = 256;
+    /// What waits for room at most before clients are asked to wait. Beyond it come only the few accesses that take
+    /// something back.
+    static constexpr std::size_t kMaxWaiting = 512;
     using Done = std::function<void(Status, std::span<const std::byte>)>;
 
     explicit BarAccess(lane::Attachment& device) noexcept : device_(device) {}
@@ -27,6 +30,8 @@ public:
     /// At most kReadBytes; behind all writes before it. `done` runs once: ok, or all-ones and why.
     void read(unsigned bar, std::uint64_t offset, std::size_t bytes, Done done);
 
+    /// Nothing more shall be begun for a client: the link is down, or the target does not keep up.
+    [[nodiscard]] bool full() const noexcept { return waiting_.size() >= kMaxWaiting; }
     /// Gives what waits, as far as there is room. True = something was given.
     bool turn();
     void on_completion(std::uint64_t cookie, Status status);

@@ -25,6 +25,7 @@ struct DaemonSettings {
     std::string persist_file;  ///< default: attachments.json in state_dir
     bool persist = false;      ///< what `farlane attach` does unless it is told
     std::string instance;      ///< 32 hex digits; "" = kept in state_dir
+    std::uint32_t share_places = 8;
 };
 
 struct LaneSettings {

@@ -115,6 +115,13 @@ std::vector<KeyEntry> make_entries() {
         {{"daemon", "instance", "32 hex digits", "",
           "Identity over restarts. Default: chosen at random once and kept in state_dir."},
          instance},
+        {{"daemon", "share_places", "integer", "8",
+          "Applications that always get into a shared accelerator: contexts and queue pairs are kept for as many, at "
+          "most "
+          "half of those there are. 1 to 32."},
+         [](Config& c, R r, Key k, Node n) {
+             c.daemon.share_places = static_cast<std::uint32_t>(r.integer(n, k, 1, 32, "applications"));
+         }},
 
         {{"lane", "spin_us", "integer, microseconds", "50",
           "An idle lane goes on polling for this long at most before it sleeps; 0 to 1000000. Work that comes more "

@@ -29,6 +29,7 @@ struct HoldingHost {
     BellRinger& bells;
     std::function<void(const Event&)> emit;  ///< to subscribers
     KernelBus* kernel = nullptr;             ///< this host's PCI bus, if there is one
+    std::uint32_t share_places = kSharePlaces;
 };
 
 /// A holding whose user is this host's PCI bus (holding_kernel.cpp).

@@ -12,6 +12,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "backend/executor.hpp"
 #include "cli/parse.hpp"
 #include "daemon/event_loop.hpp"
 #include "daemon/lock_file.hpp"
@@ -171,6 +172,7 @@ std::optional<int> run(const Config& config, const Successor& successor, control
     callbacks.kick = [&](ClientId client, const std::string& why) {
         loop.post([&control, client, why] { control.close_client(client, why); });
     };
+    backend::sweep_worker_folders();
     auto engine = Engine::open(config, *identity, callbacks);
     if (!engine.ok()) return fail(engine.failure());
     Engine& running = **engine;

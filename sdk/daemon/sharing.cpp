@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <set>
 
 namespace farlane::daemon {
 namespace {
@@ -14,6 +15,7 @@ using Registers = fl_accel_queue_registers;
 
 constexpr auto kDropTime = std::chrono::seconds(5);
 constexpr auto kBetweenAsks = std::chrono::microseconds(300);
+constexpr std::size_t kMaxAnswers = 8;  // that wait for one thing: who asks again and again fills no memory
 constexpr std::uint64_t kQueueWindows = std::uint64_t{1} << 32;
 constexpr std::uint64_t kContextWindows = std::uint64_t{2} << 32;
 
@@ -40,10 +42,38 @@ std::uint32_t Sharing::hardware_vector(std::uint32_t queue) const noexcept {
 Reply Sharing::usable(const Share& share) const {
     if (phase_ == Phase::ready && share.state() == lane::AttachmentState::reset)
         return refusal(Status::device_reset, "the accelerator was reset: acknowledge_reset comes first");
+    if (phase_ == Phase::ready && bars_.full())
+        return refusal(Status::would_block, "'" + device_.info().name + "' does not take what waits for it (" +
+                                                std::to_string(BarAccess::kMaxWaiting) +
+                                                " accesses): its link is down or slow; try again");
     if (phase_ == Phase::ready) return {};
     if (phase_ == Phase::opening) return refusal(Status::device_reset, "the accelerator is being reset");
     return refusal(phase_ == Phase::failed ? why_status_ : Status::device_lost,
                    phase_ == Phase::failed ? why_ : "'" + device_.info().name + "' was removed");
+}
+
+/// Whether the client can have one more of `slots`. Its first is there for it as long as any is; more only while enough
+/// stay for those that have none.
+template <class Slots, class InUse>
+Reply Sharing::room_for(const Share& share, const Slots& slots, InUse in_use, const char* what) const {
+    std::size_t free = 0, own = 0;
+    std::set<const Share*> owners;
+    for (const auto& slot : slots) {
+        if (!in_use(slot)) {
+            ++free;
+            continue;
+        }
+        if (slot.owner != nullptr) owners.insert(slot.owner);
+        own += slot.owner == &share ? 1 : 0;
+    }
+    const std::string all = std::to_string(slots.size()) + " " + what + " of '" + device_.info().name + "'";
+    if (free == 0) return refusal(Status::limit, "all " + all + " are in use, by " + names());
+    const std::size_t places = std::min<std::size_t>(places_, (slots.size() + 1) / 2);
+    const std::size_t kept = places - std::min(places, owners.size());
+    if (own == 0 || free > kept) return {};
+    return refusal(Status::limit,
+                   "this application has " + std::to_string(own) + " of " + all + "; the " + std::to_string(free) +
+                       " that are free are kept for others (share_places = " + std::to_string(places_) + ")");
 }
 
 // --- contexts
@@ -75,10 +105,10 @@ void Sharing::program_part(std::uint32_t context) {
 
 void Sharing::open_context(Share& share, const Answer& answer) {
     if (Reply r = usable(share); r.status != Status::ok) return answer(std::move(r));
+    Reply room = room_for(
+        share, contexts_, [](const ContextSlot& c) { return c.used; }, "contexts");
+    if (room.status != Status::ok) return answer(std::move(room));
     const auto slot = std::ranges::find(contexts_, false, &ContextSlot::used);
-    if (slot == contexts_.end())
-        return answer(refusal(Status::limit, "all " + std::to_string(contexts_.size()) + " contexts of '" +
-                                                 device_.info().name + "' are in use, by " + names()));
     const auto number = static_cast<std::uint32_t>(slot - contexts_.begin());
     set_range(*slot, number);
     slot->used = true;
@@ -114,6 +144,7 @@ void Sharing::close_context(Share& share, std::uint32_t context, const Answer& a
     if (context >= contexts_.size() || !contexts_[context].used || contexts_[context].owner != &share)
         return answer(refusal(Status::denied, "context " + std::to_string(context) + " is not this attachment's"));
     ContextSlot& c = contexts_[context];
+    if (c.closed.size() >= kMaxAnswers) return answer(refusal(Status::busy, "the context is being closed"));
     share.remove_windows(kContextWindows | context);
     c.closing = true;
     c.closed.push_back(answer);
@@ -128,6 +159,7 @@ void Sharing::context_free(std::uint32_t context) {
     if (!c.closing || queues_of(context) != 0) return;
     const auto closed = std::move(c.closed);
     c = {};
+    if (context < 32) lost_ &= ~(1U << context);
     for (const Answer& answer : closed) answer({});
 }
 
@@ -144,10 +176,10 @@ void Sharing::make_queue(Share& share, const QueueWish& wish, const Answer& answ
         return answer(refusal(Status::invalid, "'entries' is a power of two from " +
                                                    std::to_string(FL_ACCEL_MIN_ENTRIES) + " to " +
                                                    std::to_string(most)));
+    const auto in_use = [](const QueueSlot& q) { return q.state != QueueSlot::State::free; };
+    Reply room = room_for(share, queues_, in_use, "queue pairs");
+    if (room.status != Status::ok) return answer(std::move(room));
     const auto slot = std::ranges::find(queues_, QueueSlot::State::free, &QueueSlot::state);
-    if (slot == queues_.end())
-        return answer(refusal(Status::limit, "all " + std::to_string(queues_.size()) + " queue pairs of '" +
-                                                 device_.info().name + "' are in use, by " + names()));
     const auto number = static_cast<std::uint32_t>(slot - queues_.begin());
     *slot = {};
     slot->state = QueueSlot::State::making;
@@ -215,6 +247,8 @@ void Sharing::drop_queue(Share& share, std::uint32_t queue, const Answer& answer
         return answer(refusal(Status::denied, "queue pair " + std::to_string(queue) + " is not this attachment's"));
     if (queues_[queue].state == QueueSlot::State::making)
         return answer(refusal(Status::busy, "the queue pair is being made"));
+    if (queues_[queue].answers.size() >= kMaxAnswers)
+        return answer(refusal(Status::busy, "the queue pair is being dropped"));
     queues_[queue].answers.push_back(answer);
     begin_drop(queue);
 }

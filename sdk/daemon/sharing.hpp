@@ -22,6 +22,8 @@ namespace farlane::daemon {
 
 /// Applications that can share one accelerator.
 constexpr std::size_t kMaxShares = 32;
+/// That always get in, unless the configuration says otherwise.
+constexpr std::uint32_t kSharePlaces = 8;
 
 /// A queue pair as a client wants it.
 struct QueueWish {
@@ -34,7 +36,8 @@ struct QueueWish {
 /// The driver of a shared accelerator. It trusts neither the device nor the clients.
 class Sharing {
 public:
-    Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config);
+    /// `places`: nobody takes so many contexts or queue pairs that fewer applications than these get one each.
+    Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config, std::uint32_t places = kSharePlaces);
 
     // --- life
     /// Resets the device and reads what it has. Once.
@@ -132,6 +135,8 @@ private:
     void program_vectors();
     void ready();
     void forget_all(Status status);
+    void look_for_lost();
+    void tell_lost(std::uint32_t now_lost);
 
     // --- sharing.cpp
     [[nodiscard]] std::uint64_t at(std::uint32_t queue, std::size_t field) const noexcept;
@@ -147,6 +152,8 @@ private:
     void program_part(std::uint32_t context);
     [[nodiscard]] bool has_queues(const Share& share) const noexcept;
     void open_memory(std::uint32_t context);
+    template <class Slots, class InUse>
+    [[nodiscard]] Reply room_for(const Share& share, const Slots& slots, InUse in_use, const char* what) const;
     [[nodiscard]] std::size_t queues_on(std::uint32_t context) const noexcept;
     [[nodiscard]] std::uint32_t queues_of(std::uint32_t context) const noexcept;
     void share_quota() noexcept;
@@ -156,6 +163,7 @@ private:
     lane::Lane& lane_;
     lane::Attachment& device_;
     OwnRequests& config_;
+    std::uint32_t places_;
     BarAccess bars_;
     Phase phase_ = Phase::opening;
     Status why_status_ = Status::ok;
@@ -168,6 +176,8 @@ private:
     bool known_ = false;                      ///< its registers are those of docs/accelerator.md
     bool reopen_ = false;
     bool gone_ = false;
+    std::uint32_t lost_ = 0;                     ///< contexts that were lost when it was last asked
+    bool looking_ = false, look_again_ = false;  ///< it is being asked; and shall be once more
     std::vector<ContextSlot> contexts_;
     std::vector<QueueSlot> queues_;
     std::map<std::uint32_t, Share*> shares_;  ///< by number

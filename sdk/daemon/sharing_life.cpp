@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: clients that come and go, what happens to the device. Hands on: shares, and the same to all of them.
 // Owns: see sharing.hpp.
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <cstring>
 
 #include "daemon/sharing.hpp"
 
@@ -129,9 +132,38 @@ void Sharing::on_released(std::uint64_t cookie) noexcept {
     if (const auto at = shares_.find(Share::number_of(cookie)); at != shares_.end()) at->second->on_released(cookie);
 }
 
+// Vector 0: a queue pair stopped, which its owner sees, or a context was lost, which others want to know whose it was.
+void Sharing::look_for_lost() {
+    look_again_ = true;
+    if (looking_ || phase_ != Phase::ready || bars_.full()) return;
+    looking_ = true;
+    look_again_ = false;
+    bars_.read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, lost_contexts), sizeof(fl_le32),
+               [this](Status status, std::span<const std::byte> raw) {
+                   looking_ = false;
+                   if (status != Status::ok || phase_ != Phase::ready) return;
+                   fl_le32 lost;
+                   std::memcpy(static_cast<void*>(&lost), raw.data(), sizeof lost);
+                   tell_lost(lost.get());
+                   if (look_again_) look_for_lost();
+               });
+}
+
+void Sharing::tell_lost(std::uint32_t now_lost) {
+    const std::uint32_t fresh = now_lost & ~std::exchange(lost_, now_lost);
+    for (std::uint32_t c = 0; c < std::min<std::size_t>(contexts_.size(), 32); ++c) {
+        if ((fresh >> c & 1) == 0 || contexts_[c].owner == nullptr) continue;
+        const Client& client = contexts_[c].owner->client();
+        spdlog::warn(
+            "context {} of accelerator '{}' at '{}' is lost: that of {} (pid {}); the log of its target says why", c,
+            device_.info().name, device_.info().target, client.comm, client.pid);
+    }
+}
+
 // Where vectors are fewer than queue pairs, one may be for several: who has nothing to do looks in vain.
 void Sharing::on_interrupt(std::uint32_t vector) noexcept {
-    if (vector == 0 || msix_.vectors < 2) return;
+    if (vector == 0) return look_for_lost();
+    if (msix_.vectors < 2) return;
     for (std::size_t q = vector - 1; q < queues_.size(); q += msix_.vectors - 1)
         if (queues_[q].state == QueueSlot::State::on && queues_[q].vector != FL_ACCEL_NO_VECTOR)
             queues_[q].owner->on_interrupt(queues_[q].vector);

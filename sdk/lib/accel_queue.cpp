@@ -98,7 +98,8 @@ std::string argument_as_text(std::uint32_t kind, std::uint64_t bytes) {
 
 /// The first report counts, unless it only says that something before was the reason.
 void Fate::note(const CommandFailure& failure) {
-    const bool ends = failure.reason == FL_ACCEL_REASON_TIME_LIMIT || failure.reason == FL_ACCEL_REASON_CRASHED;
+    const bool ends = failure.reason == FL_ACCEL_REASON_TIME_LIMIT || failure.reason == FL_ACCEL_REASON_CRASHED ||
+                      failure.reason == FL_ACCEL_REASON_BUILD_LIMIT;
     const bool lesser = failure.reason == FL_ACCEL_REASON_CONTEXT_LOST && !lost;
     if (!lesser && !(ends && (!lost || lost->reason == FL_ACCEL_REASON_CONTEXT_LOST))) return;
     lost = failure;
@@ -291,6 +292,9 @@ std::string Queue::explain(const Pending& p, const Sink& sink, std::uint16_t rea
             return text + " (" + std::to_string(device_->registers().time_limit_ms.get()) +
                    " ms: time_limit_ms of the accelerator's configuration); open a new one";
         case FL_ACCEL_REASON_CRASHED:
+            if (const char* signal = ::sigabbrev_np(static_cast<int>(detail)); signal != nullptr)
+                return text + " (SIG" + signal +
+                       "); an address outside of its buffers is the usual cause; open a new context";
             return text + "; an address outside of its buffers is the usual cause; open a new context";
         case FL_ACCEL_REASON_OUT_OF_MEMORY:
             if (p.opcode == FL_ACCEL_OP_LAUNCH)

@@ -177,6 +177,9 @@ TEST_F(BuiltinLocal, PicturesAreTheSame) {
     for (auto& p : picture) p = static_cast<std::uint32_t>(random_());
     std::vector<std::int16_t> small(49);
     for (auto& w : small) w = static_cast<std::int16_t>(static_cast<int>(random_() % 81) - 40);
+    std::vector<std::int16_t> large(961);
+    for (auto& w : large) w = static_cast<std::int16_t>(random_());
+    const auto heavy = put(large);
     const auto from = put(picture), weights = put(small), matrix = put(floats(40 * 31)), filter = put(floats(49));
     const auto to = place(48 * 31 * 4, 4);
     const auto set = [&](auto& a, std::uint64_t base, std::uint32_t border, std::uint64_t source, std::uint64_t w) {
@@ -202,6 +205,14 @@ TEST_F(BuiltinLocal, PicturesAreTheSame) {
             });
             EXPECT_EQ(got, expected) << border << " " << shift;
         }
+        run(FL_ACCEL_KERNEL_CONV2D_RGBA8, [&](std::uint64_t base) {
+            fl_accel_args_conv2d_rgba8 a{};
+            set(a, base, border, from, heavy);
+            a.size.set(31);  // 961 weights whose sums need more than 32 bits
+            a.shift.set(20);
+            return a;
+        });
+        EXPECT_EQ(got, expected) << border << " heavy";
         run(FL_ACCEL_KERNEL_CONV2D_F32, [&](std::uint64_t base) {
             fl_accel_args_conv2d_f32 a{};
             set(a, base, border, matrix, filter);

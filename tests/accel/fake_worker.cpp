@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <farlane/uapi/accel.h>
@@ -23,6 +24,10 @@ constexpr const char* kProbe = R"({"opencl": {"devices": [
  {"index": 0, "name": "fake", "vendor": "nobody", "driver": "1", "units": 1, "shares_memory": true,
   "memory_bytes": 1048576, "opencl_c": true, "info": "0010000004000000"},
  {"index": 1, "name": "Broken one", "platform": "P", "why_not": "no compiler"}], "why": ""}})";
+constexpr const char* kNoCuda = R"({"cuda": {"devices": [], "why": "no libcuda.so.1"}})";
+constexpr const char* kNoOpenCl = R"({"opencl": {"devices": [
+ {"index": 0, "name": "Broken one", "why_not": "no compiler"}], "why": ""}})";
+constexpr const char* kCuda = R"({"cuda": {"devices": [{"index": 0, "name": "fake GPU"}], "why": ""}})";
 
 class Fake {
 public:
@@ -107,6 +112,11 @@ private:
         if (mode_ == "storm") storm(token);
         if (mode_ == "shrinks") shrink(token);
         if (mode_ == "exits") ::_exit(0);
+        if (mode_ == "exits-with-3") ::_exit(3);
+        if (mode_ == "aborts") ::abort();
+        if (mode_ == "never") stay();
+        if (mode_ == "slow") ::usleep(500'000);
+        if (mode_ == "boasts") boast();
     }
     /// Rings and rings, and lets nobody sleep.
     [[noreturn]] void storm(const Token& token) {
@@ -120,6 +130,8 @@ private:
             (void)!::write(kBellFd, many.data(), many.size());
         }
     }
+    /// First what may be, then what can not.
+    void boast() { control_.energy_uj.store(std::exchange(boasted_, true) ? std::uint64_t{1} << 60 : 1000); }
     /// Takes the files away under the daemon's mappings, or tries to.
     void shrink(const Token& token) {
         const bool failed = ::ftruncate(kMemoryFd, 0) != 0 && ::ftruncate(kControlFd, 0) != 0 &&
@@ -130,6 +142,7 @@ private:
 
     Control& control_;
     std::string mode_;
+    bool boasted_ = false;
     RingReader in_;
     RingWriter out_;
 };
@@ -142,6 +155,9 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::strcmp(argv[1], "--probe") == 0) {
         if (mode == "no-json") return std::puts("not JSON"), 0;
         if (mode == "no-probe") return 1;
+        const bool cuda = argc > 2 && std::strcmp(argv[2], "cuda") == 0;
+        if (mode == "only-opencl" && cuda) return std::puts(kNoCuda), 0;
+        if (mode == "only-cuda") return std::puts(cuda ? kCuda : kNoOpenCl), 0;
         return std::puts(kProbe), 0;
     }
     if (argc != 4) return 2;

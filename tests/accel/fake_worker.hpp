@@ -155,13 +155,14 @@ private:
 
 /// A device on a FakeWorker with two contexts.
 struct WorkerDevice {
-    explicit WorkerDevice(bool has_local = true) {
+    explicit WorkerDevice(bool has_local = true, std::uint64_t context_local_bytes = 0) {
         firmware::accel::AccelOptions options;
         options.memory_bytes = 32 << 20;
         options.queues = 4;
         options.contexts = 2;
         options.executor = FL_ACCEL_EXECUTOR_OPENCL;
         options.time_limit_ms = 1234;
+        options.context_local_bytes = context_local_bytes;
         auto executor = std::make_unique<FakeWorker>(firmware::accel::plan_of(options), has_local);
         worker = executor.get();
         driver = std::make_unique<Driver>(

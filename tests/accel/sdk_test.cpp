@@ -165,7 +165,7 @@ TEST_P(AccelSdk, FailuresNameCommandObjectAndReason) {
     const auto weights = context.allocate<std::int16_t>(961);
     const auto in = context.allocate<Rgba8>(64), out = context.allocate<Rgba8>(64);
     s.upload(weights, std::vector<std::int16_t>(961, 32000));
-    s.launch(Conv2dRgba8{.in = in, .weights = weights, .out = out, .width = 8, .height = 8, .size = 31});
+    s.launch(Conv2dRgba8{.in = in, .weights = weights, .out = out, .width = 8, .height = 8, .size = 31, .shift = 21});
     s.fill(out, Rgba8{1, 1, 1, 1});  // depends on what failed
     try {
         s.synchronize();

@@ -293,6 +293,33 @@ TEST(AccelWorkerRules, ALostContextSaysSoUntilItsPairsAreDisabled) {
     d.expect_ok(alloc(17, w.base(0), 4096));
 }
 
+TEST(AccelWorkerRules, ALostContextIsToldToWhoHasTheFunction) {
+    Ready w;
+    Driver& d = *w.driver;
+    d.set_up(1, 64, 1);
+    d.unmask(0);
+    const auto lost = [&] { return d.read32(offsetof(fl_accel_registers, lost_contexts)); };
+    const auto told = [&] { return d.host.interrupts.size(); };
+    EXPECT_EQ(lost(), 0u);
+    d.submit(w.kernel(10, w.base(0)));
+    d.settle();
+    w.worker->lost_contexts[0] = true;
+    EXPECT_EQ(told(), 0u);
+    w.worker->end(0, {FL_ACCEL_REASON_CRASHED, 11, 0});
+    EXPECT_EQ(d.next().detail, 11u);
+    EXPECT_EQ(told(), 1u);
+    EXPECT_EQ(lost(), 1u);
+    d.expect_failure(fill(14, w.base(0), 64, 1), FL_ACCEL_REASON_CONTEXT_LOST, Status::device_reset);
+    EXPECT_EQ(told(), 1u) << "once";
+    // One that had nothing to do tells with its next command.
+    w.worker->lost_contexts[1] = true;
+    d.expect_ok(nop(15), 1);
+    EXPECT_EQ(told(), 2u);
+    EXPECT_EQ(lost(), 3u);
+    d.disable(0);
+    EXPECT_EQ(lost(), 2u);
+}
+
 TEST(AccelWorkerRules, AModuleOnItsWay) {
     Ready w;
     Driver& d = *w.driver;

@@ -3,6 +3,8 @@
 // behind.
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -98,6 +100,96 @@ TEST_P(HostileWorker, CostsOnlyItsContext) {
     EXPECT_TRUE(worker.close(0).ok());
     EXPECT_TRUE(worker.close(1).ok());
     EXPECT_TRUE(children().empty());
+}
+
+/// A load of text in context 0.
+backend::LoadRequest text_of_context_0(WorkerHarness& worker, std::uint32_t stream = 0) {
+    backend::LoadRequest request;
+    request.owner = {0, stream};
+    request.module = stream + 1;
+    request.kind = FL_ACCEL_MODULE_OPENCL_C;
+    request.image_address = worker.base(0);
+    request.image_bytes = 10;
+    return request;
+}
+
+// The lane may sleep through all of its life: it was ready none the less.
+TEST(WorkerProgram, ThatDiesBeforeTheLaneHasHeardOfItHasCrashed) {
+    const FakeProgram program("exits");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    const std::uint64_t job = worker.number();
+    const auto answer = worker->load(job, text_of_context_0(worker));
+    const auto until = std::chrono::steady_clock::now() + WorkerHarness::kForever;
+    const auto gone = [&] { return worker->has_done() && children().empty(); };
+    while (!gone() && std::chrono::steady_clock::now() < until) ::usleep(1000);
+    EXPECT_EQ(worker.wait(job, answer).reason, FL_ACCEL_REASON_CRASHED);
+}
+
+TEST(WorkerProgram, HowItEndedIsInTheDetailAndInTheLog) {
+    struct Case {
+        const char* mode;
+        std::uint32_t detail;
+        const char* text;
+    };
+    for (const Case& c : {Case{"aborts", 6, "was ended by signal 6 (SIGABRT); it compiled module 1 of queue pair 0"},
+                          Case{"exits-with-3", FL_ACCEL_CRASHED_EXIT + 3, "ended by itself with status 3"},
+                          Case{"far-job", 0, "was killed: it wrote into its ring what it must not"}}) {
+        const FakeProgram program(c.mode);
+        auto o = fake_options(program);
+        o.name = "accel7";
+        testing::internal::CaptureStderr();
+        WorkerHarness worker(o);
+        worker->open(0);
+        const auto outcome = worker.run([&](auto job) { return worker->load(job, text_of_context_0(worker)); });
+        EXPECT_EQ(outcome.reason, FL_ACCEL_REASON_CRASHED);
+        EXPECT_EQ(outcome.detail, c.detail) << c.mode;
+        const std::string log = testing::internal::GetCapturedStderr();
+        EXPECT_NE(log.find("accelerator 'accel7': context 0 is lost: its worker process (pid "), std::string::npos)
+            << log;
+        EXPECT_NE(log.find(c.text), std::string::npos) << log;
+    }
+}
+
+TEST(WorkerProgram, ThatCompilesWithoutEndIsEnded) {
+    const FakeProgram program("never");
+    auto o = fake_options(program);
+    o.build_limit_ms = 200;
+    WorkerHarness worker(o);
+    worker->open(0);
+    worker->open(1);
+    EXPECT_TRUE(worker.commit({1, 0}, worker.base(1), 4096).ok());
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_EQ(worker.run([&](auto job) { return worker->load(job, text_of_context_0(worker)); }).reason,
+              FL_ACCEL_REASON_BUILD_LIMIT);
+    EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(200));
+    EXPECT_TRUE(worker->lost(0));
+    EXPECT_FALSE(worker->lost(1));
+    EXPECT_TRUE(worker.commit({1, 0}, worker.base(1) + 8192, 4096).ok());
+}
+
+TEST(WorkerProgram, BuildsWaitForEachOtherWithinTheLimit) {
+    const FakeProgram program("slow");
+    auto o = fake_options(program);
+    o.build_limit_ms = 2000;
+    WorkerHarness worker(o);
+    worker->open(0);
+    std::vector<std::pair<std::uint64_t, Executor::Answer>> jobs;
+    for (std::uint32_t stream = 0; stream < 6; ++stream) {  // 3 s in all
+        const std::uint64_t job = worker.number();
+        jobs.emplace_back(job, worker->load(job, text_of_context_0(worker, stream)));
+    }
+    for (const auto& [job, answer] : jobs) EXPECT_TRUE(worker.wait(job, answer).ok());
+}
+
+TEST(WorkerProgram, WhatItSaysOfEnergyIsOnlyBelievedWhenItCanBe) {
+    const FakeProgram program("boasts");
+    WorkerHarness worker(fake_options(program));
+    worker->open(0);
+    ASSERT_TRUE(worker.commit({}, worker.base(0), 4096).ok());
+    EXPECT_EQ(worker->energy_uj(), 1000U);
+    ASSERT_TRUE(worker.commit({}, worker.base(0) + 8192, 4096).ok());
+    EXPECT_EQ(worker->energy_uj(), 1000U);
 }
 
 TEST(WorkerProgram, ThatComplainsWithoutEndIsEnded) {
@@ -220,6 +312,26 @@ TEST(WorkerProgram, ThatFindsNothingSaysWhatItFound) {
     EXPECT_EQ(backend::make_worker_executor(cuda).status(), Status::protocol);
 }
 
+TEST(WorkerProgram, WhereOnlyTheOtherRuntimeHasDevicesTheErrorSaysSo) {
+    const auto refused = [](const char* mode, fl_accel_executor kind) {
+        const FakeProgram program(mode);
+        auto o = fake_options(program);
+        o.kind = kind;
+        o.wake = [] {};
+        return backend::make_worker_executor(o).failure().detail;
+    };
+    const std::string no_cuda = refused("only-opencl", FL_ACCEL_EXECUTOR_CUDA);
+    EXPECT_NE(no_cuda.find("no libcuda.so.1"), std::string::npos) << no_cuda;
+    EXPECT_NE(no_cuda.find("this machine has OpenCL devices (0: fake): executor = \"opencl\" uses them"),
+              std::string::npos)
+        << no_cuda;
+    const std::string no_opencl = refused("only-cuda", FL_ACCEL_EXECUTOR_OPENCL);
+    EXPECT_NE(no_opencl.find("Broken one [no compiler]"), std::string::npos) << no_opencl;
+    EXPECT_NE(no_opencl.find("this machine has CUDA devices (0: fake GPU): executor = \"cuda\" uses them"),
+              std::string::npos)
+        << no_opencl;
+}
+
 TEST(WorkerProgram, TellsNamesAndInfo) {
     const FakeProgram program("good");
     auto o = fake_options(program);
@@ -274,6 +386,20 @@ TEST(WorkerProcesses, FoldersOfTheDeadAreSweptAway) {
         EXPECT_TRUE(fs::exists(left)) << "may not be locked yet";
         backend::worker::Folder::sweep(std::chrono::seconds(0));
         EXPECT_FALSE(fs::exists(left));
+        // Of a process that lives it may not be locked yet; of a dead one it is nobody's, however young.
+        const pid_t dead = ::fork();
+        if (dead == 0) ::_exit(0);
+        ASSERT_EQ(::waitpid(dead, nullptr, 0), dead);
+        const auto of = [&](pid_t pid) { return fs::path(own) / ("farlane-accel-" + std::to_string(pid) + "-AbC123"); };
+        for (const pid_t pid : {dead, ::getppid(), ::getpid()}) fs::create_directories(of(pid) / "deep");
+        backend::worker::Folder::sweep();
+        EXPECT_FALSE(fs::exists(of(dead)));
+        EXPECT_TRUE(fs::exists(of(::getppid())));
+        EXPECT_TRUE(fs::exists(of(::getpid())));
+        backend::sweep_worker_folders();
+        EXPECT_FALSE(fs::exists(of(::getpid()))) << "of this process before it began anew";
+        EXPECT_TRUE(fs::exists(of(::getppid())));
+        fs::remove_all(of(::getppid()));
         EXPECT_TRUE(fs::exists(other));
         EXPECT_TRUE(fs::exists(kept->path()));
     }

@@ -40,6 +40,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[daemon]\nsocket_mode = \"0999\"\n", "2:15", {"octal"}},
         Wrong{"[daemon]\nsocket_mode = 432\n", "2:15", {"string in quotes"}},
         Wrong{"[daemon]\ninstance = \"xyz\"\n", "2:12", {"32 hexadecimal"}},
+        Wrong{"[daemon]\nshare_places = 33\n", "2:16", {"1 to 32"}},
         Wrong{"[daemon]\nlog_level = \"wran\"\n", "2:13", {"did you mean 'warn'?", "debug"}},
         Wrong{"[lane]\nspin_us = \"50us\"\n", "2:11", {"whole number", "microseconds", "without quotes"}},
         Wrong{"[lane]\nspin_us = -1\n", "2:11", {"from 0 to 1000000", "-1 is outside"}},

@@ -54,6 +54,10 @@ public:
         s.upload(dx_, std::span<const float>(x_));
         s.launch(accel::Axpy{1.0F, accel::View<const float>(dx_.view()), dy_.view()});
     }
+    /// Commands for the device that need no memory of their own, as many as there is room for, and no waiting for them.
+    void flood() {
+        for (int i = 0; i < 100; ++i) context_.stream().fill(dx_, 1.0F);
+    }
     [[nodiscard]] accel::Context& context() { return context_; }
 
 private:

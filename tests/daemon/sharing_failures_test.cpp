@@ -6,6 +6,7 @@
 #include <farlane/uapi/accel.h>
 
 #include "daemon/share_fixture.hpp"
+#include "lib/provider.hpp"
 
 namespace farlane::test {
 namespace {
@@ -100,6 +101,29 @@ TEST_F(SharingFailures, AnUpgradeSaysWhoIsInTheWay) {
     (void)pair.initiator.client().call("upgrade");  // nobody shares it any more
     EXPECT_TRUE(
         comes_true([&] { return status_of([&] { (void)pair.initiator.client().call("ping"); }) == Status::ok; }));
+}
+
+// A client that asks on while nothing gets through is told to wait, and the daemon does not grow by it.
+TEST_F(SharingFailures, WhoAsksOnWhileTheTargetIsSilentIsToldToWait) {
+    auto c = pair.initiator.client();
+    const auto id = c.call("attach", {{"name", "accel0"}, {"shared", true}}).at("attachment");
+    const auto open_and_close = [&] {
+        const auto context = c.call("open_context", {{"attachment", id}}).at("context");
+        (void)c.call("close_context", {{"attachment", id}, {"context", context}});
+    };
+    open_and_close();
+    ASSERT_EQ(::kill(pair.target.process().pid(), SIGSTOP), 0);
+    Status last = Status::ok;
+    std::string text;
+    int asked = 0;
+    for (; asked < 60'000 && last == Status::ok; ++asked) last = status_of(open_and_close, &text);
+    ASSERT_EQ(::kill(pair.target.process().pid(), SIGCONT), 0);
+    EXPECT_EQ(last, Status::would_block) << text << " after " << asked;
+    EXPECT_NE(text.find("its link is down or slow; try again"), std::string::npos) << text;
+    EXPECT_TRUE(comes_true([&] { return status_of(open_and_close) == Status::ok; }));
+    first = one.attach("accel0", AttachMode::shared);
+    ShareWork(first, 1).round();
+    let_go();
 }
 
 TEST_F(SharingFailures, AForcedDetachIsSurpriseRemovalForAll) {

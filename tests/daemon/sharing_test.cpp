@@ -141,24 +141,79 @@ TEST_F(SharingTest, TwoHundredRoundsLeakNothing) {
 }
 
 TEST_F(SharingTest, ContextsAndQueuePairsUsedUpAreClearErrors) {
-    Fabric fabric = open_fabric(socket());
-    Device device = fabric.attach("accel0", AttachMode::shared);
+    Fabric fabric = open_fabric(socket()), other = open_fabric(socket());
+    Device device = fabric.attach("accel0", AttachMode::shared), second = other.attach("accel0", AttachMode::shared);
     std::vector<std::unique_ptr<accel::Context>> contexts;
     std::string text;
-    const auto open_one = [&] { contexts.push_back(std::make_unique<accel::Context>(device)); };
-    for (int i = 0; i < 16; ++i) ASSERT_EQ(status_of(open_one, &text), Status::ok) << text;
-    EXPECT_EQ(status_of(open_one, &text), Status::limit);
-    EXPECT_NE(text.find("16 contexts"), std::string::npos) << text;
-    EXPECT_NE(text.find("pid " + std::to_string(::getpid())), std::string::npos) << text;
+    const auto open_one = [&](Device& d) { contexts.push_back(std::make_unique<accel::Context>(d)); };
+    // 16 contexts and 20 queue pairs, of which 8 applications must get one each.
+    for (int i = 0; i < 9; ++i) ASSERT_EQ(status_of([&] { open_one(device); }, &text), Status::ok) << text;
+    EXPECT_EQ(status_of([&] { open_one(device); }, &text), Status::limit);
+    EXPECT_NE(text.find("this application has 9 of 16 contexts of 'accel0'"), std::string::npos) << text;
+    EXPECT_NE(text.find("share_places = 8"), std::string::npos) << text;
     std::vector<accel::Stream> streams;
-    Status last = Status::ok;
-    while (last == Status::ok && streams.size() < 100)
-        last = status_of([&] { streams.push_back(contexts[0]->create_stream()); }, &text);
-    EXPECT_EQ(last, Status::limit);
-    EXPECT_NE(text.find("20 queue pairs"), std::string::npos) << text;
+    const auto take_all = [&] {
+        Status last = Status::ok;
+        while (last == Status::ok && streams.size() < 100)
+            last = status_of([&] { streams.push_back(contexts[0]->create_stream()); }, &text);
+        EXPECT_EQ(last, Status::limit);
+    };
+    take_all();
+    EXPECT_EQ(contexts.size() + streams.size(), 13U);
+    EXPECT_NE(text.find("13 of 20 queue pairs"), std::string::npos) << text;
+    ShareWork(second, 1).round();
+    streams.clear();
+    contexts.clear();
+    // Seven more that have one each leave what is still free to anybody.
+    std::vector<Fabric> fabrics;
+    std::vector<Device> devices;
+    for (int i = 0; i < 7; ++i) fabrics.push_back(open_fabric(socket()));
+    for (Fabric& f : fabrics) devices.push_back(f.attach("accel0", AttachMode::shared));
+    for (Device& d : devices) open_one(d);
+    for (int i = 0; i < 9; ++i) ASSERT_EQ(status_of([&] { open_one(device); }, &text), Status::ok) << text;
+    EXPECT_EQ(status_of([&] { open_one(device); }, &text), Status::limit);
+    EXPECT_NE(text.find("all 16 contexts"), std::string::npos) << text;
+    EXPECT_NE(text.find("pid " + std::to_string(::getpid())), std::string::npos) << text;
+    take_all();
+    EXPECT_EQ(contexts.size() + streams.size(), 20U);
+    EXPECT_NE(text.find("all 20 queue pairs"), std::string::npos) << text;
     streams.clear();
     contexts.clear();
     ShareWork(device, 1).round();
+}
+
+TEST_F(SharingTest, HowManyPlacesAreKeptIsConfigured) {
+    std::string text = read_file(pair.initiator.config());
+    text.insert(text.find("socket ="), "share_places = 1\n");
+    write_file(pair.initiator.config(), text);
+    ASSERT_EQ(pair.initiator.stop(), 0);
+    pair.initiator.start();
+    pair.wait_for_functions(1);
+    Fabric fabric = open_fabric(socket());
+    Device device = fabric.attach("accel0", AttachMode::shared);
+    std::vector<std::unique_ptr<accel::Context>> contexts;
+    for (int i = 0; i < 16; ++i) contexts.push_back(std::make_unique<accel::Context>(device));
+}
+
+// One takes contexts, streams, allocations and the link as much as it gets; seven others do what they do alone.
+TEST_F(SharingTest, AGreedyApplicationLeavesTheOthersWhatTheyNeed) {
+    const std::string ready = fifo("ready");
+    auto greedy = client("greedy", ready, 99);
+    ASSERT_TRUE(is_ready(ready)) << greedy->output();
+    std::vector<std::unique_ptr<Process>> all;
+    for (int i = 0; i < 7; ++i) all.push_back(client("work", "20", i + 1));
+    for (auto& p : all) {
+        const int code = p->wait(120s);
+        EXPECT_EQ(code, 0) << p->output();
+    }
+    EXPECT_EQ(holders(), 1U) << "the greedy one goes on";
+    const std::string said = greedy->output();
+    EXPECT_NE(said.find("contexts of 'accel0'; the"), std::string::npos) << said;
+    EXPECT_NE(said.find("queue pairs of 'accel0'; the"), std::string::npos) << said;
+    EXPECT_NE(said.find("ALLOC"), std::string::npos) << said;
+    EXPECT_NE(said.find("the context has all the allocations that one context may have"), std::string::npos) << said;
+    greedy->kill();
+    EXPECT_TRUE(comes_true([&] { return attachment().is_null(); }));
 }
 
 TEST_F(SharingTest, AloneAndSharedExcludeEachOther) {

@@ -82,13 +82,20 @@ backend::MemoryPlan plan_of(const AccelOptions& options) noexcept {
     return plan;
 }
 
+/// A context needs a queue pair, so there are never more than these.
+Shares shares_of(const AccelOptions& options) noexcept {
+    const auto most = [](std::uint64_t bytes) { return bytes == 0 ? ~std::uint64_t{0} : bytes; };
+    return {std::min(options.contexts, options.queues), most(options.context_bytes), most(options.context_local_bytes)};
+}
+
 Accel::Accel(const AccelOptions& options, std::unique_ptr<FunctionState> state, std::unique_ptr<Waker> waker,
              std::unique_ptr<backend::Executor> executor)
     : Function(identity_of(options, *executor), *state),
       state_(std::move(state)),
       waker_(std::move(waker)),
       executor_(std::move(executor)),
-      processor_(*executor_, dma(), interrupts(), {plan_of(options), options.queues, options.queues + 1}),
+      processor_(*executor_, dma(), interrupts(),
+                 {plan_of(options), options.queues, options.queues + 1, shares_of(options)}),
       queues_(options.queues),
       contexts_(options.contexts),
       time_limit_ms_(options.executor == FL_ACCEL_EXECUTOR_CPU ? 0 : options.time_limit_ms),
@@ -142,6 +149,7 @@ fl_accel_registers Accel::registers() const noexcept {
     r.local_bytes.set(memory.local().bytes);
     r.local_stride.set(memory.local().stride);
     r.time_limit_ms.set(time_limit_ms_);
+    r.lost_contexts.set(processor_.lost_contexts());
     return r;
 }
 

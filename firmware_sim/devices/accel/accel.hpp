@@ -33,6 +33,7 @@ private:
 };
 
 struct AccelOptions {
+    std::string name;                                       ///< of the function, for people
     std::uint64_t memory_bytes = std::uint64_t{256} << 20;  ///< with the submission queues; a power of two
     std::uint32_t queues = 16;
     fl_accel_executor executor = FL_ACCEL_EXECUTOR_CPU;
@@ -40,8 +41,9 @@ struct AccelOptions {
     std::uint32_t threads = 0;  ///< 0 = as many as the machine has
     std::string_view isa = "auto";
     std::string accelerator, worker;  ///< of executors in worker processes: which device, which program
-    std::uint32_t time_limit_ms = 60'000;
-    std::uint64_t local_bytes = 0;  ///< at most; 0 = what there is
+    std::uint32_t time_limit_ms = 60'000, build_limit_ms = 180'000;
+    std::uint64_t local_bytes = 0;                             ///< at most; 0 = what there is
+    std::uint64_t context_bytes = 0, context_local_bytes = 0;  ///< that one context may have; 0 = all there is
     backend::WorkerExecutorOptions::Place place = backend::WorkerExecutorOptions::Place::automatic;
     std::uint16_t vendor_id = FL_ACCEL_VENDOR_ID;
     std::uint16_t device_id = FL_ACCEL_DEVICE_ID;
@@ -50,6 +52,7 @@ struct AccelOptions {
 };
 inline constexpr std::uint32_t kMaxQueues = kMaxVectors - 1;  // vector 0 is the function's own
 inline constexpr std::uint64_t kMinMemoryBytes = std::uint64_t{32} << 20;
+inline constexpr std::uint64_t kMinShareBytes = std::uint64_t{1} << 20;
 inline constexpr std::uint64_t kMaxMemoryBytes = std::uint64_t{1} << 40;
 /// Device addresses do not look like offsets: who mixes them up finds out.
 // Workers map memory at its device address: above 2^40, where the CUDA driver keeps addresses for itself.
@@ -57,6 +60,8 @@ inline constexpr std::uint64_t kBaseAddress = std::uint64_t{1} << 42;
 
 /// Device addresses of a device with these options.
 [[nodiscard]] backend::MemoryPlan plan_of(const AccelOptions& options) noexcept;
+/// What a context of it may have.
+[[nodiscard]] Shares shares_of(const AccelOptions& options) noexcept;
 
 class Accel final : public Function {
 public:

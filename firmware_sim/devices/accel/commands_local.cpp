@@ -76,9 +76,9 @@ Step Processor::copy_out_local(QueuePair& q) noexcept {
     if (a.unordered != 0) return Step::wait;
     if (const auto full = find_chunk(q, ChunkState::full)) {
         Chunk& chunk = chunks_of(q)[*full];
-        if (pins_.full()) return wait_for_host();
+        if (pins_.full(q.context, open_contexts_)) return wait_for_host();
         const std::uint64_t from = chunk_address(q, *full);
-        const std::size_t pin = pins_.add({from, chunk.bytes, q.number, a.serial});
+        const std::size_t pin = pins_.add({from, chunk.bytes, q.number, a.serial, q.context});
         const std::uint64_t tag = tag_of(static_cast<std::uint32_t>(pin), false);
         const auto source = bytes_at(from, chunk.bytes);
         const Status status =

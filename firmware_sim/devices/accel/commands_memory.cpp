@@ -178,10 +178,10 @@ Step Processor::copy_out(QueuePair& q) noexcept {
     const std::uint64_t bytes = c.bytes.get();
     if (a.unordered != 0) return Step::wait;
     if (!a.outcome.ok() || a.given == bytes) return Step::done;
-    if (pins_.full()) return wait_for_host();
+    if (pins_.full(q.context, open_contexts_)) return wait_for_host();
     const std::uint64_t n = std::min(kOutBytes, bytes - a.given);
     const std::uint64_t from = c.source.get() + a.given;
-    const std::size_t pin = pins_.add({from, n, q.number, a.serial});
+    const std::size_t pin = pins_.add({from, n, q.number, a.serial, q.context});
     const std::uint64_t tag = tag_of(static_cast<std::uint32_t>(pin), false);
     const Status status = dma_.write(c.destination.get() + a.given, bytes_at(from, n), DmaOrder::relaxed, tag, q.pasid);
     if (status == Status::ok || status == Status::pending) {

@@ -7,10 +7,11 @@
 #include <vector>
 
 #include "backend/executor.hpp"
+#include "devices/accel/hazards.hpp"
 
 namespace farlane::firmware::accel {
 
-inline constexpr std::uint32_t kMaxContexts = 16;
+inline constexpr std::uint32_t kMaxContexts = Pins::kContexts;
 using backend::kMaxKernels;
 using backend::kMaxModules;
 inline constexpr std::uint32_t kMaxEvents = 1024;
@@ -37,6 +38,7 @@ struct Context {
     std::uint32_t queues = 0;  ///< not disabled
     bool closed = false;       ///< the executor was told that it ends
     bool wiped = false;        ///< its part was made zero, or is being
+    bool lost_told = false;    ///< vector 0 was raised for that
     bool ending = false;       ///< its last queue pair is being disabled: nothing new may join
     std::vector<Module> modules = std::vector<Module>(kMaxModules + 1);
     std::vector<Kernel> kernels = std::vector<Kernel>(kMaxKernels + 1);

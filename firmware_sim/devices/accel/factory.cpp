@@ -30,7 +30,10 @@ void parse_worker(Options& options, AccelOptions& o) {
     o.worker = options.text("worker", 1023, "path of the worker program").value_or("");
     o.time_limit_ms =
         static_cast<std::uint32_t>(options.number("time_limit_ms", 0, 86'400'000).value_or(o.time_limit_ms));
+    o.build_limit_ms =
+        static_cast<std::uint32_t>(options.number("build_limit_ms", 0, 86'400'000).value_or(o.build_limit_ms));
     o.local_bytes = options.size("local_memory", kMinMemoryBytes, kMaxMemoryBytes).value_or(0);
+    o.context_local_bytes = options.size("context_local_memory", kMinShareBytes, kMaxMemoryBytes).value_or(0);
     if (const auto place = options.choice("place", places)) o.place = static_cast<Place>(*place);
 }
 
@@ -42,6 +45,7 @@ Result<AccelOptions> parse(const backend::DeviceConfig& config) {
     AccelOptions o;
     o.memory_bytes = options.size("memory", kMinMemoryBytes, kMaxMemoryBytes).value_or(o.memory_bytes);
     if (!std::has_single_bit(o.memory_bytes)) options.fail("memory", "must be a power of two, as every BAR is: 256M");
+    o.context_bytes = options.size("context_memory", kMinShareBytes, kMaxMemoryBytes).value_or(0);
     o.queues = static_cast<std::uint32_t>(options.number("queues", 1, kMaxQueues).value_or(o.queues));
     o.threads = static_cast<std::uint32_t>(options.number("threads", 1, 256).value_or(o.threads));
     if (const auto kind = options.choice("executor", executors)) {
@@ -51,6 +55,7 @@ Result<AccelOptions> parse(const backend::DeviceConfig& config) {
     if (const auto isa = options.choice("isa", isas)) o.isa = isas[*isa];
     o.vendor_id = static_cast<std::uint16_t>(options.number("vendor", 1, 0xfffe).value_or(o.vendor_id));
     o.device_id = static_cast<std::uint16_t>(options.number("device", 1, 0xffff).value_or(o.device_id));
+    o.name = config.name;
     o.serial = options.number("serial", 1, ~std::uint64_t{0}).value_or(serial_of(config.name));
     std::random_device random;
     o.first_life = std::uint64_t{random()} << 32 | 1;
@@ -76,6 +81,8 @@ Result<std::unique_ptr<backend::Executor>> make_executor(const AccelOptions& opt
     wanted.device = options.accelerator;
     wanted.worker = options.worker;
     wanted.time_limit_ms = options.time_limit_ms;
+    wanted.build_limit_ms = options.build_limit_ms;
+    wanted.name = options.name;
     wanted.local_bytes = options.local_bytes;
     wanted.place = options.place;
     wanted.cpu = cpu;

@@ -19,12 +19,14 @@ std::size_t Pins::add(const Pin& pin) noexcept {
     const std::size_t index = hint_;
     pins_[index] = pin;
     ++count_;
+    ++by_context_[pin.context];
     hint_ = (hint_ + 1) % kCapacity;
     return index;
 }
 
 void Pins::remove(std::size_t index) noexcept {
     if (index >= kCapacity || pins_[index].bytes == 0) return;
+    --by_context_[pins_[index].context];
     pins_[index] = {};
     --count_;
     hint_ = index;

@@ -4,6 +4,7 @@
 // Owns: both lists, of fixed size. docs/accelerator.md, "Errors and FENCE".
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -23,8 +24,13 @@ public:
         std::uint64_t bytes = 0;  ///< 0 = free
         std::uint32_t queue = 0;
         std::uint32_t serial = 0;  ///< of the command, tells late answers apart
+        std::uint32_t context = 0;
     };
-    [[nodiscard]] bool full() const noexcept { return count_ == kCapacity; }
+    static constexpr std::uint32_t kContexts = 16;
+    /// Nothing is left for this context: of `contexts` that there are, each may have an equal part.
+    [[nodiscard]] bool full(std::uint32_t context, std::uint32_t contexts) const noexcept {
+        return count_ == kCapacity || by_context_[context] >= kCapacity / std::max(contexts, 1U);
+    }
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] std::size_t count_of(std::uint32_t queue) const noexcept;
     /// Precondition: not full.
@@ -40,6 +46,7 @@ private:
     std::array<Pin, kCapacity> pins_{};
     std::size_t count_ = 0;
     std::size_t hint_ = 0;  ///< a free one is likely here
+    std::array<std::uint32_t, kContexts> by_context_{};
 };
 
 /// Kinds of objects that commands make or write.

@@ -9,8 +9,16 @@ namespace farlane::firmware::accel {
 
 using backend::Outcome;
 
-MemoryMap::MemoryMap(const Region& aperture, const Region& local, std::size_t max_allocations)
-    : aperture_(aperture), local_(local), max_(max_allocations) {
+// Half of the table is for whoever comes first, of the other half each context has an equal part for itself.
+MemoryMap::MemoryMap(const Region& aperture, const Region& local, std::size_t max_allocations, std::uint32_t contexts,
+                     const Shares& shares)
+    : aperture_(aperture),
+      local_(local),
+      max_(max_allocations),
+      shares_(shares),
+      sure_(max_allocations / 2 / shares.contexts),
+      kept_(sure_ * shares.contexts),
+      uses_(contexts) {
     table_.reserve(max_allocations);
 }
 
@@ -26,8 +34,10 @@ Outcome MemoryMap::allocate(std::uint64_t address, std::uint64_t bytes, std::uin
     if (bytes % FL_ACCEL_PAGE_BYTES != 0) return {FL_ACCEL_REASON_MISALIGNED, kBytesField, 0};
     if (bytes == 0) return {FL_ACCEL_REASON_BAD_LENGTH, kBytesField, 0};
     const Region& region = region_of(address);
-    std::uint64_t& used = used_of(address);
+    const std::uint64_t used = used_of(address);
     if (bytes > region.bytes - used || table_.size() == max_) return {FL_ACCEL_REASON_OUT_OF_MEMORY, kBytesField, 0};
+    if (const auto reason = beyond_share(address, bytes, context); reason != FL_ACCEL_REASON_NONE)
+        return {reason, kBytesField, 0};
     const Part own = is_local(address) ? Part{} : part(context);
     const bool in_part = own.bytes == 0 || (is_part(own, context) && address >= own.address && bytes <= own.bytes &&
                                             address - own.address <= own.bytes - bytes);
@@ -37,8 +47,33 @@ Outcome MemoryMap::allocate(std::uint64_t address, std::uint64_t bytes, std::uin
     const bool hits_previous = i > 0 && address - table_[i - 1].address < table_[i - 1].bytes;
     if (hits_next || hits_previous) return {FL_ACCEL_REASON_OVERLAP, kAddressField, 0};
     table_.insert(table_.begin() + static_cast<std::ptrdiff_t>(i), Allocation{address, bytes, context});
-    used += bytes;
+    add(table_[i]);
     return {};
+}
+
+fl_accel_reason MemoryMap::beyond_share(std::uint64_t address, std::uint64_t bytes,
+                                        std::uint32_t context) const noexcept {
+    const Use& use = uses_[context];
+    const std::uint64_t most = is_local(address) ? shares_.local_bytes : shares_.bytes;
+    const std::uint64_t has = is_local(address) ? use.local_bytes : use.bytes;
+    if (bytes > most || has > most - bytes) return FL_ACCEL_REASON_CONTEXT_MEMORY;
+    const bool of_its_own = use.allocations < sure_;
+    if (!of_its_own && table_.size() + kept_ >= max_) return FL_ACCEL_REASON_CONTEXT_ALLOCATIONS;
+    return FL_ACCEL_REASON_NONE;
+}
+
+void MemoryMap::add(const Allocation& a) noexcept {
+    Use& use = uses_[a.context];
+    (is_local(a.address) ? use.local_bytes : use.bytes) += a.bytes;
+    used_of(a.address) += a.bytes;
+    if (use.allocations++ < sure_) --kept_;
+}
+
+void MemoryMap::subtract(const Allocation& a) noexcept {
+    Use& use = uses_[a.context];
+    (is_local(a.address) ? use.local_bytes : use.bytes) -= a.bytes;
+    used_of(a.address) -= a.bytes;
+    if (use.allocations-- <= sure_) ++kept_;
 }
 
 void MemoryMap::set_part(std::uint32_t context, const Part& part) {
@@ -81,14 +116,14 @@ const Allocation* MemoryMap::at(std::uint64_t address, std::uint32_t context) co
 void MemoryMap::remove(std::uint64_t address) noexcept {
     const std::size_t i = lower(address);
     if (i == table_.size() || table_[i].address != address) return;
-    used_of(address) -= table_[i].bytes;
+    subtract(table_[i]);
     table_.erase(table_.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
 void MemoryMap::remove_all(std::uint32_t context) noexcept {
     std::erase_if(table_, [&](const Allocation& a) {
         if (a.context != context) return false;
-        used_of(a.address) -= a.bytes;
+        subtract(a);
         return true;
     });
 }
@@ -96,6 +131,8 @@ void MemoryMap::remove_all(std::uint32_t context) noexcept {
 void MemoryMap::clear() noexcept {
     table_.clear();
     used_ = local_used_ = 0;
+    kept_ = sure_ * shares_.contexts;
+    std::fill(uses_.begin(), uses_.end(), Use{});
 }
 
 Outcome MemoryMap::check(const backend::AccessList& touches, std::uint32_t context) const noexcept {
@@ -106,12 +143,6 @@ Outcome MemoryMap::check(const backend::AccessList& touches, std::uint32_t conte
         if (a == nullptr || !a->contains(t.address, t.bytes)) return {FL_ACCEL_REASON_NOT_ALLOCATED, t.field, 0};
     }
     return {};
-}
-
-std::uint64_t MemoryMap::used_bytes(std::uint32_t context) const noexcept {
-    std::uint64_t sum = 0;
-    for (const Allocation& a : table_) sum += a.context == context ? a.bytes : 0;
-    return sum;
 }
 
 }  // namespace farlane::firmware::accel

@@ -3,6 +3,7 @@
 // Owns: the table of allocations, sorted by address. docs/accelerator.md, "Memory".
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -38,11 +39,20 @@ struct Region {
     }
 };
 
+/// What one context may have at most, so that it does not take what others need.
+struct Shares {
+    std::uint32_t contexts = 1;                     ///< that there may be at a time
+    std::uint64_t bytes = ~std::uint64_t{0};        ///< of what the aperture shows
+    std::uint64_t local_bytes = ~std::uint64_t{0};  ///< of local memory
+};
+
 /// Device memory that ALLOC gives out: what the aperture shows, and local memory. Addresses come from the initiator;
 /// nothing allocates after construction.
 class MemoryMap {
 public:
-    MemoryMap(const Region& aperture, const Region& local, std::size_t max_allocations);
+    /// `contexts`: numbers of contexts are below that.
+    MemoryMap(const Region& aperture, const Region& local, std::size_t max_allocations, std::uint32_t contexts,
+              const Shares& shares);
 
     /// The part of its range that a context may use (struct fl_accel_context_registers); as it was written, hostile.
     struct Part {
@@ -75,8 +85,12 @@ public:
     [[nodiscard]] const Region& local() const noexcept { return local_; }
     [[nodiscard]] std::uint64_t used_bytes() const noexcept { return used_; }
     [[nodiscard]] std::uint64_t local_used_bytes() const noexcept { return local_used_; }
-    [[nodiscard]] std::uint64_t used_bytes(std::uint32_t context) const noexcept;
+    [[nodiscard]] std::uint64_t used_bytes(std::uint32_t context) const noexcept {
+        return uses_[context].bytes + uses_[context].local_bytes;
+    }
     [[nodiscard]] std::size_t count() const noexcept { return table_.size(); }
+    /// What ALLOC can give one context, when no other has any.
+    [[nodiscard]] std::uint64_t bytes_of_one() const noexcept { return std::min(aperture_.bytes, shares_.bytes); }
 
 private:
     [[nodiscard]] std::size_t lower(std::uint64_t address) const noexcept;
@@ -87,9 +101,23 @@ private:
         return is_local(address) ? local_used_ : used_;
     }
 
+    /// Of one context.
+    struct Use {
+        std::uint64_t bytes = 0, local_bytes = 0;
+        std::size_t allocations = 0;
+    };
+    [[nodiscard]] fl_accel_reason beyond_share(std::uint64_t address, std::uint64_t bytes,
+                                               std::uint32_t context) const noexcept;
+    void add(const Allocation& a) noexcept;
+    void subtract(const Allocation& a) noexcept;
+
     Region aperture_, local_;  ///< local memory lies behind the aperture
     std::uint64_t used_ = 0, local_used_ = 0;
     std::size_t max_;
+    Shares shares_;
+    std::size_t sure_;       ///< entries of the table that each context can have, whatever the others do
+    std::size_t kept_ = 0;   ///< of these, all that are not taken yet
+    std::vector<Use> uses_;  ///< by context
     std::vector<Allocation> table_;
     std::map<std::uint32_t, Part> parts_;  ///< by context, those that were written
 };

@@ -34,7 +34,8 @@ Processor::Processor(backend::Executor& executor, DmaEngine& dma, Interrupts& in
       dma_(dma),
       interrupts_(interrupts),
       layout_(layout),
-      map_(aperture_region(layout.plan), local_region(executor.local()), kMaxAllocations),
+      map_(aperture_region(layout.plan), local_region(executor.local()), kMaxAllocations, layout.plan.contexts,
+           layout.shares),
       queues_(layout.queues),
       contexts_(layout.plan.contexts),
       chunks_(layout.plan.contexts) {
@@ -58,8 +59,13 @@ bool Processor::work() noexcept {
         settle();
         return did || life_ == Life::ready;
     }
-    for (QueuePair& q : queues_) {
-        if (q.ready) did |= visit(q);
+    const std::size_t first = next_visit_;
+    next_visit_ = first + 1 == queues_.size() ? 0 : first + 1;
+    for (std::size_t i = first; i < queues_.size(); ++i) {
+        if (queues_[i].ready) did |= visit(queues_[i]);
+    }
+    for (std::size_t i = 0; i < first; ++i) {
+        if (queues_[i].ready) did |= visit(queues_[i]);
     }
     return did;
 }
@@ -140,7 +146,10 @@ void Processor::enables_changed() noexcept {
 Step Processor::begin(QueuePair& q) noexcept {
     const std::uint8_t opcode = q.active.command.head.opcode;
     if (q.in_flight() != 0 && !may_chain(opcode)) return Step::wait;
-    if (executor_.lost(q.context) && !survives_loss(opcode)) return fail(q, FL_ACCEL_REASON_CONTEXT_LOST, q.context);
+    if (executor_.lost(q.context)) [[unlikely]] {
+        tell_lost(q.context);
+        if (!survives_loss(opcode)) return fail(q, FL_ACCEL_REASON_CONTEXT_LOST, q.context);
+    }
     switch (static_cast<fl_accel_opcode>(opcode)) {
         case FL_ACCEL_OP_NOP: return succeed(q, 0);
         case FL_ACCEL_OP_FENCE: return begin_fence(q);
@@ -209,8 +218,27 @@ bool Processor::collect_jobs() noexcept {
     return did;
 }
 
+/// Once: whoever shares the device out wants to say whose it is.
+void Processor::tell_lost(std::uint32_t context) noexcept {
+    Context& c = contexts_[context];
+    if (c.lost_told || c.queues == 0 || !executor_.lost(context)) return;
+    c.lost_told = true;
+    if (port_ != nullptr) interrupts_.raise(*port_, 0);
+}
+
+std::uint32_t Processor::lost_contexts() const noexcept {
+    std::uint32_t bits = 0;
+    for (std::uint32_t c = 0; c < contexts_.size(); ++c) {
+        if (contexts_[c].queues != 0 && executor_.lost(c)) bits |= 1U << c;
+    }
+    return bits;
+}
+
 void Processor::job_done(const backend::JobDone& done) noexcept {
     QueuePair& q = queues_[static_cast<std::uint32_t>(done.job) & 0xff];
+    if (!done.outcome.ok()) [[unlikely]] {
+        tell_lost(q.context);
+    }
     const std::uint32_t slot = static_cast<std::uint32_t>(done.job) >> 8;
     q.ready = true;
     if (slot > kMaxFlights) return chunk_moved(q, slot - kMaxFlights - 1, done.outcome);
@@ -270,6 +298,7 @@ void Processor::reset() noexcept {
         q.clear();
     }
     for (Context& c : contexts_) c = Context{};
+    open_contexts_ = 0;
     for (Chunks& c : chunks_) c = {};
     for (std::size_t i = 0; i < Pins::kCapacity; ++i) pins_.remove(i);
     map_.clear();

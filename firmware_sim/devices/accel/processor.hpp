@@ -44,6 +44,7 @@ public:
         backend::MemoryPlan plan;  ///< of the executor
         std::uint32_t queues = 0;
         std::uint32_t vectors = 0;
+        Shares shares;
     };
     static constexpr std::uint32_t kChunks = 8;  ///< of bounce memory, of one context
     /// Jobs in flight at most.
@@ -76,6 +77,8 @@ public:
     };
     [[nodiscard]] const QueueError& error() const noexcept { return error_; }
     void acknowledge_error() noexcept { error_.pending = false; }
+    /// Bit c: context c.
+    [[nodiscard]] std::uint32_t lost_contexts() const noexcept;
 
     // --- life
     /// Everything as after power-on; ready() becomes true once what was in flight has ended and
@@ -113,6 +116,7 @@ private:
     bool visit(QueuePair& q) noexcept;
     bool turn(QueuePair& q) noexcept;
     void block(QueuePair& q) noexcept;
+    void tell_lost(std::uint32_t context) noexcept;
     void unblock_all() noexcept;
     bool collect_jobs() noexcept;
     void job_done(const backend::JobDone& done) noexcept;
@@ -223,7 +227,9 @@ private:
     Pins pins_;
     std::vector<QueuePair> queues_;
     std::vector<Context> contexts_;
-    std::vector<Chunks> chunks_;  ///< by context
+    std::uint32_t open_contexts_ = 0;  ///< that have a queue pair
+    std::size_t next_visit_ = 0;       ///< the pair that a turn begins with: each has what is scarce first in its turn
+    std::vector<Chunks> chunks_;       ///< by context
     QueueError error_;
     Life life_ = Life::ready;
     bool clean_ = true;             ///< memory is zero and nobody has had access since

@@ -78,7 +78,9 @@ void Processor::enable(QueuePair& q) noexcept {
     q.poison.clear();
     q.active.stage = Stage::none;
     q.state = FL_ACCEL_QUEUE_ENABLED;
-    if (contexts_[q.context].queues++ == 0) executor_.open(q.context);
+    if (contexts_[q.context].queues++ != 0) return;
+    ++open_contexts_;
+    executor_.open(q.context);
 }
 
 void Processor::disable(QueuePair& q) noexcept {
@@ -117,7 +119,7 @@ bool Processor::disabling(QueuePair& q) noexcept {
     q.flight_head = q.flight_tail;
     Context& context = contexts_[q.context];
     if (context.queues == 1 && end_context(q)) return true;
-    --context.queues;
+    if (--context.queues == 0) --open_contexts_;
     const fl_accel_reason reason = q.reason;
     // Whoever has the pair next finds no commands. Now, not when it is enabled: a host may push right behind that.
     const auto slots = bytes_at(sq_address(q.number), std::uint64_t{q.sq_entries} * FL_ACCEL_COMMAND_BYTES);

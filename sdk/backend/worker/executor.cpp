@@ -30,15 +30,17 @@ WorkerExecutor::WorkerExecutor(const WorkerExecutorOptions& options, Parts parts
     : kind_(options.kind),
       parts_(std::move(parts)),
       names_(names_of(parts_.device)),
+      name_(options.name),
       wake_(options.wake),
       scratch_(kMaxCompleteRecord),
       jobs_(options.max_jobs + options.plan.contexts),
       channels_(options.plan.contexts),
       janitor_(options.wake),
       watch_(channels_, *parts_.aperture, janitor_,
-             {parts_.program, options.kind == FL_ACCEL_EXECUTOR_CUDA ? "cuda" : "opencl", options.wake}),
+             {parts_.program, options.kind == FL_ACCEL_EXECUTOR_CUDA ? "cuda" : "opencl", options.name, options.wake}),
       services_(make_services()) {
     services_.time_limit_ns = std::uint64_t{options.time_limit_ms} * 1'000'000;
+    services_.build_limit_ns = std::uint64_t{options.build_limit_ms} * 1'000'000;
     for (std::uint32_t c = 0; c < options.plan.contexts; ++c) channels_[c].control = parts_.control->at(c);
     links_.reserve(options.plan.contexts);
     for (std::uint32_t c = 0; c < options.plan.contexts; ++c) links_.emplace_back(channels_[c], services_, c);
@@ -48,6 +50,7 @@ Link::Services WorkerExecutor::make_services() {
     return {
         .jobs = jobs_,
         .time_limit_ns = 0,
+        .build_limit_ns = 0,
         .kill = [this](std::uint32_t context, Cause cause) { watch_.kill(context, cause); },
         .deadline_set = [this] { watch_.deadline_set(); },
         .look = [this] { watch_.kick(); },
@@ -62,7 +65,13 @@ Link::Services WorkerExecutor::make_services() {
             [this](std::string_view text) {
                 if (complaint_ == text) return;  // one context after the other says the same
                 complaint_ = text;
-                std::cerr << "farlane: worker process of an accelerator: " << text << '\n';
+                std::cerr << "farlane: worker process of accelerator '" << name_ << "': " << text << '\n';
+            },
+        .lost =
+            [this](std::uint32_t context, std::string_view text) {
+                std::cerr << "farlane: accelerator '" << name_ << "': context " << context
+                          << " is lost: its worker process (pid " << channels_[context].pid.load() << ") " << text
+                          << '\n';
             },
         .scratch = scratch_,
     };
@@ -125,8 +134,9 @@ std::optional<Outcome> WorkerExecutor::refusal(std::uint32_t context) const noex
 
 template <class AskStruct>
 Executor::Answer WorkerExecutor::give(std::uint64_t job, JobKind kind, const JobOwner& owner, Ask ask, AskStruct record,
-                                      std::span<const std::byte> more) noexcept {
+                                      std::span<const std::byte> more, std::uint32_t handle) noexcept {
     const std::uint32_t slot = jobs_.take(job, kind, owner);
+    jobs_[slot].handle = handle;
     record.token = jobs_.token(slot);
     links_[owner.context].give(slot, ask, {bytes_of(record), more});
     return std::nullopt;
@@ -318,7 +328,7 @@ Executor::Answer WorkerExecutor::launch_in_worker(std::uint64_t job, const Launc
     std::copy(request.grid.begin(), request.grid.end(), ask.grid);
     std::copy(request.block.begin(), request.block.end(), ask.block);
     std::copy(request.offset.begin(), request.offset.end(), ask.offset);
-    return give(job, JobKind::launch, request.owner, Ask::launch, ask, request.arguments);
+    return give(job, JobKind::launch, request.owner, Ask::launch, ask, request.arguments, request.kernel);
 }
 
 bool WorkerExecutor::chains(const LaunchRequest& request) const noexcept {
@@ -380,12 +390,18 @@ void WorkerExecutor::cancel(std::uint64_t job) noexcept {
 
 // --- use
 
-/// Since this executor was made, as the worker that looked last saw it. What they say is only a number.
+/// Since this executor was made, as the worker that looked last saw it. What they say is only a number, of hostile
+/// hands perhaps: no device uses more than this, and what is more counts as not said.
 std::uint64_t WorkerExecutor::energy_uj() noexcept {
+    constexpr std::uint64_t kMostWatts = 2000;     // microjoules in a microsecond
+    constexpr std::uint64_t kSlackUs = 1'000'000;  // the first look was before made_ns_
+    const std::uint64_t most = ((now_ns() - made_ns_) / 1000 + kSlackUs) * kMostWatts;
     for (std::uint32_t c = 0; c < links_.size(); ++c) {
         if (!links_[c].is_open()) continue;
         const std::uint64_t now = channels_[c].control->energy_uj.load(std::memory_order_relaxed);
-        if (now > parts_.device.energy_uj) energy_uj_ = std::max(energy_uj_, now - parts_.device.energy_uj);
+        if (now <= parts_.device.energy_uj) continue;
+        const std::uint64_t used = now - parts_.device.energy_uj;
+        if (used <= most) energy_uj_ = std::max(energy_uj_, used);
     }
     return energy_uj_;
 }

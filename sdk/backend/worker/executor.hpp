@@ -94,7 +94,7 @@ private:
     /// A job for the worker of its context, or why there is none.
     template <class AskStruct>
     Answer give(std::uint64_t job, JobKind kind, const JobOwner& owner, Ask ask, AskStruct record,
-                std::span<const std::byte> more = {}) noexcept;
+                std::span<const std::byte> more = {}, std::uint32_t handle = 0) noexcept;
     /// The built-in module works on the aperture in the daemon, on local memory in the worker.
     Answer load_builtin(std::uint64_t job, const LoadRequest& request) noexcept;
     Answer bind_builtin(std::uint64_t job, const BindRequest& request) noexcept;
@@ -113,8 +113,10 @@ private:
     fl_accel_executor kind_;
     Parts parts_;
     std::string names_;
+    std::string name_;       ///< of the device
     std::string complaint_;  ///< the last one of a worker
     std::uint64_t energy_uj_ = 0;
+    std::uint64_t made_ns_ = now_ns();
     std::function<void()> wake_;
     std::vector<std::byte> scratch_;
     Jobs jobs_;

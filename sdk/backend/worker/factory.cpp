@@ -21,7 +21,22 @@ LocalMemory local_memory(const WorkerExecutorOptions& options, const FoundDevice
     return {address, bytes, std::bit_ceil(bytes)};
 }
 
+/// What the machine has instead, for whoever asked for the wrong one.
+std::string instead_of(const std::string& program, std::string_view kind) {
+    const bool cuda = kind == "cuda";
+    auto other = probe(program, cuda ? "opencl" : "cuda");
+    if (!other) return {};
+    const std::string list = usable(*other);
+    if (list.empty()) return {};
+    return std::string("; but this machine has ") + (cuda ? "OpenCL" : "CUDA") + " devices (" + list +
+           "): executor = \"" + (cuda ? "opencl" : "cuda") + "\" uses them";
+}
+
 }  // namespace
+
+void sweep_worker_folders() noexcept {
+    Folder::sweep(std::chrono::seconds(60), true);
+}
 
 Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptions& options) {
     WorkerExecutor::Parts parts;
@@ -33,7 +48,10 @@ Result<std::unique_ptr<Executor>> make_worker_executor(const WorkerExecutorOptio
     auto found = probe(parts.program, kind);
     if (!found) return found.failure();
     auto device = choose(*found, kind, options.device);
-    if (!device) return device.failure();
+    if (!device) {
+        const bool has_some = !usable(*found).empty();
+        return {device.status(), device.failure().detail + (has_some ? "" : instead_of(parts.program, kind))};
+    }
     parts.device = std::move(*device);
     const bool shares = options.place == WorkerExecutorOptions::Place::automatic
                             ? parts.device.shares_memory

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
+#include <string>
 
 namespace farlane::backend::worker {
 namespace {
@@ -22,6 +24,11 @@ bool is_reason(std::uint32_t code) noexcept {
         return true;
         default: return false;
     }
+}
+
+std::string signal_name(int number) {
+    const char* name = ::sigabbrev_np(number);
+    return "signal " + std::to_string(number) + (name == nullptr ? "" : " (SIG" + std::string(name) + ")");
 }
 
 }  // namespace
@@ -138,15 +145,26 @@ void Link::remove(std::uint32_t slot) noexcept {
     time_front(job.owner.stream, now_ns());
 }
 
-/// A launch may run from the later of: it was given, the one before it ended.
+/// A launch may run from the later of: it was given, the one before it ended. So may a build, which also waits for
+/// those of the context's other streams: a worker compiles one at a time.
 void Link::time_front(std::uint32_t stream, std::uint64_t now) noexcept {
     auto& deadline = channel_.deadline_ns[stream];
     const std::uint32_t front = streams_[stream].front;
-    const bool timed =
-        services_.time_limit_ns != 0 && front != Job::kNone && services_.jobs[front].kind == JobKind::launch;
-    if (!timed) return deadline.store(0, std::memory_order_relaxed);
-    deadline.store(now + services_.time_limit_ns, std::memory_order_relaxed);
+    const JobKind kind = front == Job::kNone ? JobKind::commit : services_.jobs[front].kind;
+    const std::uint64_t limit = kind == JobKind::launch ? services_.time_limit_ns
+                                : kind == JobKind::load ? services_.build_limit_ns
+                                                        : 0;
+    if (limit == 0) return deadline.store(0, std::memory_order_relaxed);
+    deadline.store(now + limit, std::memory_order_relaxed);
     services_.deadline_set();
+}
+
+/// One has ended, the next begins.
+void Link::time_builds(std::uint64_t now) noexcept {
+    for (std::uint32_t s = 0; s < streams_.size(); ++s) {
+        const std::uint32_t front = streams_[s].front;
+        if (front != Job::kNone && services_.jobs[front].kind == JobKind::load) time_front(s, now);
+    }
 }
 
 // --- from the worker
@@ -213,6 +231,7 @@ void Link::end_job(std::uint32_t slot, const SayDone& said, std::span<const std:
     if (job.kind == JobKind::load && outcome.ok()) modules[job.handle] = {true, job.builtin != nullptr, true};
     end_cancel(job);
     remove(slot);
+    if (job.kind == JobKind::load) time_builds(now_ns());
     if (job.kind == JobKind::scrub) return services_.ended_memory(slot);
     services_.done(slot, outcome);
 }
@@ -249,46 +268,94 @@ void Link::broken() noexcept {
 
 void Link::die() {
     channel_.buried = true;
-    const Cause cause = channel_.cause.load();
+    Cause cause = channel_.cause.load();
+    // Here all that it said was read: only the lane knows whether it ever was ready.
+    if (cause == Cause::none && !channel_.ready) cause = Cause::not_ready;
     fate_ = cause == Cause::not_ready ? FL_ACCEL_REASON_NO_WORKER : FL_ACCEL_REASON_CONTEXT_LOST;
     waiting_.clear();
     // Reasons first: a stream's front is no more once its jobs begin to end.
-    std::vector<std::pair<std::uint32_t, fl_accel_reason>> ended;
+    std::vector<std::pair<std::uint32_t, Outcome>> ended;
     for (std::uint32_t slot = 0; slot < services_.jobs.size(); ++slot) {
         const Job& job = services_.jobs[slot];
         if (!job.used || job.owner.context != context_ || job.place != JobPlace::worker) continue;
-        ended.emplace_back(slot, reason_of_death(slot, cause));
+        ended.emplace_back(slot, outcome_of_death(slot, cause));
     }
+    services_.lost(context_, why_dead(cause, ended));
     streams_ = {};
     for (auto& deadline : channel_.deadline_ns) deadline.store(0, std::memory_order_relaxed);
     channel_.cancel_by_ns = 0;
     canceled_ = 0;
-    for (const auto& [slot, reason] : ended) {
+    for (const auto& [slot, outcome] : ended) {
         if (services_.jobs[slot].kind == JobKind::scrub) {
             services_.ended_memory(slot);
         } else {
-            services_.done(slot, {reason, 0, 0});
+            services_.done(slot, outcome);
         }
     }
 }
 
-fl_accel_reason Link::reason_of_death(std::uint32_t slot, Cause cause) noexcept {
+/// `crashed` says how the process ended (docs/accelerator.md, "Contexts"); when it was ended by us, nothing.
+Outcome Link::outcome_of_death(std::uint32_t slot, Cause cause) noexcept {
     const Job& job = services_.jobs[slot];
-    if (job.canceled) return FL_ACCEL_REASON_EXECUTION;
+    if (job.canceled) return {FL_ACCEL_REASON_EXECUTION, 0, 0};
     const bool front = streams_[job.owner.stream].front == slot && job.kind != JobKind::commit;
     switch (cause) {
-        case Cause::not_ready: return FL_ACCEL_REASON_NO_WORKER;
+        case Cause::not_ready: return {FL_ACCEL_REASON_NO_WORKER, 0, 0};
         case Cause::time_limit: {
             const std::uint64_t deadline = channel_.deadline_ns[job.owner.stream].load(std::memory_order_relaxed);
             const bool over = front && deadline != 0 && deadline <= channel_.killed_ns.load();
-            return over ? FL_ACCEL_REASON_TIME_LIMIT : FL_ACCEL_REASON_CONTEXT_LOST;
+            if (over && job.kind == JobKind::load) return {FL_ACCEL_REASON_BUILD_LIMIT, 0, 0};
+            return {over ? FL_ACCEL_REASON_TIME_LIMIT : FL_ACCEL_REASON_CONTEXT_LOST, 0, 0};
         }
         case Cause::none:
-        case Cause::protocol: return front && !crash_told_ ? FL_ACCEL_REASON_CRASHED : FL_ACCEL_REASON_CONTEXT_LOST;
+        case Cause::protocol:
+            if (front && !crash_told_) return {FL_ACCEL_REASON_CRASHED, cause == Cause::none ? end_code() : 0, 0};
+            break;
         case Cause::canceled:
         case Cause::closed: break;
     }
-    return FL_ACCEL_REASON_CONTEXT_LOST;
+    return {FL_ACCEL_REASON_CONTEXT_LOST, 0, 0};
+}
+
+std::uint32_t Link::end_code() const noexcept {
+    const int ended = channel_.ended.load();
+    return static_cast<std::uint32_t>(ended < 0 ? -ended : FL_ACCEL_CRASHED_EXIT + ended);
+}
+
+std::string Link::why_dead(Cause cause, std::span<const std::pair<std::uint32_t, Outcome>> ended) const {
+    std::string text;
+    switch (cause) {
+        case Cause::none: {
+            const int how = channel_.ended.load();
+            text = how < 0 ? "was ended by " + signal_name(-how) : "ended by itself with status " + std::to_string(how);
+            break;
+        }
+        case Cause::protocol: text = "was killed: it wrote into its ring what it must not"; break;
+        case Cause::time_limit: text = "was killed: a time limit passed"; break;
+        case Cause::canceled: text = "was killed: what was canceled did not end"; break;
+        case Cause::not_ready: {
+            const int how = channel_.ended.load();
+            text = "did not get ready";
+            if (how != 0) text += ": it ended with " + (how < 0 ? signal_name(-how) : "status " + std::to_string(how));
+            break;
+        }
+        case Cause::closed: break;
+    }
+    if (crash_told_) text += "; it said itself which kernel it was";
+    // What it was at, and what that got for it.
+    for (const auto& [slot, outcome] : ended) {
+        const Job& job = services_.jobs[slot];
+        const bool guilty = outcome.reason == FL_ACCEL_REASON_CRASHED || outcome.reason == FL_ACCEL_REASON_TIME_LIMIT ||
+                            outcome.reason == FL_ACCEL_REASON_BUILD_LIMIT;
+        if (!guilty) continue;
+        const bool builds = job.kind == JobKind::load;
+        text += std::string("; ") +
+                (builds                        ? "it compiled module "
+                 : job.kind == JobKind::launch ? "it ran kernel "
+                                               : "it was asked for object ") +
+                std::to_string(job.handle) + " of queue pair " + std::to_string(job.owner.stream);
+    }
+    return text;
 }
 
 }  // namespace farlane::backend::worker

@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,14 +27,15 @@ public:
     /// What of the executor a link uses.
     struct Services {
         Jobs& jobs;
-        std::uint64_t time_limit_ns = 0;
+        std::uint64_t time_limit_ns = 0, build_limit_ns = 0;
         std::function<void(std::uint32_t, Cause)> kill;
         std::function<void()> deadline_set;
         std::function<void()> look;                            ///< the watch thread shall, now
         std::function<void(std::uint32_t slot)> ended_memory;  ///< a scrub: the worker has let go of the range
         std::function<void(std::uint32_t slot, const Outcome&)> done;
-        std::function<void(std::string_view)> complain;  ///< what a worker says of why it does not start
-        std::span<std::byte> scratch;                    ///< kMaxCompleteRecord bytes
+        std::function<void(std::string_view)> complain;             ///< what a worker says of why it does not start
+        std::function<void(std::uint32_t, std::string_view)> lost;  ///< a context, and why
+        std::span<std::byte> scratch;                               ///< kMaxCompleteRecord bytes
     };
     struct Module {
         bool used = false;
@@ -95,6 +97,7 @@ private:
     void push(std::uint32_t slot) noexcept;
     void remove(std::uint32_t slot) noexcept;
     void time_front(std::uint32_t stream, std::uint64_t now) noexcept;
+    void time_builds(std::uint64_t now) noexcept;
     void take_ready(std::span<const std::byte> payload) noexcept;
     void take_done(std::span<const std::byte> payload);
     void end_job(std::uint32_t slot, const SayDone& said, std::span<const std::byte> report);
@@ -103,7 +106,9 @@ private:
     void end_cancel(const Job& job) noexcept;
     void broken() noexcept;
     void die();
-    [[nodiscard]] fl_accel_reason reason_of_death(std::uint32_t slot, Cause cause) noexcept;
+    [[nodiscard]] Outcome outcome_of_death(std::uint32_t slot, Cause cause) noexcept;
+    [[nodiscard]] std::uint32_t end_code() const noexcept;
+    [[nodiscard]] std::string why_dead(Cause cause, std::span<const std::pair<std::uint32_t, Outcome>> ended) const;
 
     Channel& channel_;
     Services& services_;

@@ -127,6 +127,13 @@ Result<Found> probe(const std::string& program, std::string_view executor) {
     return parse_probe(*text, executor);
 }
 
+std::string usable(const Found& found) {
+    Found some;
+    std::copy_if(found.devices.begin(), found.devices.end(), std::back_inserter(some.devices),
+                 [](const FoundDevice& d) { return d.why_not.empty(); });
+    return some.devices.empty() ? "" : list_of(some);
+}
+
 Result<FoundDevice> choose(const Found& found, std::string_view executor, std::string_view wanted) {
     std::uint32_t number = 0;
     const auto parsed = std::from_chars(wanted.data(), wanted.data() + wanted.size(), number);

@@ -43,6 +43,8 @@ struct Found {
 [[nodiscard]] Result<Found> parse_probe(std::string_view text, std::string_view executor);
 /// Errors: not_found, io, timeout, protocol.
 [[nodiscard]] Result<Found> probe(const std::string& program, std::string_view executor);
+/// Those that can be used, for people; "" when there is none.
+[[nodiscard]] std::string usable(const Found& found);
 /// `wanted`: part of a name in any case, or a number; "" = the first that can be used. Errors: unsupported; the text
 /// lists what there is.
 [[nodiscard]] Result<FoundDevice> choose(const Found& found, std::string_view executor, std::string_view wanted);

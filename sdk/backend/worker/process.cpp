@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -45,6 +46,15 @@ void remove_tree(const std::filesystem::path& top) noexcept {
 }
 
 constexpr const char* kFolderPrefix = "farlane-accel-";
+
+/// The process that made a folder of this name; 0: not known.
+pid_t owner_of(std::string_view name) noexcept {
+    pid_t pid = 0;
+    name.remove_prefix(std::string_view(kFolderPrefix).size());
+    const auto parsed = std::from_chars(name.data(), name.data() + name.size(), pid);
+    return parsed.ec == std::errc{} && parsed.ptr != name.data() + name.size() && *parsed.ptr == '-' ? pid : 0;
+}
+
 constexpr int kOutOfTheWay = 64;  // above every number that a program finds a descriptor under
 
 /// What a vendor's runtime reads; all else of the daemon's environment stays here.
@@ -137,7 +147,7 @@ Result<std::string> find_program(const std::string& wanted) {
 // --- Folder
 
 Result<Folder> Folder::make() {
-    std::string path = temporary_folder() + "/" + kFolderPrefix + "XXXXXX";
+    std::string path = temporary_folder() + "/" + kFolderPrefix + std::to_string(::getpid()) + "-XXXXXX";
     if (::mkdtemp(path.data()) == nullptr) {
         return {Status::io, "no folder " + path + " for a worker process: " + std::strerror(errno)};
     }
@@ -150,14 +160,18 @@ Result<Folder> Folder::make() {
     return made;
 }
 
-void Folder::sweep(std::chrono::seconds age) noexcept {
+void Folder::sweep(std::chrono::seconds age, bool self) noexcept {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(temporary_folder(), error)) {
-        if (!entry.path().filename().string().starts_with(kFolderPrefix)) continue;
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with(kFolderPrefix)) continue;
         const Handle folder(::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         struct stat status {};
         const bool ours = folder.valid() && ::fstat(folder.get(), &status) == 0 && status.st_uid == ::geteuid();
-        if (!ours || std::time(nullptr) - status.st_ctime < age.count()) continue;
+        const pid_t owner = owner_of(name);
+        const bool gone = owner == ::getpid() ? self : owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH;
+        if (!ours || (!gone && std::time(nullptr) - status.st_ctime < age.count())) continue;
+        // A process that another namespace hides from us looks gone, too; its folder is locked.
         if (::flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;
         remove_tree(entry.path());
     }

@@ -26,8 +26,9 @@ class Folder {
 public:
     Folder() = default;
     [[nodiscard]] static Result<Folder> make();
-    /// Removes those that a killed process of this user left behind. A younger one than `age` may not be locked yet.
-    static void sweep(std::chrono::seconds age = std::chrono::seconds(60)) noexcept;
+    /// Removes those that a killed process of this user left behind. A younger one than `age` may not be locked yet,
+    /// if its owner lives; `self`: nor does this process have any from before.
+    static void sweep(std::chrono::seconds age = std::chrono::seconds(60), bool self = false) noexcept;
     Folder(Folder&& other) noexcept : path_(std::exchange(other.path_, {})), lock_(std::move(other.lock_)) {}
     Folder& operator=(Folder&& other) noexcept {
         if (this != &other) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iostream>
 
 namespace farlane::backend::worker {
 namespace {
@@ -193,6 +194,8 @@ void Watch::serve(Request& request) {
 void Watch::launch(std::uint32_t context, const Handle& control) {
     const auto started = try_launch(context, control);
     if (started.ok()) return;
+    std::cerr << "farlane: accelerator '" << options_.name << "': context " << context
+              << " gets no worker process: " << started.failure().detail << '\n';
     workers_[context] = {};
     channels_[context].cause = Cause::not_ready;
     channels_[context].dead.store(true, std::memory_order_release);
@@ -216,6 +219,7 @@ Result<bool> Watch::try_launch(std::uint32_t context, const Handle& control) {
     w.process = std::move(*process);
     w.statm = Handle(::open(("/proc/" + std::to_string(w.process.pid()) + "/statm").c_str(), O_RDONLY | O_CLOEXEC));
     channels_[context].statm = w.statm.get();
+    channels_[context].pid = w.process.pid();
     w.start_by_ns = now_ns() + kStartNs;
     w.rearm_ns = 1;
     if (!watch_for(w.process.pidfd(), What::death, context, EPOLLIN)) return {Status::limit, "no watch on a process"};
@@ -236,12 +240,8 @@ void Watch::rang(std::uint32_t context) {
 void Watch::died(std::uint32_t context) {
     Worker& w = workers_[context];
     if (!w.process.running()) return;
-    (void)w.process.reap();
+    channels_[context].ended = w.process.reap();
     if (w.ending) return finish(context);
-    if (!channels_[context].ready) {
-        auto none = Cause::none;
-        channels_[context].cause.compare_exchange_strong(none, Cause::not_ready);
-    }
     channels_[context].dead.store(true, std::memory_order_release);
     options_.wake();
 }

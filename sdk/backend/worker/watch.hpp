@@ -23,6 +23,7 @@ public:
     struct Options {
         std::string program;
         std::string kind;  ///< for the command line of the workers
+        std::string name;  ///< of the device, for the log
         std::function<void()> wake;
     };
     Watch(std::vector<Channel>& channels, Aperture& aperture, Janitor& janitor, Options options);

@@ -66,7 +66,7 @@ struct Rgba8 {
 /// out = clamp(((sum + round) >> shift) + bias, 0, 255), round = 1 << (shift - 1), 0 when shift is 0.
 struct Conv2dRgba8 {
     View<const Rgba8> in;
-    View<const std::int16_t> weights;  ///< absolute values add up to at most 0x400000
+    View<const std::int16_t> weights;
     View<Rgba8> out;
     std::uint32_t width = 0, height = 0;
     std::uint32_t size = 0;

@@ -12,6 +12,7 @@ namespace farlane::firmware::accel {
 namespace {
 
 constexpr std::size_t kElement = 4;
+constexpr std::uint32_t kMostOf32Bits = 0x400000;              // absolute weights in all
 constexpr std::size_t kPartOperations = std::size_t{4} << 20;  // products a part should do at least
 
 }  // namespace
@@ -44,12 +45,10 @@ ConvTask::ConvTask(const View& view, const KernelTable& loops, const fl_accel_ar
 }
 
 backend::Outcome ConvTask::run(std::size_t part, Scratch& scratch, const std::atomic<bool>& stop) {
-    // The weights may be written by the host while we run: use one copy, checked.
+    // The weights may be written by the host while we run: use one copy, looked at once.
     alignas(64) std::array<std::byte, FL_ACCEL_CONV2D_MAX_SIZE * FL_ACCEL_CONV2D_MAX_SIZE * sizeof(float)> weights;
     std::memcpy(weights.data(), weights_, std::size_t{size_} * size_ * (rgba_ ? 2 : 4));
-    if (rgba_ && !weights_in_range(weights.data())) {
-        return {FL_ACCEL_REASON_ARGUMENT_VALUE, offsetof(fl_accel_args_conv2d_rgba8, weights), 0};
-    }
+    const bool wide = rgba_ && !sums_fit(weights.data());
     ConvTask with_copy = *this;
     with_copy.weights_ = weights.data();
 
@@ -68,7 +67,9 @@ backend::Outcome ConvTask::run(std::size_t part, Scratch& scratch, const std::at
         pad_row(y + radius, slot(y + radius));
         std::array<const std::byte*, FL_ACCEL_CONV2D_MAX_SIZE> rows{};
         for (std::int64_t j = 0; j < size_; ++j) rows[static_cast<std::size_t>(j)] = slot(y - radius + j);
-        if (rgba_) {
+        if (wide) {
+            with_copy.row_rgba_wide(rows.data(), static_cast<std::size_t>(y));
+        } else if (rgba_) {
             with_copy.row_rgba(rows.data(), static_cast<std::size_t>(y));
         } else {
             with_copy.row_f32(rows.data(), static_cast<std::size_t>(y));
@@ -120,20 +121,38 @@ void ConvTask::row_rgba(const std::byte* const* rows, std::size_t y) const noexc
     row.bias = bias_;
     row.out = to_ + y * to_pitch_;
     loops_->conv_rgba_row(row);
-    if (!keep_alpha_) return;
-    const std::byte* centre = rows[size_ / 2] + size_ / 2 * kElement;
-    for (std::size_t at = 3; at < width_ * kElement; at += kElement) row.out[at] = centre[at];
+    if (keep_alpha_) copy_alpha(rows, row.out);
 }
 
-/// Keeps the sums of the loops within 32 bits.
-bool ConvTask::weights_in_range(const std::byte* weights) const noexcept {
+/// For weights that hardly anybody has: slow, with sums of 64 bits.
+void ConvTask::row_rgba_wide(const std::byte* const* rows, std::size_t y) const noexcept {
+    const auto* weights = reinterpret_cast<const std::int16_t*>(weights_);
+    const std::int64_t round = shift_ == 0 ? 0 : 1 << (shift_ - 1);
+    std::byte* out = to_ + y * to_pitch_;
+    for (std::size_t at = 0; at < width_ * kElement; ++at) {
+        std::int64_t sum = 0;
+        for (std::size_t t = 0; t < std::size_t{size_} * size_; ++t) {
+            sum += std::int64_t{weights[t]} * std::to_integer<std::int64_t>(rows[t / size_][at + t % size_ * kElement]);
+        }
+        out[at] = static_cast<std::byte>(std::clamp<std::int64_t>(((sum + round) >> shift_) + bias_, 0, 255));
+    }
+    if (keep_alpha_) copy_alpha(rows, out);
+}
+
+void ConvTask::copy_alpha(const std::byte* const* rows, std::byte* out) const noexcept {
+    const std::byte* centre = rows[size_ / 2] + size_ / 2 * kElement;
+    for (std::size_t at = 3; at < width_ * kElement; at += kElement) out[at] = centre[at];
+}
+
+/// The sums of the loops stay within 32 bits.
+bool ConvTask::sums_fit(const std::byte* weights) const noexcept {
     std::uint32_t sum = 0;
     for (std::size_t i = 0; i < std::size_t{size_} * size_; ++i) {
         std::int16_t w;
         std::memcpy(&w, weights + i * sizeof w, sizeof w);
         sum += static_cast<std::uint32_t>(std::abs(std::int32_t{w}));
     }
-    return sum <= FL_ACCEL_CONV2D_MAX_WEIGHT_SUM;
+    return sum <= kMostOf32Bits;
 }
 
 }  // namespace farlane::firmware::accel

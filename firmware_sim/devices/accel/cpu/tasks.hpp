@@ -137,7 +137,9 @@ private:
     void pad_row(std::int64_t y, std::byte* to) const noexcept;
     void row_f32(const std::byte* const* rows, std::size_t y) const noexcept;
     void row_rgba(const std::byte* const* rows, std::size_t y) const noexcept;
-    [[nodiscard]] bool weights_in_range(const std::byte* weights) const noexcept;
+    void row_rgba_wide(const std::byte* const* rows, std::size_t y) const noexcept;
+    void copy_alpha(const std::byte* const* rows, std::byte* out) const noexcept;
+    [[nodiscard]] bool sums_fit(const std::byte* weights) const noexcept;
 
     const KernelTable* loops_;
     std::byte* to_ = nullptr;

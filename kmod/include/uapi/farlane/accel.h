@@ -100,7 +100,7 @@ struct fl_accel_registers { /* BAR0 + 0 */
 	fl_le64 local_bytes;   /* ro: local memory that ALLOC can give in all; 0: there is none */
 	fl_le64 local_stride;  /* ro: from one context's range of local memory to the next */
 	fl_le32 time_limit_ms; /* ro: that one kernel may run; 0: no limit */
-	fl_le32 reserved;      /* 0 */
+	fl_le32 lost_contexts; /* ro: bit c: context c, below 32, is lost */
 };
 FL_ASSERT_SIZE(fl_accel_registers, 160);
 FL_ASSERT_OFFSET(fl_accel_registers, context_stride, 120);
@@ -439,7 +439,13 @@ FL_ASSERT_OFFSET(fl_accel_completion, phase, 30);
 	X(CRASHED, crashed, 38, IO, "the worker process died while it ran; the context is lost")          \
 	X(CONTEXT_LOST, context_lost, 39, DEVICE_RESET, "the context was lost; open a new one")           \
 	X(NO_WORKER, no_worker, 40, UNSUPPORTED, "the worker process of the context can not start")       \
-	X(ARGUMENT_COUNT, argument_count, 41, INVALID, "the kernel takes another number of arguments")
+	X(ARGUMENT_COUNT, argument_count, 41, INVALID, "the kernel takes another number of arguments")    \
+	X(CONTEXT_MEMORY, context_memory, 42, NO_MEMORY, "the context has all the device memory that one context may have") \
+	X(CONTEXT_ALLOCATIONS, context_allocations, 43, NO_MEMORY, "the context has all the allocations that one context may have") \
+	X(BUILD_LIMIT, build_limit, 44, TIMEOUT, "compiling took longer than the time limit; the context is lost")
+
+/* detail of `crashed`, when the worker process ended by itself: a signal, or this + its exit status */
+#define FL_ACCEL_CRASHED_EXIT 256u
 
 enum fl_accel_reason {
 #define FL_ACCEL_REASON_ENUM(NAME, name, code, status, text) FL_ACCEL_REASON_##NAME = code,
@@ -544,7 +550,6 @@ FL_ASSERT_SIZE(fl_accel_args_conv2d_f32, 56);
 
 #define FL_ACCEL_CONV2D_KEEP_ALPHA 0x1u /* the fourth channel is copied, not filtered */
 #define FL_ACCEL_CONV2D_MAX_SHIFT 20u
-#define FL_ACCEL_CONV2D_MAX_WEIGHT_SUM 0x400000u /* of the absolute values of the weights */
 struct fl_accel_args_conv2d_rgba8 { /* per channel, exact: ((sum + round) >> shift) + bias, clamped to 0..255 */
 	fl_le64 destination;	    /* width x height pixels of four bytes; no overlap */
 	fl_le64 source;
