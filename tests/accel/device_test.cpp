@@ -179,8 +179,8 @@ TEST(AccelReset, WaitsForReadsInFlight) {
 }
 
 TEST(AccelReset, StateOfAnEarlierLifeIsNotKept) {
+    FakeHost other;  // threads of the device may wake it as long as the device lives
     Driver d;
-    FakeHost other;
     EXPECT_FALSE(d.device->restored(other, 0));  // the target reports device_reset
     d.device->detached();
 }
