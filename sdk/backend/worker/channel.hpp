@@ -33,6 +33,7 @@ struct Channel {
     std::atomic<Cause> cause{Cause::none};
     std::atomic<std::uint64_t> killed_ns{0};     ///< when, if by the watch thread
     std::atomic<int> statm{-1};                  ///< /proc/PID/statm; for the lane, from open() to close()
+    std::atomic<int> output{-1};                 ///< read end of its standard output; likewise
     std::atomic<std::uint64_t> cancel_by_ns{0};  ///< a canceled job must have ended by then; 0: none was
     std::atomic<std::uint32_t> streams{0};       ///< how many of the next are used
     std::array<std::atomic<std::uint64_t>, FL_ACCEL_MAX_QUEUES>
