@@ -143,6 +143,13 @@ public:
     /// FL_ACCEL_PROPERTY_DEVICE_NAMES and FL_ACCEL_PROPERTY_OPENCL_INFO; empty = not offered.
     [[nodiscard]] virtual std::span<const std::byte> names() const noexcept = 0;
     [[nodiscard]] virtual std::span<const std::byte> opencl_info() const noexcept { return {}; }
+    /// FL_ACCEL_PROPERTY_OUTPUT: what kernels of the context printed, without the zero, at most `most` bytes, which are
+    /// forgotten. Until the next call; nothing = not offered.
+    [[nodiscard]] virtual std::optional<std::span<const std::byte>> output(std::uint32_t context,
+                                                                           std::size_t most) noexcept {
+        (void)context, (void)most;
+        return std::nullopt;
+    }
     /// All that the aperture shows, zeroed.
     [[nodiscard]] virtual std::span<std::byte> memory() const noexcept = 0;
     [[nodiscard]] virtual LocalMemory local() const noexcept { return {}; }

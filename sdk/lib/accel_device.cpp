@@ -25,6 +25,7 @@ namespace {
 
 constexpr auto kReadyTimeout = std::chrono::seconds(5);
 constexpr auto kDisableTimeout = std::chrono::seconds(5);
+constexpr auto kEndTimeout = std::chrono::seconds(20);
 constexpr std::uint32_t kCommand = 4;  // PCIe 6.0, 7.5.1.1.3
 constexpr std::byte kMemoryAndBusMaster{0x06};
 
@@ -240,7 +241,15 @@ std::uint64_t SharedDevice::program_queue(std::uint32_t queue, std::uint32_t con
     write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
     // Its place is asked for once; if the pair should be refused later, waits find out (Queue::check_enabled).
     if (sq_addresses_[queue] != 0) return sq_addresses_[queue];
-    const auto r = read_queue(queue);
+    // The last user of the context may have gone before it had ended: on a busy target that takes seconds.
+    const auto deadline = std::chrono::steady_clock::now() + kEndTimeout;
+    auto r = read_queue(queue);
+    while (r.state.get() == FL_ACCEL_QUEUE_DISABLED && r.reason.get() == FL_ACCEL_REASON_NOT_READY &&
+           std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
+        r = read_queue(queue);
+    }
     if (r.state.get() == FL_ACCEL_QUEUE_ENABLED) return sq_addresses_[queue] = r.sq_address.get();
     throw Error(Status::protocol,
                 "accelerator refuses queue pair " + std::to_string(queue) + ": " + reason_text(r.reason.get()));

@@ -72,6 +72,10 @@ Accelerator::Accelerator(std::shared_ptr<Fabric> fabric, const std::string& name
     memory_bytes_ = shared.memory_bytes(shared.buffer_place());
     first_->open();
     info_ = RemoteInfo(first_->query_text(FL_ACCEL_PROPERTY_OPENCL_INFO));
+    const fl_accel_property asked[] = {FL_ACCEL_PROPERTY_OUTPUT};
+    std::uint64_t bytes = 0;  // with its zero
+    first_->query(asked, std::span(&bytes, 1));
+    tells_output_ = bytes != 0;
     if (info_.empty()) throw Error(Status::unsupported, "'" + name + "' does not say what its OpenCL device is");
 }
 

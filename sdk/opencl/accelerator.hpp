@@ -57,6 +57,8 @@ public:
     [[nodiscard]] const std::string& target() const noexcept { return target_; }
     [[nodiscard]] std::uint64_t capabilities() const noexcept { return capabilities_; }
     [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return memory_bytes_; }
+    /// What kernels print can be asked for.
+    [[nodiscard]] bool tells_output() const noexcept { return tells_output_; }
     [[nodiscard]] std::uint64_t serial() const noexcept { return serial_; }
     /// A context of the device: the one that asked the questions, for the first, then new ones.
     /// Contexts that the application has released have what they have until they end, which may be later, in a thread
@@ -80,6 +82,7 @@ private:
     Device device_;
     std::string name_, target_;
     std::uint64_t serial_ = 0, capabilities_ = 0, memory_bytes_ = 0;
+    bool tells_output_ = false;
     RemoteInfo info_;
     std::mutex mutex_;
     std::shared_ptr<accel::detail::ContextState> first_;

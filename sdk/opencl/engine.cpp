@@ -37,7 +37,10 @@ Engine::~Engine() {
     }
     if (thread_.joinable()) thread_.join();
     chunks_.clear();
-    for (Track& t : tracks_) t.in_flight.clear();
+    for (Track& t : tracks_) {
+        t.in_flight.clear();
+        t.output.reset();
+    }
     garbage_.clear();
     state_->close();
     pairs_ -= own_pairs_;

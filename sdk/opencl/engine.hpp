@@ -23,12 +23,28 @@ namespace farlane::opencl {
 /// A queue pair of the accelerator. Command queues share them when there are more than a process may have.
 struct Track {
     lib::Queue* queue = nullptr;
-    unsigned users = 0;      ///< command queues
-    bool settling = false;   ///< somebody takes what has completed
-    bool sending = false;    ///< somebody is in the middle of a command: what is sent belongs to that
-    std::thread::id sender;  ///< who, then
+    unsigned users = 0;                        ///< command queues
+    bool settling = false;                     ///< somebody takes what has completed
+    bool sending = false;                      ///< somebody is in the middle of a command: what is sent belongs to that
+    std::thread::id sender;                    ///< who, then
+    std::shared_ptr<lib::BufferState> output;  ///< device memory for what kernels print; one command after the other
     std::deque<Ref<Event>> in_flight;
     std::vector<lib::CommandFailure> failures;  ///< the library adds them while it takes completions
+};
+
+/// What kernels printed; OpenCL C 3.0, 6.15.14: it is printed when their command completes.
+class Printed final : public lib::CommandObject {
+public:
+    explicit Printed(HostBlock block) : block_(std::move(block)) {}
+    [[nodiscard]] std::string describe() const override { return "output of kernels"; }
+    void completed(const lib::CommandEnd& end) noexcept override { bytes_ = end.failure == nullptr ? end.value : 0; }
+    [[nodiscard]] std::uint64_t iova() const noexcept { return block_.iova(); }
+    /// To the program's stdout. It has come.
+    void print() const noexcept;
+
+private:
+    HostBlock block_;
+    std::uint64_t bytes_ = 0;  ///< with the zero
 };
 
 /// The lock of an engine. What it lets go of meanwhile is taken away at the end (Engine::discard).
@@ -118,6 +134,8 @@ public:
     void upload(Guard&, Track& track, lib::BufferState& to, std::uint64_t offset, std::span<const std::byte> data);
     /// upload() would not wait for the device.
     [[nodiscard]] bool upload_is_quick(lib::BufferState& to, std::uint64_t offset, std::size_t bytes);
+    /// Brings what kernels have printed so far into host memory, behind everything in the track. Lets go of the lock.
+    [[nodiscard]] std::shared_ptr<Printed> fetch_output(Guard&, Track& track);
     /// Somebody in flight writes there, in the application's memory.
     [[nodiscard]] bool host_is_written(const std::byte* begin, std::size_t bytes) const noexcept;
     /// Ends it under the lock, now or soon. Any thread, with or without the lock.

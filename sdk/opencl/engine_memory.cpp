@@ -2,6 +2,7 @@
 // Receives: sizes, and bytes for the device. Hands on: device memory; pushes, and copies from staging memory.
 // Owns: the staging memory (engine.hpp). docs/accelerator.md, "Hazards".
 #include <algorithm>
+#include <cstdio>
 
 #include "opencl/engine.hpp"
 #include "opencl/queue.hpp"
@@ -11,6 +12,8 @@ namespace {
 
 constexpr std::size_t kChunkBytes = 1 << 20;
 constexpr std::size_t kMostChunks = 8;
+/// What a device keeps of it, and the zero: docs/accelerator.md, FL_ACCEL_PROPERTY_OUTPUT.
+constexpr std::uint32_t kOutputBytes = (64 << 10) + FL_ACCEL_PAGE_BYTES;
 /// One push holds nobody up for long.
 constexpr std::size_t kPushBytes = 1 << 20;
 
@@ -126,6 +129,39 @@ void Engine::upload(Guard& guard, Track& track, lib::BufferState& to, std::uint6
             throw;
         }
     }
+}
+
+std::shared_ptr<Printed> Engine::fetch_output(Guard& guard, Track& track) {
+    if (track.output == nullptr) {
+        make_own_room(guard, 4);
+        track.output = state_->allocate(kOutputBytes, accel::detail::Place::aperture);
+    }
+    make_room(guard, track, 8);
+    const auto printed = std::make_shared<Printed>(host_pool_.take(kOutputBytes));
+    lib::BufferState& report = *track.output;
+    state_->admit(*track.queue, &report, 0, kOutputBytes);
+    fl_accel_command query{};
+    query.head.opcode = FL_ACCEL_OP_QUERY;
+    query.u.query.property.set(FL_ACCEL_PROPERTY_OUTPUT);
+    query.u.query.report_address.set(report.address);
+    query.u.query.report_bytes.set(kOutputBytes);
+    lib::Sink sink;
+    sink.object = printed;
+    (void)state_->submit(*track.queue, query, {}, "", 0, std::move(sink));
+    fl_accel_command copy{};
+    copy.head.opcode = FL_ACCEL_OP_COPY;
+    copy.u.copy.destination.set(printed->iova());
+    copy.u.copy.source.set(report.address);
+    copy.u.copy.bytes.set(kOutputBytes);
+    copy.u.copy.kind.set(FL_ACCEL_COPY_DEVICE_TO_HOST);
+    report.uses.note(*track.queue, state_->submit(*track.queue, copy, {}, "of what kernels print", 0));
+    return printed;
+}
+
+void Printed::print() const noexcept {
+    if (bytes_ < 2) return;
+    (void)std::fwrite(block_.data(), 1, std::min<std::size_t>(bytes_, kOutputBytes) - 1, stdout);
+    (void)std::fflush(stdout);
 }
 
 bool Engine::host_is_written(const std::byte* begin, std::size_t bytes) const noexcept {

@@ -100,6 +100,7 @@ Kernel::Kernel(Program& program, std::shared_ptr<lib::KernelState> state)
       program_(&program),
       state_(std::move(state)),
       tells_arguments_(program.keeps_argument_info()),
+      prints_(program.prints()),
       arguments_(std::min(state_->info.argument_count, kMostArguments)) {
     ++program_->kernels;
 }
@@ -109,6 +110,7 @@ Kernel::Kernel(const Kernel& other)
       program_(other.program_),
       state_(other.state_),
       tells_arguments_(other.tells_arguments_),
+      prints_(other.prints_),
       arguments_(other.arguments_) {
     ++program_->kernels;
 }

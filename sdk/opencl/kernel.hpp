@@ -37,6 +37,7 @@ public:
     [[nodiscard]] const accel::KernelInfo& info() const noexcept { return state_->info; }
     [[nodiscard]] std::span<const KernelArgument> arguments() const noexcept { return arguments_; }
     void set(cl_uint index, std::size_t bytes, const void* value);
+    [[nodiscard]] bool prints() const noexcept { return prints_; }
     /// Whether clGetKernelArgInfo has answers: the program was built to have them.
     [[nodiscard]] bool tells_arguments() const noexcept { return tells_arguments_; }
     /// Of a work group, with what was set.
@@ -49,7 +50,7 @@ private:
 
     Ref<Program> program_;
     std::shared_ptr<lib::KernelState> state_;
-    bool tells_arguments_ = false;
+    bool tells_arguments_ = false, prints_ = false;
     std::vector<KernelArgument> arguments_;
 };
 

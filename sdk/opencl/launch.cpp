@@ -15,13 +15,24 @@ using Call = CommandQueue::Call;
 /// A LAUNCH with its arguments as they were when it was enqueued.
 class LaunchWork final : public Work {
 public:
-    LaunchWork(const Kernel& kernel, const accel::LaunchShape& shape) : kernel_(kernel.state()), shape_(shape) {
+    LaunchWork(const Kernel& kernel, const accel::LaunchShape& shape)
+        : kernel_(kernel.state()), shape_(shape), prints_(kernel.prints()) {
         arguments_.reserve(kernel.arguments().size());
         for (const KernelArgument& a : kernel.arguments()) add(a);
     }
     void submit(Submission& s) override {
         s.engine.make_room(s.guard, s.track, slots_);
         lib::launch(s.engine.state(), *s.track.queue, kernel_, shape_, arguments_);
+        if (!prints_) return;
+        try {
+            printed_ = s.engine.fetch_output(s.guard, s.track);
+        } catch (const Error& e) {
+            log_error("output of kernels", e);  // it runs all the same
+        }
+    }
+    [[nodiscard]] bool has_rest() const noexcept override { return printed_ != nullptr; }
+    void finish(bool ok) noexcept override {
+        if (ok) printed_->print();
     }
 
 private:
@@ -48,6 +59,8 @@ private:
 
     std::shared_ptr<lib::KernelState> kernel_;
     accel::LaunchShape shape_;
+    bool prints_ = false;
+    std::shared_ptr<Printed> printed_;
     std::vector<accel::Argument> arguments_;
     std::vector<Ref<Memory>> memory_;
     std::uint32_t slots_ = 4;

@@ -44,6 +44,11 @@ Program::State Program::state() const {
     return state_;
 }
 
+bool Program::prints() const {
+    const std::string text = is_il() ? il_ : state().part.source;
+    return context_->device().accelerator().tells_output() && text.find("printf") != std::string::npos;
+}
+
 bool Program::keeps_argument_info() const {
     const State s = state();
     const auto& o = s.part.options.others;

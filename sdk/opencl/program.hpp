@@ -53,6 +53,8 @@ public:
     [[nodiscard]] const std::string& source() const noexcept { return source_; }
     /// Made of source text by the application.
     [[nodiscard]] bool is_text() const noexcept { return origin_ == Origin::source || origin_ == Origin::link; }
+    /// Its kernels may print.
+    [[nodiscard]] bool prints() const;
     /// Built with -cl-kernel-arg-info.
     [[nodiscard]] bool keeps_argument_info() const;
     [[nodiscard]] const std::string& il() const noexcept { return il_; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs as people write them to learn OpenCL: every kernel against the same done here.
+#include <algorithm>
 #include <cmath>
 
 #include "opencl/program.hpp"
@@ -185,6 +186,44 @@ TEST_F(OpenclKernels, ArgumentsCountWhenEnqueued) {
     set_arguments(maybe, m, m);  // later; the command has its own
     OK(clSetUserEventStatus(gate, CL_COMPLETE));
     EXPECT_EQ(content_of<int>(m, 1)[0], 1);
+}
+
+/// As if it ran here; when the command has completed it is there.
+TEST_F(OpenclKernels, PrintToTheProgramsOutput) {
+    cl_program p = build(
+        "kernel void say(int n, global int *x) { printf(\"%d of %d\\n\", (int)get_global_id(0), n); }\n"
+        "kernel void much(global int *x) {\n"
+        " for (int i = 0; i < 20000; ++i) printf(\"line %d\\n\", i); x[0] = 5; }");
+    cl_kernel say = make_kernel(p, "say"), much = make_kernel(p, "much");
+    cl_mem m = make_buffer(std::vector<int>(4));
+    const std::size_t items = 8, one = 1;
+    testing::internal::CaptureStdout();
+    for (int n = 1; n <= 3; ++n) {
+        set_arguments(say, n, m);
+        OK(clEnqueueNDRangeKernel(queue_, say, 1, nullptr, &items, nullptr, 0, nullptr, nullptr));
+    }
+    OK(clFinish(queue_));
+    const std::string said = testing::internal::GetCapturedStdout();
+    for (int n = 1; n <= 3; ++n) {
+        for (int i = 0; i < 8; ++i) {
+            const std::string line = std::to_string(i) + " of " + std::to_string(n) + "\n";
+            EXPECT_NE(said.find(line), std::string::npos) << line << " is missing in:\n" << said;
+        }
+    }
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 24) << said;
+    // More than there is room for: it runs to its end all the same, and the next one is heard.
+    testing::internal::CaptureStdout();
+    set_arguments(much, m);
+    OK(clEnqueueNDRangeKernel(queue_, much, 1, nullptr, &one, nullptr, 0, nullptr, nullptr));
+    OK(clFinish(queue_));
+    EXPECT_TRUE(testing::internal::GetCapturedStdout().starts_with("line 0\nline 1\n"));
+    EXPECT_EQ(content_of<int>(m, 1)[0], 5);
+    testing::internal::CaptureStdout();
+    const int n = 9;
+    set_arguments(say, n, m);
+    OK(clEnqueueNDRangeKernel(queue_, say, 1, nullptr, &one, nullptr, 0, nullptr, nullptr));
+    OK(clFinish(queue_));
+    EXPECT_EQ(testing::internal::GetCapturedStdout(), "0 of 9\n");
 }
 
 TEST_F(OpenclKernels, TellsOfItsArguments) {

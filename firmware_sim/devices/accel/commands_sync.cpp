@@ -126,6 +126,20 @@ Step Processor::report(QueuePair& q, std::span<const std::byte> text) noexcept {
     return succeed(q, text.size());
 }
 
+/// Taken only as far as there is room; the last byte is the zero.
+Step Processor::report_output(QueuePair& q) noexcept {
+    const auto& c = q.active.command.u.query;
+    const std::size_t room = c.report_bytes.get();
+    const auto text = executor_.output(q.context, room == 0 ? 0 : room - 1);
+    if (!text) return fail(q, FL_ACCEL_REASON_BAD_PROPERTY, c.property.get());
+    if (room != 0) {
+        const auto to = bytes_at(c.report_address.get(), text->size() + 1);
+        std::copy(text->begin(), text->end(), to.begin());
+        to[text->size()] = std::byte{0};
+    }
+    return succeed(q, text->size() + 1);
+}
+
 Step Processor::begin_query(QueuePair& q) noexcept {
     constexpr std::uint32_t kReport = offsetof(fl_accel_command, u) + offsetof(fl_accel_query, report_address);
     const auto& c = q.active.command.u.query;
@@ -152,6 +166,7 @@ Step Processor::begin_query(QueuePair& q) noexcept {
         case FL_ACCEL_PROPERTY_WORKER_BYTES: return succeed(q, executor_.usage(q.context).worker_bytes);
         case FL_ACCEL_PROPERTY_DEVICE_NAMES: return report(q, executor_.names());
         case FL_ACCEL_PROPERTY_OPENCL_INFO: return report(q, executor_.opencl_info());
+        case FL_ACCEL_PROPERTY_OUTPUT: return report_output(q);
         default: return fail(q, FL_ACCEL_REASON_BAD_PROPERTY, property);
     }
 }

@@ -192,6 +192,7 @@ private:
     [[nodiscard]] Step begin_wait(QueuePair& q) noexcept;
     [[nodiscard]] Step begin_query(QueuePair& q) noexcept;
     [[nodiscard]] Step report(QueuePair& q, std::span<const std::byte> text) noexcept;
+    [[nodiscard]] Step report_output(QueuePair& q) noexcept;
     [[nodiscard]] Step fail(QueuePair& q, fl_accel_reason reason, std::uint32_t detail) noexcept;
     [[nodiscard]] Step succeed(QueuePair& q, std::uint64_t value, std::uint32_t detail = 0) noexcept;
     [[nodiscard]] Step depends(QueuePair& q, std::uint32_t culprit) noexcept;

@@ -35,6 +35,7 @@ struct Channel {
     std::atomic<int> pid{0};                     ///< of its process, also when that is gone
     std::atomic<int> ended{0};                   ///< once dead: exit status, or -signal; of cause `none`
     std::atomic<int> statm{-1};                  ///< /proc/PID/statm; for the lane, from open() to close()
+    std::atomic<int> output{-1};                 ///< read end of its standard output; likewise
     std::atomic<std::uint64_t> cancel_by_ns{0};  ///< a canceled job must have ended by then; 0: none was
     std::atomic<std::uint32_t> streams{0};       ///< how many of the next are used
     std::array<std::atomic<std::uint64_t>, FL_ACCEL_MAX_QUEUES>

@@ -12,6 +12,8 @@
 namespace farlane::backend::worker {
 namespace {
 
+constexpr std::size_t kMaxOutputBytes = 64 << 10;  // a pipe's
+
 std::string names_of(const FoundDevice& device) {
     std::string text;
     for (const std::string& part : {device.name, device.vendor, device.driver}) {
@@ -416,6 +418,20 @@ std::uint64_t WorkerExecutor::worker_bytes(std::uint32_t context) const noexcept
     std::uint64_t pages = 0;
     if (resident != end) (void)std::from_chars(resident + 1, end, pages);
     return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+/// A context without a worker has nothing to say, and a hostile worker no more than a pipe holds.
+std::optional<std::span<const std::byte>> WorkerExecutor::output(std::uint32_t context, std::size_t most) noexcept {
+    const int fd = links_[context].is_open() ? channels_[context].output.load(std::memory_order_relaxed) : -1;
+    std::size_t bytes = 0;
+    most = std::min(most, kMaxOutputBytes);
+    while (fd >= 0 && bytes < most) {
+        if (output_.size() < kMaxOutputBytes) output_.resize(kMaxOutputBytes);
+        const ssize_t got = ::read(fd, output_.data() + bytes, most - bytes);
+        if (got <= 0) break;
+        bytes += static_cast<std::size_t>(got);
+    }
+    return std::span<const std::byte>(output_).first(bytes);
 }
 
 Executor::Usage WorkerExecutor::usage(std::uint32_t context) const noexcept {

@@ -52,6 +52,7 @@ public:
     std::uint32_t units() const noexcept override { return parts_.device.units; }
     std::span<const std::byte> names() const noexcept override { return std::as_bytes(std::span(names_)); }
     std::span<const std::byte> opencl_info() const noexcept override { return parts_.device.info; }
+    std::optional<std::span<const std::byte>> output(std::uint32_t context, std::size_t most) noexcept override;
     std::span<std::byte> memory() const noexcept override { return parts_.aperture->all(); }
     LocalMemory local() const noexcept override { return parts_.local; }
 
@@ -119,6 +120,7 @@ private:
     std::uint64_t made_ns_ = now_ns();
     std::function<void()> wake_;
     std::vector<std::byte> scratch_;
+    std::vector<std::byte> output_;
     Jobs jobs_;
     std::vector<Channel> channels_;
     std::deque<JobDone> ready_;

@@ -211,8 +211,14 @@ Result<bool> Watch::try_launch(std::uint32_t context, const Handle& control) {
     if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return {Status::limit, "no file descriptor left"};
     w.bell = Handle(ends[0]);
     const Handle ring(ends[1]);
-    const std::array<Passed, 3> passed = {
-        Passed{control.get(), kControlFd}, {aperture_.file_of(context), kMemoryFd}, {ring.get(), kBellFd}};
+    // Full, it takes no more, and nobody waits for it.
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return {Status::limit, "no file descriptor left"};
+    w.output = Handle(ends[0]);
+    const Handle printed(ends[1]);
+    const std::array<Passed, 4> passed = {Passed{control.get(), kControlFd},
+                                          {aperture_.file_of(context), kMemoryFd},
+                                          {ring.get(), kBellFd},
+                                          {printed.get(), STDOUT_FILENO}};
     auto process =
         Process::spawn({options_.program, options_.kind, "context", std::to_string(context)}, passed, w.folder.path());
     if (!process) return process.failure();
@@ -220,6 +226,7 @@ Result<bool> Watch::try_launch(std::uint32_t context, const Handle& control) {
     w.statm = Handle(::open(("/proc/" + std::to_string(w.process.pid()) + "/statm").c_str(), O_RDONLY | O_CLOEXEC));
     channels_[context].statm = w.statm.get();
     channels_[context].pid = w.process.pid();
+    channels_[context].output = w.output.get();
     w.start_by_ns = now_ns() + kStartNs;
     w.rearm_ns = 1;
     if (!watch_for(w.process.pidfd(), What::death, context, EPOLLIN)) return {Status::limit, "no watch on a process"};
@@ -251,6 +258,7 @@ void Watch::finish(std::uint32_t context) {
     Worker gone = std::move(workers_[context]);
     workers_[context] = {};
     channels_[context].statm = -1;
+    channels_[context].output = -1;
     janitor_.put(gone.job, [&aperture = aperture_, context, folder = std::make_shared<Folder>(std::move(gone.folder))] {
         aperture.renew(context);
         *folder = {};

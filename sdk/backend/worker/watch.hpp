@@ -58,6 +58,7 @@ private:
         Folder folder;
         Handle bell;
         Handle statm;
+        Handle output;
         std::uint64_t rearm_ns = 0;  ///< when the bell may ring again; 0: it may
         std::uint64_t start_by_ns = 0;
         bool ending = false;

@@ -338,6 +338,7 @@ enum fl_accel_property {
 	FL_ACCEL_PROPERTY_WORKER_BYTES = 12,  /* host memory of the context's worker process; 0: it has none */
 	FL_ACCEL_PROPERTY_DEVICE_NAMES = 13,  /* report: "name\0vendor\0driver version\0"; value: its length */
 	FL_ACCEL_PROPERTY_OPENCL_INFO = 14,   /* report: fl_accel_info records; value: its length */
+	FL_ACCEL_PROPERTY_OUTPUT = 15,	      /* report: what kernels printed since the last one, and a zero; value: its length */
 };
 
 struct fl_accel_query {

@@ -41,6 +41,7 @@ int run_context() {
     (void)::mallopt(M_ARENA_MAX, 1);
     (void)::mallopt(M_TOP_PAD, kHeapStepBytes);
     (void)::mallopt(M_TRIM_THRESHOLD, kHeapKeptBytes);
+    (void)std::setvbuf(stdout, nullptr, _IONBF, 0);  // what kernels print is there when they have ended
     void* at = ::mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, kControlFd, 0);
     if (at == MAP_FAILED) return kUsage;
     auto& control = *static_cast<Control*>(at);
