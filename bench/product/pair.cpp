@@ -42,13 +42,10 @@ namespace {
         (void)target.add("scratch0", std::make_unique<test::ScratchDevice>());
         (void)target.add("echo0", std::make_unique<EchoDevice>());
         if (!config.executor.empty()) {
-            auto accel = backend::make_device({"accel0",
-                                               "accel",
-                                               {{"memory", "512M"},
-                                                {"executor", config.executor},
-                                                {"time_limit_ms", std::to_string(config.time_limit_ms)}}},
-                                              *memory);
-            (void)target.add("accel0", accel.take());
+            backend::DeviceConfig accel{"accel0", "accel", {{"memory", "512M"}, {"executor", config.executor}}};
+            if (config.executor != "cpu")
+                accel.options.emplace_back("time_limit_ms", std::to_string(config.time_limit_ms));
+            (void)target.add("accel0", backend::make_device(accel, *memory).take());
         }
         const std::stop_source never;
         lane.run(never.get_token());

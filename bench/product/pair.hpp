@@ -18,7 +18,7 @@ struct PairConfig {
     bool integrity = true;
     /// The target exports "accel0" too, with this executor and 512 MiB; "" = it does not.
     std::string executor = {};
-    unsigned time_limit_ms = 60'000;  ///< of its kernels
+    unsigned time_limit_ms = 60'000;  ///< of its kernels, in workers
     bool pinned = true;               ///< each end has a core of its own; false: a target's workers have them all
     bool never_sleep = true;          ///< both ends have a core of their own; false: the target yields while it polls
 };

@@ -156,8 +156,8 @@ std::string KernelState::argument_wanted(std::size_t index) const {
     const ArgumentInfo& a = info.arguments[index];
     if (a.kind == ArgumentKind::address) return "a buffer, a view or a null pointer";
     if (a.kind == ArgumentKind::unknown && a.bytes == 0) return {};
-    return argument_as_text(
-        a.kind == ArgumentKind::unknown ? FL_ACCEL_ARGUMENT_VALUE : static_cast<std::uint32_t>(a.kind), a.bytes);
+    const auto kind = a.kind == ArgumentKind::unknown ? ArgumentKind::value : a.kind;
+    return argument_as_text(static_cast<std::uint32_t>(kind), a.bytes);
 }
 
 std::string KernelState::argument_help(std::size_t index) {
@@ -166,8 +166,8 @@ std::string KernelState::argument_help(std::size_t index) {
     } catch (const Error&) {
         return {};  // as with a log
     }
-    const std::string wanted = argument_wanted(index), name = argument_name(index);
-    return wanted.empty() ? name : "; it takes " + wanted + (name.empty() ? "" : ":" + name);
+    const std::string wanted = argument_wanted(index), called = argument_name(index);
+    return wanted.empty() ? called : "; it takes " + wanted + (called.empty() ? "" : ":" + called);
 }
 
 // --- loading

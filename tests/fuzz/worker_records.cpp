@@ -26,12 +26,14 @@ public:
         services_ = std::make_unique<Link::Services>(Link::Services{
             .jobs = jobs_,
             .time_limit_ns = 1'000'000'000,
+            .build_limit_ns = 1'000'000'000,
             .kill = [this](std::uint32_t, Cause cause) { channel_.cause = cause; },
             .deadline_set = [] {},
             .look = [] {},
             .ended_memory = [this](std::uint32_t slot) { end(slot); },
             .done = [this](std::uint32_t slot, const Outcome&) { end(slot); },
             .complain = [](std::string_view) {},
+            .lost = [](std::uint32_t, std::string_view) {},
             .scratch = scratch_,
         });
         link = std::make_unique<Link>(channel_, *services_, 0);
