@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <sstream>
@@ -94,6 +95,8 @@ FabricSource read_fabric(const std::string& path, const toml::node& node) {
 }
 
 std::optional<std::string> read_file(const std::string& path) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) throw Error(Status::io, path + ": is a directory");
     std::ifstream in(path, std::ios::binary);
     if (!in) return std::nullopt;
     std::string text(kMaxFileBytes + 1, '\0');
@@ -157,7 +160,7 @@ static std::string log_of(const std::string& text) noexcept {
     }
 }
 
-/// Nothing, when there is no such file. A folder of that name is a file that can not be read.
+/// Nothing, when there is no such file.
 static std::optional<Config> config_from(const std::string& path) {
     Config c;
     try {
@@ -165,6 +168,7 @@ static std::optional<Config> config_from(const std::string& path) {
         if (!text) return std::nullopt;
         c.log = log_of(*text);
         c = parse_config(*text, path);
+        if (c.fabrics.empty()) throw Error(Status::invalid, path + ": has no [[fabric]]");
     } catch (const Error& e) {
         c.trouble = e.detail() + "; correct that file (docs/opencl.md)";
     }

@@ -36,7 +36,14 @@ Program::Program(Context& context, Binary binary) : Object(Kind::program), conte
 }
 
 Program::~Program() {
-    engine().discard(std::move(state_.module));
+    if (context_) engine().discard(std::move(state_.module));
+}
+
+void Program::become_empty() noexcept {
+    state_ = {};
+    source_.clear();
+    source_.shrink_to_fit();
+    context_ = {};
 }
 
 Program::State Program::state() const {
@@ -45,8 +52,11 @@ Program::State Program::state() const {
 }
 
 bool Program::prints() const {
-    const std::string text = is_il() ? il_ : state().part.source;
-    return context_->device().accelerator().tells_output() && text.find("printf") != std::string::npos;
+    if (!context_->device().accelerator().tells_output()) return false;
+    if (is_il()) return il_prints(il_);
+    const Part part = state().part;
+    const auto has = [](const std::string& text) { return text.find("printf") != std::string::npos; };
+    return has(part.source) || has(part.options.text());
 }
 
 bool Program::keeps_argument_info() const {

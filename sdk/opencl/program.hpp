@@ -58,6 +58,8 @@ public:
     /// Built with -cl-kernel-arg-info.
     [[nodiscard]] bool keeps_argument_info() const;
     [[nodiscard]] const std::string& il() const noexcept { return il_; }
+    /// The application has let go of one that did not link: only its handle is left (program_api.cpp).
+    void become_empty() noexcept;
     /// CL_PROGRAM_BINARIES; "" = there is none.
     [[nodiscard]] std::string binary() const;
     /// The kernel of that name. Waits. Fails with CL_INVALID_PROGRAM_EXECUTABLE, CL_INVALID_KERNEL_NAME.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
+#include <mutex>
 
 #include "opencl/answer.hpp"
 #include "opencl/program.hpp"
@@ -82,6 +84,20 @@ void answer_build(const Program& p, cl_program_build_info what, const Answer& an
     }
 }
 
+/// pyopencl 2022 releases a program that did not link once more than it may, through the loader, which looks into the
+/// object: the last few stay there to say CL_INVALID_PROGRAM.
+void keep_handle(Program* p) {
+    constexpr std::size_t kMost = 64;
+    static std::mutex mutex;
+    static auto& kept = *new std::deque<Ref<Program>>;  // for ever: programs end late
+    Ref<Program> oldest;                                // ends without the lock
+    const std::lock_guard lock(mutex);
+    kept.emplace_back(p);
+    if (kept.size() <= kMost) return;
+    oldest = std::move(kept.front());
+    kept.pop_front();
+}
+
 }  // namespace
 }  // namespace farlane::opencl
 
@@ -144,7 +160,13 @@ CL_API_ENTRY cl_int CL_API_CALL clRetainProgram(cl_program program) {
 }
 
 CL_API_ENTRY cl_int CL_API_CALL clReleaseProgram(cl_program program) {
-    return guarded(__func__, [&] { release(&checked<Program>(program)); });
+    return guarded(__func__, [&] {
+        const Ref<Program> p(&checked<Program>(program));
+        const bool failed = p->origin() == Program::Origin::link && p->state().status != CL_BUILD_SUCCESS;
+        if (!release(p.get()) || !failed) return;
+        keep_handle(p.get());
+        p->become_empty();
+    });
 }
 
 // --- building: done when the call returns, so that a function to be told is told in it

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <sstream>
@@ -78,16 +79,18 @@ void define(BuildOptions& o, const std::string& text, cl_int otherwise) {
 
 // --- #include
 
+struct Header {
+    std::string place;   ///< folder, with its slash; "" = none
+    std::string key;     ///< the same for the same file; the name of one that was given as text
+    bool given = false;  ///< as text
+    std::string text;
+};
+
 struct Includes {
     const std::vector<std::string>& dirs;
     const std::map<std::string, std::string>& headers;
-    std::vector<std::string> open;  ///< keys, from the outside in
+    std::vector<Header> open;  ///< from the outside in, without their text
     std::string out;
-};
-
-struct Header {
-    std::string key;  ///< the path, or the name of one that was given as text
-    std::string text;
 };
 
 /// What an #include line says.
@@ -105,21 +108,42 @@ std::optional<std::string> read_file(const std::string& path) {
     return std::move(text).str();
 }
 
-/// A name in quotes is looked for beside the file that has the line, first.
+std::string place_of(const std::string& path) {
+    return path.substr(0, path.rfind('/') + 1);  // "" where there is no slash
+}
+
+/// However it is named.
+std::string key_of(const std::string& path) {
+    std::error_code error;
+    const auto key = std::filesystem::weakly_canonical(path, error);
+    return error ? path : key.string();
+}
+
+/// A name in quotes is looked for beside the header that has the line, first; beside one that was given as text are
+/// such only.
 std::optional<Header> find_header(const Includes& in, const Include& line) {
     const std::string& name = line.name;
-    if (const auto given = in.headers.find(name); given != in.headers.end()) return Header{name, given->second};
     if (name.empty()) return std::nullopt;
+    const auto given = [&](const std::string& path) -> std::optional<Header> {
+        const auto at = in.headers.find(path);
+        if (at == in.headers.end()) return std::nullopt;
+        return Header{place_of(path), path, true, at->second};
+    };
+    const bool beside = line.quoted && name[0] != '/' && !in.open.empty() && !in.open.back().place.empty();
+    if (beside && in.open.back().given) {
+        if (auto header = given(in.open.back().place + name)) return header;
+    }
+    if (auto header = given(name)) return header;
     std::vector<std::string> places;
     if (name[0] == '/') {
         places.emplace_back();
     } else {
-        const std::size_t slash = in.open.empty() ? std::string::npos : in.open.back().rfind('/');
-        if (line.quoted && slash != std::string::npos) places.push_back(in.open.back().substr(0, slash + 1));
+        if (beside && !in.open.back().given) places.push_back(in.open.back().place);
         for (const std::string& dir : in.dirs) places.push_back(dir + "/");
     }
     for (const std::string& place : places) {
-        if (auto text = read_file(place + name)) return Header{place + name, std::move(*text)};
+        const std::string path = place + name;
+        if (auto text = read_file(path)) return Header{place_of(path), key_of(path), false, std::move(*text)};
     }
     return std::nullopt;
 }
@@ -161,9 +185,9 @@ bool has_once(std::string_view text) {
     return false;
 }
 
-/// The same for every text that has this header, since they may be linked.
-std::string once_name(const std::string& key) {
-    return "FARLANE_ONCE_" + std::to_string(std::hash<std::string>()(key));
+/// The same for every text that has this header, since they may be linked; another one of that name is not meant.
+std::string once_name(const Header& header) {
+    return "FARLANE_ONCE_" + std::to_string(std::hash<std::string>()(header.key + '\0' + header.text));
 }
 
 /// Whether a comment is open behind `line`, when it was (or not) before.
@@ -209,10 +233,12 @@ void expand(Includes& in, std::string_view source, const std::string& name) {
             continue;
         }
         // A header that includes itself has a guard, or it would not end elsewhere either.
-        if (std::find(in.open.begin(), in.open.end(), found->key) == in.open.end()) {
-            const std::string guard = has_once(found->text) ? once_name(found->key) : "";
+        const bool inside =
+            std::any_of(in.open.begin(), in.open.end(), [&](const Header& h) { return h.key == found->key; });
+        if (!inside) {
+            const std::string guard = has_once(found->text) ? once_name(*found) : "";
             if (!guard.empty()) in.out += "#ifndef " + guard + "\n#define " + guard + "\n";
-            in.open.push_back(found->key);
+            in.open.push_back({found->place, found->key, found->given, ""});
             in.out += "#line 1 \"" + header->name + "\"\n";
             expand(in, found->text, header->name);
             in.open.pop_back();
@@ -283,6 +309,25 @@ std::string expand_includes(std::string_view source, const std::vector<std::stri
     Includes in{places, headers, {}, {}};
     expand(in, source, "program.cl");
     return std::move(in.out);
+}
+
+bool il_prints(std::string_view il) noexcept {
+    constexpr std::size_t kHeadWords = 5;
+    constexpr std::uint32_t kMagicWord = 0x07230203, kExtInst = 12, kPrintf = 184;  // OpExtInst; OpenCL.std
+    const auto word = [&](std::size_t i) {
+        std::uint32_t w = 0;
+        std::memcpy(&w, il.data() + i * sizeof w, sizeof w);
+        return w;
+    };
+    const std::size_t words = il.size() / sizeof(std::uint32_t);
+    if (words < kHeadWords || word(0) != kMagicWord) return true;
+    for (std::size_t at = kHeadWords; at < words;) {
+        const std::uint32_t count = word(at) >> 16;
+        if (count == 0 || count > words - at) return true;
+        if ((word(at) & 0xffff) == kExtInst && count > 4 && word(at + 4) == kPrintf) return true;
+        at += count;
+    }
+    return false;
 }
 
 // --- binaries

@@ -32,10 +32,13 @@ struct BuildOptions {
 /// Errors: `otherwise`.
 [[nodiscard]] BuildOptions parse_options(const char* options, cl_int otherwise);
 
-/// Puts the text of `headers`, and of files in the directories, in the place of the #include lines that name them. A
-/// name that is not found stays for the remote compiler to complain of.
+/// Puts the text of `headers`, which win, and of files in the directories, in the place of the #include lines that name
+/// them. A name that is not found stays for the remote compiler to complain of.
 [[nodiscard]] std::string expand_includes(std::string_view source, const std::vector<std::string>& dirs,
                                           const std::map<std::string, std::string>& headers);
+
+/// Whether SPIR-V calls printf; also when it can not be told.
+[[nodiscard]] bool il_prints(std::string_view il) noexcept;
 
 /// What CL_PROGRAM_BINARIES gives: the text itself, with what it was built with.
 struct Binary {

@@ -56,6 +56,8 @@ def check(args, folder, socket):
         (fabric + 'accelerators = ["accel0"]\n', [str(file), "'accel0'", "executor is not opencl"]),
         (fabric + 'accelerators = ["accel9", "accel8"]\n', ["'accel9'", "(1 more"]),
         (fabric, [str(file), "no accelerator with executor opencl"]),
+        ("", [str(file), "has no [[fabric]]", "correct that file"]),
+        ('log = ""\n', [str(file), "has no [[fabric]]"]),
     ]
     for text, parts in cases:
         file.write_text(text)
@@ -74,6 +76,8 @@ def check(args, folder, socket):
     (folder / "config" / "farlane").mkdir(parents=True)
     (folder / "config" / "farlane" / "opencl.toml").write_text("log = 1\n")
     expect_line(run(args, {"XDG_CONFIG_HOME": str(folder / "config")}), ["'log' is a string"])
+    expect_line(run(args, {**home, "FARLANE_OPENCL_CONFIG": str(folder / "config")}),
+                [f"{folder / 'config'}: is a directory", "correct that file"])
     # Nobody configured anything.
     if not pathlib.Path("/etc/farlane/opencl.toml").exists():
         quiet = run(args, home)

@@ -39,6 +39,13 @@ def program():
     z = (x + 1j * y).astype(np.complex64)
     dz = cl_array.to_device(queue, z)
     assert np.allclose((dz * dz.conj()).get().real, x * x + y * y, atol=1e-4)
+    # It releases a program that did not link twice.
+    part = cl.Program(context, "int none(int); kernel void k(global int *x) { x[0] = none(1); }").compile()
+    try:
+        cl.link_program(context, [part])
+        raise AssertionError("it linked")
+    except cl.RuntimeError as e:
+        assert "LINK_PROGRAM_FAILURE" in str(e), e
     print("ok:", cl.VERSION_TEXT, context.devices[0].name)
 
 

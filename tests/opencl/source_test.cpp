@@ -80,6 +80,64 @@ TEST_F(Headers, WithPragmaOnceGetAGuard) {
                         "#line 6 \"program.cl\"\n");
 }
 
+std::vector<std::string> guards_in(const std::string& text) {
+    std::vector<std::string> all;
+    const std::string start = "#ifndef FARLANE_ONCE_";
+    for (std::size_t at = text.find(start); at != std::string::npos; at = text.find(start, at + 1)) {
+        all.push_back(text.substr(at, text.find('\n', at) - at));
+    }
+    return all;
+}
+
+TEST_F(Headers, AreTheSameWhateverTheWayToThem) {
+    write("x.h", "#pragma once\nint x;\n");
+    write("sub/y.h", "#pragma once\n#include \"../x.h\"\n");
+    const auto guards = guards_in(expand("#include \"x.h\"\n#include <sub/../x.h>\n#include \"sub/y.h\"\n"));
+    ASSERT_EQ(guards.size(), 4u);
+    EXPECT_EQ(guards[0], guards[1]);
+    EXPECT_NE(guards[0], guards[2]);  // y.h, with x.h in it
+    EXPECT_EQ(guards[0], guards[3]);
+}
+
+TEST(OpenclIncludes, OfOneNameAreNotOneHeader) {
+    const auto guard = [](const char* text) { return guards_in(expand_includes("#include <h>\n", {}, {{"h", text}})); };
+    const auto one = guard("#pragma once\nint a;\n");
+    ASSERT_EQ(one.size(), 1u);
+    EXPECT_EQ(one, guard("#pragma once\nint a;\n"));
+    EXPECT_NE(one, guard("#pragma once\nint b;\n"));
+}
+
+/// Beside one that was given as text are others that were, not this machine's files.
+TEST_F(Headers, BesideGivenOnesAreGiven) {
+    const std::string place = dir_.string() + "/";
+    write("beside.h", "of the disk\n");
+    const std::string source = "#include \"" + place + "a.h\"\n";
+    const std::map<std::string, std::string> one{{place + "a.h", "#include \"beside.h\"\n"}};
+    EXPECT_EQ(expand_includes(source, {}, one).find("of the disk"), std::string::npos);
+    auto two = one;
+    two[place + "beside.h"] = "given\n";
+    EXPECT_NE(expand_includes(source, {}, two).find("given"), std::string::npos);
+}
+
+TEST(OpenclIl, PrintsWhereItCallsPrintf) {
+    std::vector<std::uint32_t> words{0x07230203, 0x00010000, 0, 10, 0, 2u << 16 | 17, 6};
+    const auto prints = [&](std::size_t cut = 0) {
+        const auto* text = reinterpret_cast<const char*>(words.data());
+        return il_prints(std::string_view(text, words.size() * 4 - cut));
+    };
+    EXPECT_FALSE(prints());
+    EXPECT_TRUE(prints(4));  // ends in the middle: who knows
+    const std::uint32_t sine[] = {6u << 16 | 12, 1, 2, 3, 57, 184};
+    words.insert(words.end(), std::begin(sine), std::end(sine));
+    EXPECT_FALSE(prints());
+    const std::uint32_t call[] = {6u << 16 | 12, 1, 2, 3, 184, 4};
+    words.insert(words.end(), std::begin(call), std::end(call));
+    EXPECT_TRUE(prints());
+    words[0] = 0x03022307;
+    EXPECT_TRUE(prints());
+    EXPECT_TRUE(il_prints(""));
+}
+
 TEST(OpenclBinary, IsItselfOrNothing) {
     Binary b;
     b.type = CL_PROGRAM_BINARY_TYPE_EXECUTABLE;
