@@ -26,7 +26,6 @@ public:
     ~Context();
     [[nodiscard]] Device& device() const noexcept { return device_; }
     [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
-    [[nodiscard]] const std::shared_ptr<Engine>& shared_engine() const noexcept { return engine_; }
     [[nodiscard]] const std::vector<cl_context_properties>& properties() const noexcept { return properties_; }
     /// The application has let go of it: it ends when its commands and objects have.
     void released() { ending_ = device_.accelerator().ending(); }

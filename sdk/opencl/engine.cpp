@@ -146,9 +146,20 @@ void Engine::enqueue(Guard& guard, CommandQueue& q, const Ref<Event>& event) {
 
 void Engine::order_behind_waits(Guard& guard, Track& track, Event& event) {
     for (const auto& w : event.waits) {
-        if (w->ended() || w->track == nullptr || w->track->queue->done(w->last)) continue;
-        if (w->track != &track && w->mark == 0) make_room(guard, *w->track, 1);
-        state_->order(*track.queue, lib::Use{w->track->queue, w->last, w->mark});
+        if (w->ended() || w->track == nullptr || w->track == &track || w->track->queue->done(w->last)) continue;
+        lib::Queue& queue = *w->track->queue;
+        const auto& behind = track.queue->behind;
+        const bool is_behind = std::any_of(behind.begin(), behind.end(),
+                                           [&](const auto& b) { return b.first == &queue && b.second >= w->last; });
+        if (is_behind) continue;
+        if (w->mark == 0) make_room(guard, *w->track, 1);
+        if (w->mark == 0 && queue.last() != w->last) {
+            // From when there was no other track. The library would wait for it, too, but with the lock.
+            wait_until(guard, [&] { return broken() || queue.done(w->last); });
+            check();
+            continue;
+        }
+        state_->order(*track.queue, lib::Use{&queue, w->last, w->mark});
     }
 }
 
@@ -176,7 +187,8 @@ void Engine::send(Guard& guard, CommandQueue& q, Event& event) {
         Submission submission{*this, guard, track, event};
         if (event.work != nullptr) event.work->submit(submission);
         if (profiled && event.failure == CL_SUCCESS) stamp(guard, track, event.end);
-        if (event.wanted && tracks_.size() > 2 && !track.queue->idle()) event.mark = state_->mark(*track.queue).mark;
+        const std::size_t used = tracks_.size() - (tracks_.front().users == 0 ? 1 : 0);
+        if (event.wanted && used > 1 && !track.queue->idle()) event.mark = state_->mark(*track.queue).mark;
     } catch (const Failure& f) {
         event.failure = f.code;
     } catch (const Error& e) {
@@ -295,6 +307,7 @@ void Engine::calibrate(Guard& guard) {
     device_ahead_ns_ = 0;
     const std::uint64_t before = device_now();
     std::shared_ptr<Stamp> now;
+    make_own_room(guard, 1);
     stamp(guard, tracks_.front(), now);
     lib::Queue& q = *tracks_.front().queue;
     const lib::Ticket t = q.last();

@@ -3,6 +3,7 @@
 // Owns: one context of the accelerator and the lock that its users share. docs/opencl.md, "Threads".
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -37,14 +38,24 @@ class Printed final : public lib::CommandObject {
 public:
     explicit Printed(HostBlock block) : block_(std::move(block)) {}
     [[nodiscard]] std::string describe() const override { return "output of kernels"; }
-    void completed(const lib::CommandEnd& end) noexcept override { bytes_ = end.failure == nullptr ? end.value : 0; }
+    /// First of the QUERY, then of the COPY.
+    void completed(const lib::CommandEnd& end) noexcept override {
+        const unsigned before = ends_.load(std::memory_order_relaxed);
+        if (before == 0) bytes_ = end.value;
+        failed_ = failed_ || end.failure != nullptr;
+        ends_.store(before + 1, std::memory_order_release);
+    }
+    /// It has been taken away from the device.
+    [[nodiscard]] bool taken() const noexcept { return ends_ != 0; }
     [[nodiscard]] std::uint64_t iova() const noexcept { return block_.iova(); }
-    /// To the program's stdout. It has come.
+    /// To the program's stdout, what has come.
     void print() const noexcept;
 
 private:
     HostBlock block_;
     std::uint64_t bytes_ = 0;  ///< with the zero
+    bool failed_ = false;
+    std::atomic<unsigned> ends_{0};  ///< of a device that is gone some may come while it is printed
 };
 
 /// The lock of an engine. What it lets go of meanwhile is taken away at the end (Engine::discard).
@@ -77,13 +88,11 @@ public:
     Engine& operator=(const Engine&) = delete;
 
     [[nodiscard]] lib::ContextState& state() const noexcept { return *state_; }
-    [[nodiscard]] HostPool& host_pool() noexcept { return host_pool_; }
 
     // --- tracks
     /// That of ALLOC and MODULE_LOAD; command queues have it only where there is no other.
     [[nodiscard]] Track& own_track() noexcept { return tracks_.front(); }
     [[nodiscard]] Track& take_track(Guard&);
-    void give_back(Guard&, Track& track) noexcept { --track.users; }
 
     // --- commands
     /// Sends the command, or keeps it until what it waits for was sent. Lets go of the lock. Throws what is wrong with
@@ -121,6 +130,9 @@ public:
         Rest rest(*this);
         while (settle(guard), !done()) rest.once(guard);
     }
+    /// Until what kernels that have completed printed is out: another queue may have taken it along. Lets go of the
+    /// lock.
+    void wait_printed(Guard&);
     /// The device, or this context on it, is gone.
     [[nodiscard]] bool broken() const noexcept { return broken_ || state_->lost(); }
     /// Throws when it is.
@@ -129,6 +141,8 @@ public:
     // --- memory (engine_memory.cpp)
     /// Device memory. Lets go of the lock. Fails with CL_MEM_OBJECT_ALLOCATION_FAILURE.
     [[nodiscard]] std::shared_ptr<lib::BufferState> allocate(Guard&, std::uint64_t bytes);
+    /// Host memory that the device can write. Waits for commands that have some rather than fail; lets go of the lock.
+    [[nodiscard]] HostBlock take_host(Guard&, std::size_t bytes);
     /// Brings bytes into device memory, pushed when nothing uses the buffer, else in their place in the track.
     /// Lets go of the lock.
     void upload(Guard&, Track& track, lib::BufferState& to, std::uint64_t offset, std::span<const std::byte> data);
@@ -176,7 +190,7 @@ private:
     void start_thread();
     void run();
     [[nodiscard]] bool thread_has_to_look() const noexcept;
-    [[nodiscard]] lib::BufferState* take_chunk(Guard&, Track& track);
+    [[nodiscard]] lib::BufferState* take_chunk(Guard&);
 
     std::shared_ptr<lib::ContextState> state_;
     Notify notify_;
@@ -193,6 +207,9 @@ private:
     std::deque<Chunk> chunks_;
     std::int64_t device_ahead_ns_ = 0;
     bool calibrated_ = false, broken_ = false;
+    bool has_printed_ = false;     ///< fetch_output() was called
+    unsigned printing_ = 0;        ///< commands whose output is on its way to stdout
+    std::uint64_t concluded_ = 0;  ///< commands
     std::atomic<unsigned>& pairs_;
     unsigned own_pairs_ = 0;
     // Who waits.

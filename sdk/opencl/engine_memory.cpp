@@ -41,7 +41,7 @@ std::shared_ptr<lib::BufferState> Engine::allocate(Guard& guard, std::uint64_t b
 }
 
 /// In a round: the next one is the one that was used longest ago.
-lib::BufferState* Engine::take_chunk(Guard& guard, Track& track) {
+lib::BufferState* Engine::take_chunk(Guard& guard) {
     for (;;) {
         for (Chunk& c : chunks_) {
             if (c.taken || !c.use.done()) continue;
@@ -60,7 +60,23 @@ lib::BufferState* Engine::take_chunk(Guard& guard, Track& track) {
                    std::any_of(chunks_.begin(), chunks_.end(), [](const Chunk& c) { return !c.taken && c.use.done(); });
         });
         check();
-        (void)track;
+    }
+}
+
+/// What a daemon maps for one program has a limit, and so has the pool.
+HostBlock Engine::take_host(Guard& guard, std::size_t bytes) {
+    for (;;) {
+        try {
+            return host_pool_.take(bytes);
+        } catch (const Error& e) {
+            const bool more = std::any_of(tracks_.begin(), tracks_.end(), [](const Track& t) {
+                return t.settling || (!t.in_flight.empty() && t.in_flight.front()->sent);
+            });
+            if (e.status() != Status::limit || !more) throw;
+        }
+        const auto before = concluded_;
+        wait_until(guard, [&] { return broken() || concluded_ != before; });
+        check();
     }
 }
 
@@ -95,7 +111,7 @@ void Engine::upload(Guard& guard, Track& track, lib::BufferState& to, std::uint6
     }
     for (std::size_t at = 0; at < data.size(); at += kChunkBytes) {
         const auto part = data.subspan(at, std::min(kChunkBytes, data.size() - at));
-        lib::BufferState* chunk = take_chunk(guard, track);
+        lib::BufferState* chunk = take_chunk(guard);
         const auto of = [&]() -> Chunk& {
             return *std::find_if(chunks_.begin(), chunks_.end(),
                                  [&](const Chunk& c) { return c.memory.get() == chunk; });
@@ -110,6 +126,7 @@ void Engine::upload(Guard& guard, Track& track, lib::BufferState& to, std::uint6
                 throw;
             }
             guard.lock();
+            if (&track == &tracks_.front()) make_own_room(guard, 4);
             make_room(guard, track, 4);
             state_->admit(*track.queue, chunk, 0, part.size());
             state_->admit(*track.queue, &to, offset + at, part.size());
@@ -136,8 +153,9 @@ std::shared_ptr<Printed> Engine::fetch_output(Guard& guard, Track& track) {
         make_own_room(guard, 4);
         track.output = state_->allocate(kOutputBytes, accel::detail::Place::aperture);
     }
+    has_printed_ = true;
+    const auto printed = std::make_shared<Printed>(take_host(guard, kOutputBytes));
     make_room(guard, track, 8);
-    const auto printed = std::make_shared<Printed>(host_pool_.take(kOutputBytes));
     lib::BufferState& report = *track.output;
     state_->admit(*track.queue, &report, 0, kOutputBytes);
     fl_accel_command query{};
@@ -147,19 +165,19 @@ std::shared_ptr<Printed> Engine::fetch_output(Guard& guard, Track& track) {
     query.u.query.report_bytes.set(kOutputBytes);
     lib::Sink sink;
     sink.object = printed;
-    (void)state_->submit(*track.queue, query, {}, "", 0, std::move(sink));
+    (void)state_->submit(*track.queue, query, {}, "", 0, sink);
     fl_accel_command copy{};
     copy.head.opcode = FL_ACCEL_OP_COPY;
     copy.u.copy.destination.set(printed->iova());
     copy.u.copy.source.set(report.address);
     copy.u.copy.bytes.set(kOutputBytes);
     copy.u.copy.kind.set(FL_ACCEL_COPY_DEVICE_TO_HOST);
-    report.uses.note(*track.queue, state_->submit(*track.queue, copy, {}, "of what kernels print", 0));
+    report.uses.note(*track.queue, state_->submit(*track.queue, copy, {}, "of what kernels print", 0, std::move(sink)));
     return printed;
 }
 
 void Printed::print() const noexcept {
-    if (bytes_ < 2) return;
+    if (ends_.load(std::memory_order_acquire) != 2 || failed_ || bytes_ < 2) return;
     (void)std::fwrite(block_.data(), 1, std::min<std::size_t>(bytes_, kOutputBytes) - 1, stdout);
     (void)std::fflush(stdout);
 }

@@ -139,6 +139,8 @@ void Engine::conclude(Guard& guard, Event& event) {
     if (broken_ && event.failure == CL_SUCCESS && !event.track->queue->done(event.last))
         event.failure = CL_OUT_OF_RESOURCES;
     if (event.work != nullptr && event.work->has_rest()) {
+        const bool prints = event.work->has_output();
+        if (prints) ++printing_;
         guard.unlock();
         try {
             state_->provider().check();  // also what makes visible here what the device wrote
@@ -148,6 +150,7 @@ void Engine::conclude(Guard& guard, Event& event) {
         }
         event.work->finish(event.failure == CL_SUCCESS);
         guard.lock();
+        if (prints) --printing_;
     }
     CommandQueue& q = *event.queue();
     if (event.failure != CL_SUCCESS) q.failed = true;
@@ -155,6 +158,7 @@ void Engine::conclude(Guard& guard, Event& event) {
     event.waits.clear();
     --q.unfinished;
     end(event, event.failure == CL_SUCCESS ? CL_COMPLETE : event.failure);
+    ++concluded_;
 }
 
 /// The device is gone: nothing completes any more.
@@ -178,6 +182,18 @@ void Engine::check_health(Guard& guard) {
 }
 
 // --- waiting
+
+/// The output is the context's: a command takes along what kernels of other queues have printed by then.
+void Engine::wait_printed(Guard& guard) {
+    if (!has_printed_) return;
+    wait_until(guard, [&] {
+        const bool on_its_way = std::any_of(tracks_.begin(), tracks_.end(), [](const Track& t) {
+            return !t.in_flight.empty() && t.in_flight.front()->work != nullptr &&
+                   t.in_flight.front()->work->has_output();
+        });
+        return broken() || (printing_ == 0 && !on_its_way);
+    });
+}
 
 /// Whoever sleeps looks again.
 void Engine::wake() {

@@ -108,8 +108,10 @@ CL_API_ENTRY cl_int CL_API_CALL clWaitForEvents(cl_uint count, const cl_event* l
             return std::all_of(all.begin(), all.end(), [](const auto& e) { return e->ended(); });
         };
         if (!ended()) {
-            Guard guard(all[0]->engine());
-            all[0]->engine().wait_until(guard, ended);
+            Engine& engine = all[0]->engine();
+            Guard guard(engine);
+            engine.wait_until(guard, ended);
+            engine.wait_printed(guard);
         }
         const bool good = std::all_of(all.begin(), all.end(), [](const auto& e) { return e->status() == CL_COMPLETE; });
         require(good, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);

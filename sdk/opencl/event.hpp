@@ -45,6 +45,8 @@ public:
     [[nodiscard]] virtual bool has_rest() const noexcept { return false; }
     /// That; without the lock.
     virtual void finish(bool ok) noexcept { (void)ok; }
+    /// It has taken from the device what kernels printed.
+    [[nodiscard]] virtual bool has_output() const noexcept { return false; }
     /// Memory of the application that it writes until it is complete.
     [[nodiscard]] virtual bool writes_host(const std::byte*, std::size_t) const noexcept { return false; }
 };

@@ -18,15 +18,15 @@ namespace farlane::opencl {
 /// A block of it; goes back to its pool when destroyed.
 class HostBlock;
 
-/// Mapped memory for reads. Mapping and clearing pages takes longer than a small read: blocks are used again. Any
-/// thread.
+/// Mapped memory for reads and for what kernels print. Mapping and clearing pages takes longer than a small read:
+/// blocks are used again. Any thread.
 class HostPool {
 public:
     explicit HostPool(Domain& domain) : shelf_(std::make_shared<Shelf>()), domain_(&domain) {}
     ~HostPool() { shelf_->close(); }
     HostPool(const HostPool&) = delete;
     HostPool& operator=(const HostPool&) = delete;
-    /// At least `bytes`. Throws Error: no_memory, limit.
+    /// At least `bytes`. Throws Error: no_memory; limit, also when very many blocks are in use.
     [[nodiscard]] HostBlock take(std::size_t bytes);
 
 private:
@@ -35,10 +35,13 @@ private:
         std::mutex mutex;
         std::vector<accel::RawHostBuffer> free;
         std::size_t free_bytes = 0;
+        std::size_t blocks = 0;  ///< free and in use
         bool closed = false;
         void put(accel::RawHostBuffer memory) noexcept;
         void close() noexcept;
+        void drop_free() noexcept;
     };
+    [[nodiscard]] accel::RawHostBuffer fresh(std::size_t bytes);
     std::shared_ptr<Shelf> shelf_;
     Domain* domain_;
 };

@@ -31,9 +31,9 @@ public:
         }
     }
     [[nodiscard]] bool has_rest() const noexcept override { return printed_ != nullptr; }
-    void finish(bool ok) noexcept override {
-        if (ok) printed_->print();
-    }
+    [[nodiscard]] bool has_output() const noexcept override { return printed_ != nullptr && printed_->taken(); }
+    /// Whether or not it ran: what has come may be another's.
+    void finish(bool) noexcept override { printed_->print(); }
 
 private:
     void add(const KernelArgument& a) {

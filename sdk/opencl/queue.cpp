@@ -81,6 +81,7 @@ void CommandQueue::enqueue(cl_command_type type, std::unique_ptr<Work> work, con
             e.wait_sent(guard, *event);
         } else if (call.until == Call::Until::complete) {
             e.wait_until(guard, [&] { return event->ended(); });
+            e.wait_printed(guard);
         }
         const bool waited = call.until != Call::Until::enqueued;
         if (waited && event->failure != CL_SUCCESS) fail(event->failure);
@@ -95,6 +96,7 @@ void CommandQueue::finish() {
     Engine& e = engine();
     Guard guard(e);
     e.wait_until(guard, [&] { return unfinished == 0; });
+    e.wait_printed(guard);
     if (std::exchange(failed, false) || e.broken()) fail(CL_OUT_OF_RESOURCES);
 }
 

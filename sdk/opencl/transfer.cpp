@@ -88,7 +88,7 @@ void ReadWork::submit(Submission& s) {
     }
     const bool whole = extent_.count() == 1 || span / kSpanFactor <= extent_.bytes();
     block_layout_ = whole ? Layout{0, device_.row_pitch, device_.slice_pitch} : packed(extent_);
-    block_ = s.engine.host_pool().take(whole ? span : extent_.bytes());
+    block_ = s.engine.take_host(s.guard, whole ? span : extent_.bytes());
     const std::uint64_t base = memory_->offset();
     if (whole) return copy_to_host(s, block_.iova(), from, base + device_.offset, span);
     each_row(extent_, [&](std::size_t row, std::size_t slice) {
@@ -149,7 +149,7 @@ void WriteWork::submit_packed(Submission& s) {
     each_row(extent_, [&](std::size_t row, std::size_t slice) {
         std::memcpy(rows.data() + layout.at(row, slice), from_ + host_.at(row, slice), extent_.row_bytes);
     });
-    s.engine.make_room(s.guard, s.engine.own_track(), kSlots);
+    s.engine.make_own_room(s.guard, kSlots);
     auto staging = s.engine.state().allocate(rows.size(), accel::detail::Place::aperture);
     s.engine.upload(s.guard, s.track, *staging, 0, rows);
     each_row(extent_, [&](std::size_t row, std::size_t slice) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many contexts one after the other, many at once, and many queues: the device has few queue pairs for all of them.
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -53,6 +54,56 @@ TEST_F(OpenclContexts, WhatReleasedOnesHaveIsWaitedFor) {
         OK(clReleaseCommandQueue(q));
         OK(clReleaseContext(c));
     }
+}
+
+/// Who comes late has the pair that builds and allocates, and later another one beside it. What waits for something in
+/// the first waits on the device all the same.
+TEST_F(OpenclContexts, NothingWaitsWhereAQueueHasTheFirstPair) {
+    cl_int error = CL_SUCCESS;
+    cl_context early = clCreateContext(nullptr, 1, &device_, nullptr, nullptr, &error);
+    OK(error);
+    std::array<cl_command_queue, 3> pairs{};
+    for (auto& q : pairs) {
+        q = clCreateCommandQueueWithProperties(early, device_, nullptr, &error);
+        OK(error);
+    }
+    cl_context late = clCreateContext(nullptr, 1, &device_, nullptr, nullptr, &error);
+    OK(error);
+    cl_command_queue first = clCreateCommandQueueWithProperties(late, device_, nullptr, &error);
+    OK(error);
+    for (cl_command_queue q : pairs) OK(clReleaseCommandQueue(q));
+    OK(clReleaseContext(early));
+    cl_command_queue second = clCreateCommandQueueWithProperties(late, device_, nullptr, &error);
+    OK(error);
+    const char* source =
+        "kernel void spin(global volatile int *x, int rounds) { for (int i = 0; i < rounds; ++i) x[0] = x[0] + 1; }";
+    cl_program p = clCreateProgramWithSource(late, 1, &source, nullptr, &error);
+    OK(clBuildProgram(p, 0, nullptr, "", nullptr, nullptr));
+    cl_kernel spin = clCreateKernel(p, "spin", &error);
+    OK(error);
+    cl_mem one = clCreateBuffer(late, 0, 4096, nullptr, &error), other = clCreateBuffer(late, 0, 4096, nullptr, &error);
+    const int rounds = 300000000, none = 0, zero = 0;
+    const std::size_t item = 1;
+    set_arguments(spin, one, none);  // so that it is there when it counts
+    OK(clEnqueueNDRangeKernel(first, spin, 1, nullptr, &item, nullptr, 0, nullptr, nullptr));
+    OK(clEnqueueFillBuffer(second, other, &zero, sizeof zero, 0, 4096, 0, nullptr, nullptr));
+    OK(clFinish(first));
+    OK(clFinish(second));
+    set_arguments(spin, one, rounds);
+    cl_event spun = nullptr, filled = nullptr;
+    OK(clEnqueueNDRangeKernel(first, spin, 1, nullptr, &item, nullptr, 0, nullptr, &spun));
+    OK(clEnqueueNDRangeKernel(first, spin, 1, nullptr, &item, nullptr, 0, nullptr, nullptr));
+    OK(clEnqueueFillBuffer(second, other, &zero, sizeof zero, 0, 4096, 1, &spun, &filled));
+    EXPECT_NE(status_of(spun), CL_COMPLETE) << "the call waited for the kernel";
+    OK(clWaitForEvents(1, &filled));
+    EXPECT_EQ(status_of(spun), CL_COMPLETE);
+    OK(clFinish(first));
+    for (cl_event e : {spun, filled}) OK(clReleaseEvent(e));
+    for (cl_mem m : {one, other}) OK(clReleaseMemObject(m));
+    OK(clReleaseKernel(spin));
+    OK(clReleaseProgram(p));
+    for (cl_command_queue q : {first, second}) OK(clReleaseCommandQueue(q));
+    OK(clReleaseContext(late));
 }
 
 TEST_F(OpenclContexts, ManyQueuesShareFewPairs) {

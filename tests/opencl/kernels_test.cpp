@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs as people write them to learn OpenCL: every kernel against the same done here.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "opencl/program.hpp"
@@ -224,6 +225,73 @@ TEST_F(OpenclKernels, PrintToTheProgramsOutput) {
     OK(clEnqueueNDRangeKernel(queue_, say, 1, nullptr, &one, nullptr, 0, nullptr, nullptr));
     OK(clFinish(queue_));
     EXPECT_EQ(testing::internal::GetCapturedStdout(), "0 of 9\n");
+}
+
+/// More at once than a program that shares the device may have mapped.
+TEST_F(OpenclKernels, PrintManyTimesBeforeAnybodyWaits) {
+    cl_program p = build(
+        "kernel void say(global int *x, int n) { printf(\"line %d\\n\", n); x[0] += 1; }\n"
+        "kernel void quiet(global int *x, int n) { if (n < 0) printf(\"never\\n\"); x[0] += 1; }");
+    cl_kernel say = make_kernel(p, "say"), quiet = make_kernel(p, "quiet");
+    cl_mem m = make_buffer(std::vector<int>(1));
+    constexpr int kTimes = 300;
+    const std::size_t one = 1;
+    testing::internal::CaptureStdout();
+    for (cl_kernel k : {quiet, say}) {
+        for (int n = 0; n < kTimes; ++n) {
+            set_arguments(k, m, n);
+            OK(clEnqueueNDRangeKernel(queue_, k, 1, nullptr, &one, nullptr, 0, nullptr, nullptr));
+        }
+        EXPECT_EQ(content_of<int>(m, 1)[0], k == quiet ? kTimes : 2 * kTimes);
+    }
+    OK(clFinish(queue_));
+    const std::string said = testing::internal::GetCapturedStdout();
+    std::string expected;
+    for (int n = 0; n < kTimes; ++n) expected += "line " + std::to_string(n) + "\n";
+    EXPECT_EQ(said, expected);
+}
+
+/// The compiler's name for it may be the program's own.
+TEST_F(OpenclKernels, PrintByANameOfTheOptions) {
+    cl_program p = build("kernel void say(int n) { SAY(\"it is %d\\n\", n); }", "-DSAY=printf");
+    cl_kernel say = make_kernel(p, "say");
+    const int n = 7;
+    const std::size_t one = 1;
+    set_arguments(say, n);
+    testing::internal::CaptureStdout();
+    OK(clEnqueueNDRangeKernel(queue_, say, 1, nullptr, &one, nullptr, 0, nullptr, nullptr));
+    OK(clFinish(queue_));
+    EXPECT_EQ(testing::internal::GetCapturedStdout(), "it is 7\n");
+}
+
+/// What one queue's kernel printed may come along with another's; it is out when its queue has finished.
+TEST_F(OpenclKernels, PrintFromTwoQueues) {
+    cl_program p = build("kernel void say(int q, int n) { printf(\"%d: %d\\n\", q, n); }");
+    cl_kernel say = make_kernel(p, "say");
+    const std::array<cl_command_queue, 2> both{queue_, make_queue(0)};
+    const std::size_t one = 1;
+    constexpr int kTimes = 8;
+    for (int round = 0; round < 60; ++round) {
+        testing::internal::CaptureStdout();
+        for (int n = 0; n < kTimes; ++n) {
+            for (int q = 0; q < 2; ++q) {
+                set_arguments(say, q, n);
+                OK(clEnqueueNDRangeKernel(both[q], say, 1, nullptr, &one, nullptr, 0, nullptr, nullptr));
+            }
+        }
+        const int first = round % 2;
+        OK(clFinish(both[first]));
+        const std::string early = testing::internal::GetCapturedStdout();
+        testing::internal::CaptureStdout();
+        OK(clFinish(both[1 - first]));
+        const std::string all = early + testing::internal::GetCapturedStdout();
+        for (int n = 0; n < kTimes; ++n) {
+            const std::string line = std::to_string(first) + ": " + std::to_string(n) + "\n";
+            EXPECT_NE(early.find(line), std::string::npos) << "round " << round << ": " << line << "is not in\n"
+                                                           << early;
+        }
+        EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 2 * kTimes) << all;
+    }
 }
 
 TEST_F(OpenclKernels, TellsOfItsArguments) {

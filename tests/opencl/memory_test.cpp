@@ -285,5 +285,19 @@ TEST_F(OpenclMemory, DestructorsAreCalledBackwards) {
     EXPECT_EQ(order, (std::vector<int>{2, 1}));
 }
 
+/// More than a program that shares the device may have mapped, and then one for which nothing that is free will do.
+TEST_F(OpenclMemory, ManyReadsBeforeAnybodyWaits) {
+    constexpr std::size_t kReads = 400, kLarge = 4 << 20;
+    const auto numbers = counting(kReads);
+    cl_mem m = make_buffer(numbers), large = make_buffer(std::vector<char>(kLarge, 'x'));
+    std::vector<int> got(kReads, -1);
+    for (std::size_t i = 0; i < kReads; ++i) {
+        OK(clEnqueueReadBuffer(queue_, m, CL_FALSE, i * sizeof(int), sizeof(int), &got[i], 0, nullptr, nullptr)) << i;
+    }
+    OK(clFinish(queue_));
+    EXPECT_EQ(got, numbers);
+    EXPECT_EQ(content_of<char>(large, kLarge), std::vector<char>(kLarge, 'x'));
+}
+
 }  // namespace
 }  // namespace farlane::test
