@@ -125,8 +125,7 @@ std::vector<KeyEntry> make_entries() {
 
         {{"lane", "spin_us", "integer, microseconds", "50",
           "An idle lane goes on polling for this long at most before it sleeps; 0 to 1000000. Work that comes more "
-          "than "
-          "200 us apart makes it 10 us."},
+          "than 200 us, and more than this, apart makes it 10 us."},
          [](Config& c, R r, Key k, Node n) {
              c.lane.spin = std::chrono::microseconds(r.integer(n, k, 0, 1'000'000, "microseconds"));
          }},
