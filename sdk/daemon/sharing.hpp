@@ -20,9 +20,9 @@
 
 namespace farlane::daemon {
 
-/// Applications that can share one accelerator.
+/// Attachments that can share one accelerator.
 constexpr std::size_t kMaxShares = 32;
-/// That always get in, unless the configuration says otherwise.
+/// Processes that always get in, unless the configuration says otherwise.
 constexpr std::uint32_t kSharePlaces = 8;
 
 /// A queue pair as a client wants it.
@@ -36,7 +36,8 @@ struct QueueWish {
 /// The driver of a shared accelerator. It trusts neither the device nor the clients.
 class Sharing {
 public:
-    /// `places`: nobody takes so many contexts or queue pairs that fewer applications than these get one each.
+    /// `places`: no process takes so many attachments, contexts or queue pairs, by however many attachments, that fewer
+    /// processes than these get one each.
     Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config, std::uint32_t places = kSharePlaces);
 
     // --- life
@@ -99,6 +100,8 @@ private:
         unsigned bar = 0;
         std::uint64_t table = 0;
     };
+    using Process = std::int64_t;  ///< one of those that attach; what is counted for `places`
+    static constexpr Process kNoProcess = 0;
     struct ContextSlot {
         Share* owner = nullptr;
         bool used = false;
@@ -152,8 +155,11 @@ private:
     void program_part(std::uint32_t context);
     [[nodiscard]] bool has_queues(const Share& share) const noexcept;
     void open_memory(std::uint32_t context);
+    [[nodiscard]] static Process process_of(pid_t pid, std::uint32_t number) noexcept;
+    [[nodiscard]] Reply room_for(Process process, std::size_t all, const std::vector<Process>& users,
+                                 const char* what) const;
     template <class Slots, class InUse>
-    [[nodiscard]] Reply room_for(const Share& share, const Slots& slots, InUse in_use, const char* what) const;
+    [[nodiscard]] Reply room_in(const Share& share, const Slots& slots, InUse in_use, const char* what) const;
     [[nodiscard]] std::size_t queues_on(std::uint32_t context) const noexcept;
     [[nodiscard]] std::uint32_t queues_of(std::uint32_t context) const noexcept;
     void share_quota() noexcept;

@@ -20,11 +20,13 @@ constexpr std::uint32_t kOwnRequests = 32;  // kept free for farlaned itself
 }  // namespace
 
 Result<std::unique_ptr<Share>> Sharing::admit(const Client& client) {
-    if (shares_.size() >= kMaxShares)
-        return Failure{Status::limit,
-                       "at most " + std::to_string(kMaxShares) + " applications share '" + device_.info().name + "'"};
     // Not the last one's again: what may still be said of that finds nobody.
     while (shares_.contains(next_number_)) next_number_ = next_number_ % Share::kMaxNumber + 1;
+    std::vector<Process> users;
+    for (const auto& [number, share] : shares_) users.push_back(process_of(share->client().pid, number));
+    if (Reply room = room_for(process_of(client.pid, next_number_), kMaxShares, users, "attachments");
+        room.status != Status::ok)
+        return Failure{room.status, room.message};
     auto share = std::make_unique<Share>(device_, *this, next_number_, client);
     share->add_window({FL_ACCEL_BAR_REGISTERS, 0, FL_ACCEL_PAGE_BYTES, true, false, 0});
     shares_[next_number_] = share.get();
