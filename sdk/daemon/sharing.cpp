@@ -168,7 +168,10 @@ void Sharing::context_free(std::uint32_t context) {
     if (!c.closing || queues_of(context) != 0) return;
     const auto closed = std::move(c.closed);
     c = {};
-    if (context < 32) lost_ &= ~(1U << context);
+    if (context < 32) {
+        lost_ &= ~(1U << context);
+        changed_ |= 1U << context;
+    }
     for (const Answer& answer : closed) answer({});
 }
 

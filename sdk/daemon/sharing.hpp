@@ -38,7 +38,10 @@ class Sharing {
 public:
     /// `places`: no process takes so many attachments, contexts or queue pairs, by however many attachments, that fewer
     /// processes than these get one each.
-    Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config, std::uint32_t places = kSharePlaces);
+    /// `warn` is told what the log should say; it must not wait for anything.
+    using Warn = std::function<void(const std::string& line)>;
+    Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config, std::uint32_t places = kSharePlaces,
+            Warn warn = {});
 
     // --- life
     /// Resets the device and reads what it has. Once.
@@ -170,6 +173,7 @@ private:
     lane::Attachment& device_;
     OwnRequests& config_;
     std::uint32_t places_;
+    Warn warn_;
     BarAccess bars_;
     Phase phase_ = Phase::opening;
     Status why_status_ = Status::ok;
@@ -183,6 +187,7 @@ private:
     bool reopen_ = false;
     bool gone_ = false;
     std::uint32_t lost_ = 0;                     ///< contexts that were lost when it was last asked
+    std::uint32_t changed_ = 0;                  ///< contexts that ended since the question was put
     bool looking_ = false, look_again_ = false;  ///< it is being asked; and shall be once more
     std::vector<ContextSlot> contexts_;
     std::vector<QueueSlot> queues_;
