@@ -106,6 +106,40 @@ TEST_F(OpenclContexts, NothingWaitsWhereAQueueHasTheFirstPair) {
     OK(clReleaseContext(late));
 }
 
+/// Kernels that may print and reads take mapped memory: more threads want it than there is for them at once.
+TEST_F(OpenclContexts, ThreadsWaitForHostMemoryOfEachOther) {
+    constexpr int kThreads = 6, kRounds = 3, kCommands = 40;
+    cl_program p = build("kernel void add(global int *x, int n) { if (n < 0) printf(\"never\\n\"); x[0] += n; }");
+    std::vector<cl_command_queue> queues;
+    std::vector<cl_kernel> kernels;
+    std::vector<cl_mem> memory;
+    for (int t = 0; t < kThreads; ++t) {
+        queues.push_back(make_queue(0));
+        kernels.push_back(make_kernel(p, "add"));
+        memory.push_back(make_buffer(std::vector<int>(1)));
+    }
+    std::atomic<int> failed{0}, wrong{0};
+    const auto work = [&](int t) {
+        const auto ok = [&](cl_int code) { failed += code == CL_SUCCESS ? 0 : 1; };
+        const std::size_t one = 1;
+        const int n = t + 1;
+        std::vector<int> sums(kRounds * kCommands);
+        ok(clSetKernelArg(kernels[t], 0, sizeof memory[t], &memory[t]));
+        ok(clSetKernelArg(kernels[t], 1, sizeof n, &n));
+        for (std::size_t i = 0; i < sums.size(); ++i) {
+            ok(clEnqueueNDRangeKernel(queues[t], kernels[t], 1, nullptr, &one, nullptr, 0, nullptr, nullptr));
+            ok(clEnqueueReadBuffer(queues[t], memory[t], CL_FALSE, 0, sizeof(int), &sums[i], 0, nullptr, nullptr));
+            if (i % kCommands == kCommands - 1) ok(clFinish(queues[t]));
+        }
+        for (std::size_t i = 0; i < sums.size(); ++i) wrong += sums[i] == n * static_cast<int>(i + 1) ? 0 : 1;
+    };
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) threads.emplace_back(work, t);
+    for (auto& t : threads) t.join();
+    EXPECT_EQ(failed, 0);
+    EXPECT_EQ(wrong, 0);
+}
+
 TEST_F(OpenclContexts, ManyQueuesShareFewPairs) {
     constexpr cl_uint kQueues = 100, kSteps = 300, kInOrder = 5;
     std::vector<cl_command_queue> queues;
