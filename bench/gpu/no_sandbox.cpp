@@ -9,13 +9,13 @@
 
 namespace farlane::backend::worker {
 
-bool confine_but_calls(pid_t parent) noexcept {
+bool confine_but_calls(pid_t parent, bool) noexcept {
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
     return ::getppid() == parent;
 }
 
-bool confine(pid_t parent, bool) noexcept {
-    return confine_but_calls(parent);
+bool confine(pid_t parent, bool cuda) noexcept {
+    return confine_but_calls(parent, cuda);
 }
 
 }  // namespace farlane::backend::worker

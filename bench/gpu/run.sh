@@ -15,10 +15,10 @@ code=0
 part() { # NAME SECONDS COMMAND...
     local name=$1 seconds=$2 got
     shift 2
-    echo "=== $name"
+    echo "=== $name" >&3
     timeout -k 10 "$seconds" "$@"
     got=$?
-    [ $got -eq 0 ] || { echo "=== $name: exit code $got"; [ $code -ne 0 ] || code=$got; }
+    [ $got -eq 0 ] || { echo "=== $name: exit code $got" >&3; [ $code -ne 0 ] || code=$got; }
 }
 # The first of both lives in check.txt came to its end.
 free_works() {
@@ -39,6 +39,7 @@ about() {
     ip addr show lo 2>&1
 }
 {
+    exec 3>&1 # headings go to the log, not into the file of a part
     echo '=== machine'
     about
     part probe 60 "$here/farlane-accel-worker" --probe cuda > >(tee "$out/probe.json")
@@ -50,6 +51,7 @@ about() {
         note='the driver does not start in a confined worker (check.txt): workers are free here'
         echo "=== $note"
         bench=$(mktemp -d)
+        trap 'rm -rf "$bench"' EXIT
         cp "$here"/farlane-bench-gpu "$here"/lib*.so* "$bench"
         cp "$here/farlane-accel-worker-free" "$bench/farlane-accel-worker"
     fi

@@ -116,17 +116,16 @@ std::vector<KeyEntry> make_entries() {
           "Identity over restarts. Default: chosen at random once and kept in state_dir."},
          instance},
         {{"daemon", "share_places", "integer", "8",
-          "Applications that always get into a shared accelerator: contexts and queue pairs are kept for as many, at "
-          "most "
-          "half of those there are. 1 to 32."},
+          "Processes that always get into a shared accelerator, each with an attachment, a context and a queue pair: "
+          "for as many they are kept, at most half of those there are, from processes that have one. A process counts "
+          "once, however often it attaches. 1 to 32."},
          [](Config& c, R r, Key k, Node n) {
-             c.daemon.share_places = static_cast<std::uint32_t>(r.integer(n, k, 1, 32, "applications"));
+             c.daemon.share_places = static_cast<std::uint32_t>(r.integer(n, k, 1, 32, "processes"));
          }},
 
         {{"lane", "spin_us", "integer, microseconds", "50",
           "An idle lane goes on polling for this long at most before it sleeps; 0 to 1000000. Work that comes more "
-          "than "
-          "200 us apart makes it 10 us."},
+          "than 200 us, and more than this, apart makes it 10 us."},
          [](Config& c, R r, Key k, Node n) {
              c.lane.spin = std::chrono::microseconds(r.integer(n, k, 0, 1'000'000, "microseconds"));
          }},

@@ -78,6 +78,10 @@ Result<std::unique_ptr<Engine>> Engine::open(const Config& config, const Identit
     e->kernel_ = std::make_unique<KernelBus>(e->lane_, config, identity, *e->memory_, e->callbacks_.open_kernel);
     e->host_.kernel = e->kernel_.get();
     e->host_.share_places = config.daemon.share_places;
+    e->host_.warn = [raw = e.get()](const std::string& line) {
+        const auto told = raw->lost_contexts_.take(raw->lane_.now(), line);
+        if (told && raw->callbacks_.warn) raw->callbacks_.warn(*told);
+    };
     e->holdings_ = std::make_unique<Holdings>(e->host_, *e->initiator_, config.daemon.state_dir, config.session.grace,
                                               e->callbacks_.kick);
     e->standing_ = std::make_unique<Standing>(e->host_, *e->initiator_, *e->holdings_, config.daemon.persist_file);

@@ -16,6 +16,7 @@
 #include "daemon/drain.hpp"
 #include "daemon/holdings.hpp"
 #include "daemon/identity.hpp"
+#include "daemon/log_limit.hpp"
 #include "daemon/peer_watch.hpp"
 #include "daemon/standing.hpp"
 #include "lane/initiator.hpp"
@@ -28,6 +29,7 @@ public:
     struct Callbacks {
         std::function<void(Json)> event;                         ///< lane thread
         std::function<void(ClientId, const std::string&)> kick;  ///< lane thread
+        std::function<void(std::string)> warn;                   ///< a line for the log; lane thread
         KernelBus::Opener open_kernel;                           ///< none: the kernel module of this host
     };
     /// Opens everything the configuration names. The failure names what, and where it stands.
@@ -58,9 +60,11 @@ public:
     [[nodiscard]] Json exports(const std::string& name = "") const;
     /// Peers and the paths to them, for list and doctor.
     [[nodiscard]] Json peers() const;
-    /// What the log should say of peers that do not answer; about once a second.
+    /// What the log should say of peers that do not answer, and of lines that were left out; about once a second.
     [[nodiscard]] std::vector<std::string> look_at_peers() {
-        return peer_watch_.look(lane_.now(), initiator_->peers());
+        auto lines = peer_watch_.look(lane_.now(), initiator_->peers());
+        if (auto rest = lost_contexts_.rest(lane_.now())) lines.push_back(std::move(*rest));
+        return lines;
     }
     /// Adds and removes exports; those whose settings changed are made anew unless attached.
     [[nodiscard]] std::vector<std::string> apply_exports(const std::vector<ExportSettings>& wanted);
@@ -105,6 +109,7 @@ private:
     std::unique_ptr<Standing> standing_;
     std::unique_ptr<Drain> drain_;
     PeerWatch peer_watch_;
+    LogLimit lost_contexts_{"lost contexts"};  ///< of all clients, so that nobody starts anew by attaching again
     std::vector<NamedPort> ports_;
     std::vector<ExportSettings> exports_;
     bool left_ = false;

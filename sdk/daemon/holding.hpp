@@ -30,6 +30,7 @@ struct HoldingHost {
     std::function<void(const Event&)> emit;  ///< to subscribers
     KernelBus* kernel = nullptr;             ///< this host's PCI bus, if there is one
     std::uint32_t share_places = kSharePlaces;
+    Sharing::Warn warn = {};
 };
 
 /// A holding whose user is this host's PCI bus (holding_kernel.cpp).

@@ -8,7 +8,7 @@ namespace farlane::daemon {
 void Holding::share_out() {
     store_in_order(file_->state().has_user, kSharedUsers);
     draining_ = true;  // until nobody shares it any more
-    sharing_ = std::make_unique<Sharing>(host_.lane, *attachment_, own_, host_.share_places);
+    sharing_ = std::make_unique<Sharing>(host_.lane, *attachment_, own_, host_.share_places, host_.warn);
     sharing_->open();
 }
 

@@ -87,9 +87,14 @@ void log_drops(Engine& engine) {
     });
 }
 
-void log_peers(Engine& engine) {
-    engine.post([&engine] {
-        for (const std::string& line : engine.look_at_peers()) spdlog::warn("{}", line);
+// Printed by the control thread: a log that is not read must not stop the lane.
+void log_peers(EventLoop& loop, Engine& engine) {
+    engine.post([&loop, &engine] {
+        auto lines = engine.look_at_peers();
+        if (lines.empty()) return;
+        loop.post([lines = std::move(lines)] {
+            for (const std::string& line : lines) spdlog::warn("{}", line);
+        });
     });
 }
 
@@ -169,6 +174,7 @@ std::optional<int> run(const Config& config, const Successor& successor, control
                      e.value("function", ""), e.value("detail", ""));
         loop.post([&control, e] { control.publish(e); });
     };
+    callbacks.warn = [&](std::string line) { loop.post([line = std::move(line)] { spdlog::warn("{}", line); }); };
     callbacks.kick = [&](ClientId client, const std::string& why) {
         loop.post([&control, client, why] { control.close_client(client, why); });
     };
@@ -200,7 +206,7 @@ std::optional<int> run(const Config& config, const Successor& successor, control
     });
     loop.every(kBellCheck, [&] { running.check_bells(); });
     loop.every(std::chrono::seconds(30), [&] { log_drops(running); });
-    if (!config.peers.empty()) loop.every(std::chrono::seconds(1), [&] { log_peers(running); });
+    if (!config.peers.empty()) loop.every(std::chrono::seconds(1), [&] { log_peers(loop, running); });
     if (const auto interval = watchdog_interval())
         // By way of the lane: a lane that is stuck is what the watchdog is for.
         loop.every(std::chrono::ceil<std::chrono::milliseconds>(*interval / 3),

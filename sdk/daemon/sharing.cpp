@@ -52,28 +52,37 @@ Reply Sharing::usable(const Share& share) const {
                    phase_ == Phase::failed ? why_ : "'" + device_.info().name + "' was removed");
 }
 
-/// Whether the client can have one more of `slots`. Its first is there for it as long as any is; more only while enough
-/// stay for those that have none.
-template <class Slots, class InUse>
-Reply Sharing::room_for(const Share& share, const Slots& slots, InUse in_use, const char* what) const {
-    std::size_t free = 0, own = 0;
-    std::set<const Share*> owners;
-    for (const auto& slot : slots) {
-        if (!in_use(slot)) {
-            ++free;
-            continue;
-        }
-        if (slot.owner != nullptr) owners.insert(slot.owner);
-        own += slot.owner == &share ? 1 : 0;
-    }
-    const std::string all = std::to_string(slots.size()) + " " + what + " of '" + device_.info().name + "'";
-    if (free == 0) return refusal(Status::limit, "all " + all + " are in use, by " + names());
-    const std::size_t places = std::min<std::size_t>(places_, (slots.size() + 1) / 2);
-    const std::size_t kept = places - std::min(places, owners.size());
+// One whose number can not be told, as it is in a pid namespace that farlaned does not see, counts by its attachments.
+Sharing::Process Sharing::process_of(pid_t pid, std::uint32_t number) noexcept {
+    return pid != 0 ? Process{pid} : -Process{number};
+}
+
+/// Whether the client's process can have one more of `all`. Its first is there for it as long as any is; more only
+/// while enough stay for processes that have none.
+Reply Sharing::room_for(Process process, std::size_t all, const std::vector<Process>& users, const char* what) const {
+    const std::string text = std::to_string(all) + " " + what + " of '" + device_.info().name + "'";
+    if (users.size() >= all) return refusal(Status::limit, "all " + text + " are in use, by " + names());
+    const std::size_t free = all - users.size();
+    const auto own = std::ranges::count(users, process);
+    std::set<Process> processes(users.begin(), users.end());
+    processes.erase(kNoProcess);
+    const std::size_t places = std::min<std::size_t>(places_, (all + 1) / 2);
+    const std::size_t kept = places - std::min(places, processes.size());
     if (own == 0 || free > kept) return {};
     return refusal(Status::limit,
-                   "this application has " + std::to_string(own) + " of " + all + "; the " + std::to_string(free) +
+                   "this process has " + std::to_string(own) + " of " + text + "; the " + std::to_string(free) +
                        " that are free are kept for others (share_places = " + std::to_string(places_) + ")");
+}
+
+/// The same, of what is in `slots`.
+template <class Slots, class InUse>
+Reply Sharing::room_in(const Share& share, const Slots& slots, InUse in_use, const char* what) const {
+    std::vector<Process> users;
+    for (const auto& slot : slots)
+        if (in_use(slot))
+            users.push_back(slot.owner != nullptr ? process_of(slot.owner->client().pid, slot.owner->number())
+                                                  : kNoProcess);
+    return room_for(process_of(share.client().pid, share.number()), slots.size(), users, what);
 }
 
 // --- contexts
@@ -105,7 +114,7 @@ void Sharing::program_part(std::uint32_t context) {
 
 void Sharing::open_context(Share& share, const Answer& answer) {
     if (Reply r = usable(share); r.status != Status::ok) return answer(std::move(r));
-    Reply room = room_for(
+    Reply room = room_in(
         share, contexts_, [](const ContextSlot& c) { return c.used; }, "contexts");
     if (room.status != Status::ok) return answer(std::move(room));
     const auto slot = std::ranges::find(contexts_, false, &ContextSlot::used);
@@ -159,7 +168,10 @@ void Sharing::context_free(std::uint32_t context) {
     if (!c.closing || queues_of(context) != 0) return;
     const auto closed = std::move(c.closed);
     c = {};
-    if (context < 32) lost_ &= ~(1U << context);
+    if (context < 32) {
+        lost_ &= ~(1U << context);
+        changed_ |= 1U << context;
+    }
     for (const Answer& answer : closed) answer({});
 }
 
@@ -177,7 +189,7 @@ void Sharing::make_queue(Share& share, const QueueWish& wish, const Answer& answ
                                                    std::to_string(FL_ACCEL_MIN_ENTRIES) + " to " +
                                                    std::to_string(most)));
     const auto in_use = [](const QueueSlot& q) { return q.state != QueueSlot::State::free; };
-    Reply room = room_for(share, queues_, in_use, "queue pairs");
+    Reply room = room_in(share, queues_, in_use, "queue pairs");
     if (room.status != Status::ok) return answer(std::move(room));
     const auto slot = std::ranges::find(queues_, QueueSlot::State::free, &QueueSlot::state);
     const auto number = static_cast<std::uint32_t>(slot - queues_.begin());

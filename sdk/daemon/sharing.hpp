@@ -20,9 +20,9 @@
 
 namespace farlane::daemon {
 
-/// Applications that can share one accelerator.
+/// Attachments that can share one accelerator.
 constexpr std::size_t kMaxShares = 32;
-/// That always get in, unless the configuration says otherwise.
+/// Processes that always get in, unless the configuration says otherwise.
 constexpr std::uint32_t kSharePlaces = 8;
 
 /// A queue pair as a client wants it.
@@ -36,8 +36,12 @@ struct QueueWish {
 /// The driver of a shared accelerator. It trusts neither the device nor the clients.
 class Sharing {
 public:
-    /// `places`: nobody takes so many contexts or queue pairs that fewer applications than these get one each.
-    Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config, std::uint32_t places = kSharePlaces);
+    /// `places`: no process takes so many attachments, contexts or queue pairs, by however many attachments, that fewer
+    /// processes than these get one each.
+    /// `warn` is told what the log should say; it must not wait for anything.
+    using Warn = std::function<void(const std::string& line)>;
+    Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config, std::uint32_t places = kSharePlaces,
+            Warn warn = {});
 
     // --- life
     /// Resets the device and reads what it has. Once.
@@ -99,6 +103,8 @@ private:
         unsigned bar = 0;
         std::uint64_t table = 0;
     };
+    using Process = std::int64_t;  ///< one of those that attach; what is counted for `places`
+    static constexpr Process kNoProcess = 0;
     struct ContextSlot {
         Share* owner = nullptr;
         bool used = false;
@@ -152,8 +158,11 @@ private:
     void program_part(std::uint32_t context);
     [[nodiscard]] bool has_queues(const Share& share) const noexcept;
     void open_memory(std::uint32_t context);
+    [[nodiscard]] static Process process_of(pid_t pid, std::uint32_t number) noexcept;
+    [[nodiscard]] Reply room_for(Process process, std::size_t all, const std::vector<Process>& users,
+                                 const char* what) const;
     template <class Slots, class InUse>
-    [[nodiscard]] Reply room_for(const Share& share, const Slots& slots, InUse in_use, const char* what) const;
+    [[nodiscard]] Reply room_in(const Share& share, const Slots& slots, InUse in_use, const char* what) const;
     [[nodiscard]] std::size_t queues_on(std::uint32_t context) const noexcept;
     [[nodiscard]] std::uint32_t queues_of(std::uint32_t context) const noexcept;
     void share_quota() noexcept;
@@ -164,6 +173,7 @@ private:
     lane::Attachment& device_;
     OwnRequests& config_;
     std::uint32_t places_;
+    Warn warn_;
     BarAccess bars_;
     Phase phase_ = Phase::opening;
     Status why_status_ = Status::ok;
@@ -177,6 +187,7 @@ private:
     bool reopen_ = false;
     bool gone_ = false;
     std::uint32_t lost_ = 0;                     ///< contexts that were lost when it was last asked
+    std::uint32_t changed_ = 0;                  ///< contexts that ended since the question was put
     bool looking_ = false, look_again_ = false;  ///< it is being asked; and shall be once more
     std::vector<ContextSlot> contexts_;
     std::vector<QueueSlot> queues_;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: clients that come and go, what happens to the device. Hands on: shares, and the same to all of them.
 // Owns: see sharing.hpp.
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -20,11 +18,13 @@ constexpr std::uint32_t kOwnRequests = 32;  // kept free for farlaned itself
 }  // namespace
 
 Result<std::unique_ptr<Share>> Sharing::admit(const Client& client) {
-    if (shares_.size() >= kMaxShares)
-        return Failure{Status::limit,
-                       "at most " + std::to_string(kMaxShares) + " applications share '" + device_.info().name + "'"};
     // Not the last one's again: what may still be said of that finds nobody.
     while (shares_.contains(next_number_)) next_number_ = next_number_ % Share::kMaxNumber + 1;
+    std::vector<Process> users;
+    for (const auto& [number, share] : shares_) users.push_back(process_of(share->client().pid, number));
+    if (Reply room = room_for(process_of(client.pid, next_number_), kMaxShares, users, "attachments");
+        room.status != Status::ok)
+        return Failure{room.status, room.message};
     auto share = std::make_unique<Share>(device_, *this, next_number_, client);
     share->add_window({FL_ACCEL_BAR_REGISTERS, 0, FL_ACCEL_PAGE_BYTES, true, false, 0});
     shares_[next_number_] = share.get();
@@ -135,28 +135,30 @@ void Sharing::on_released(std::uint64_t cookie) noexcept {
 // Vector 0: a queue pair stopped, which its owner sees, or a context was lost, which others want to know whose it was.
 void Sharing::look_for_lost() {
     look_again_ = true;
-    if (looking_ || phase_ != Phase::ready || bars_.full()) return;
+    if (looking_ || phase_ != Phase::ready || bars_.full()) return;  // turn() comes back to it
     looking_ = true;
     look_again_ = false;
+    changed_ = 0;
     bars_.read(FL_ACCEL_BAR_REGISTERS, offsetof(fl_accel_registers, lost_contexts), sizeof(fl_le32),
                [this](Status status, std::span<const std::byte> raw) {
                    looking_ = false;
                    if (status != Status::ok || phase_ != Phase::ready) return;
                    fl_le32 lost;
                    std::memcpy(static_cast<void*>(&lost), raw.data(), sizeof lost);
-                   tell_lost(lost.get());
-                   if (look_again_) look_for_lost();
+                   // Of a context that ended meanwhile it may have been the last owner's: asked once more.
+                   tell_lost(lost.get() & ~changed_);
+                   if (look_again_ || (lost.get() & changed_) != 0) look_for_lost();
                });
 }
 
 void Sharing::tell_lost(std::uint32_t now_lost) {
     const std::uint32_t fresh = now_lost & ~std::exchange(lost_, now_lost);
     for (std::uint32_t c = 0; c < std::min<std::size_t>(contexts_.size(), 32); ++c) {
-        if ((fresh >> c & 1) == 0 || contexts_[c].owner == nullptr) continue;
+        if ((fresh >> c & 1) == 0 || contexts_[c].owner == nullptr || !warn_) continue;
         const Client& client = contexts_[c].owner->client();
-        spdlog::warn(
-            "context {} of accelerator '{}' at '{}' is lost: that of {} (pid {}); the log of its target says why", c,
-            device_.info().name, device_.info().target, client.comm, client.pid);
+        warn_("context " + std::to_string(c) + " of accelerator '" + device_.info().name + "' at '" +
+              device_.info().target + "' is lost: that of " + client.comm + " (pid " + std::to_string(client.pid) +
+              "); the log of its target says why");
     }
 }
 
@@ -198,6 +200,10 @@ bool Sharing::turn(lane::Time now) {
         reopen_ = false;
         device_.acknowledge_reset();
         open();
+        busy = true;
+    }
+    if (look_again_ && !looking_ && phase_ == Phase::ready && !bars_.full()) {
+        look_for_lost();
         busy = true;
     }
     if (registers_at_ <= now) {

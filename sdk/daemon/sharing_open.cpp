@@ -35,8 +35,8 @@ bool ranges_fit(std::uint64_t first, std::uint64_t bytes, std::uint64_t stride, 
 
 }  // namespace
 
-Sharing::Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config, std::uint32_t places)
-    : lane_(lane), device_(device), config_(config), places_(places), bars_(device) {}
+Sharing::Sharing(lane::Lane& lane, lane::Attachment& device, OwnRequests& config, std::uint32_t places, Warn warn)
+    : lane_(lane), device_(device), config_(config), places_(places), warn_(std::move(warn)), bars_(device) {}
 
 void Sharing::open() {
     known_ = false;
@@ -194,6 +194,7 @@ void Sharing::forget_all(Status status) {
         q = {};
     }
     lost_ = 0;
+    changed_ = ~0U;
     for (ContextSlot& c : contexts_) {
         take(c.closed);
         c = {};

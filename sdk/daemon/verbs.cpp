@@ -148,7 +148,7 @@ void Verbs::show(Request& r, const Answer& answer) {
     const bool may_attach = args.flag("attach", true);
     const auto timeout = time_of(args);
     args.finish();
-    // An export of this target is shown as such, whatever other targets there are.
+    // An export of this target is shown as such, unless what was found is another target's of the same name.
     const auto with_export = [this, answer, name](Reply reply) {
         Json own = engine_.exports(name);
         if (own.empty()) {
@@ -156,6 +156,12 @@ void Verbs::show(Request& r, const Answer& answer) {
             for (const Json& e : engine_.exports())
                 names += (names.empty() ? "" : ", ") + e.at("name").get<std::string>();
             if (reply.status != Status::ok && !names.empty()) reply.message += "; this host exports " + names;
+            return answer(std::move(reply));
+        }
+        const Json& here = own.front();
+        if (reply.status == Status::ok && reply.body.at("function").at("target") != here.at("target")) {
+            reply.body["exported_here"] =
+                here.at("target").get<std::string>() + "/" + here.at("name").get<std::string>();
             return answer(std::move(reply));
         }
         if (reply.status != Status::ok) {

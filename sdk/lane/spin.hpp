@@ -18,7 +18,9 @@ public:
     [[nodiscard]] Duration length() const noexcept { return window_; }
     [[nodiscard]] bool polls(Duration idle) const noexcept { return idle < window_; }
     /// There was nothing to do for this long; not needed where polling was successful.
-    void found(Duration idle) noexcept { window_ = std::min(longest_, idle > kSoon ? kShort : window_ * 2); }
+    void found(Duration idle) noexcept {
+        window_ = std::min(longest_, idle > std::max(kSoon, longest_) ? kShort : window_ * 2);
+    }
 
 private:
     static constexpr Duration kShort = std::chrono::microseconds(10);  // an answer on the same host still comes in it

@@ -74,6 +74,7 @@ public:
             }
             Token token;
             std::memcpy(&token, record.data(), sizeof token);
+            if (mode_ == "builds-on" && builds_on(static_cast<Ask>(type), token)) continue;
             misbehave(token);
             if (type == static_cast<std::uint32_t>(Ask::bind)) {
                 fl_accel_kernel_report report{};
@@ -107,6 +108,7 @@ private:
         if (mode_ == "tail-too-far") control_.complete.tail.store(0x80000000), ring(), stay();
         if (mode_ == "twice") done(token), done(token), stay();
         if (mode_ == "ready-twice") ready(), stay();
+        if (mode_ == "unasked-built") say(static_cast<std::uint32_t>(Say::built), {}), stay();
         if (mode_ == "bad-report") done(token, 0, bytes_of(std::uint64_t{~0U})), stay();
         if (mode_ == "lies-about-head") control_.submit.head.store(control_.submit.head.load() + 0x40000000), stay();
         if (mode_ == "storm") storm(token);
@@ -117,6 +119,14 @@ private:
         if (mode_ == "never") stay();
         if (mode_ == "slow") ::usleep(500'000);
         if (mode_ == "boasts") boast();
+    }
+    /// Answers a load only when it is canceled, and is never done with it.
+    bool builds_on(Ask ask, const Token& token) {
+        if (ask == Ask::cancel) {
+            const SayDone said{token, FL_ACCEL_REASON_EXECUTION, 0, kBuildsOn, 0};
+            say(static_cast<std::uint32_t>(Say::done), {bytes_of(said)});
+        }
+        return ask == Ask::cancel || ask == Ask::load;
     }
     /// Rings and rings, and lets nobody sleep.
     [[noreturn]] void storm(const Token& token) {

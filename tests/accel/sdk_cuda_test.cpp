@@ -14,8 +14,9 @@ using namespace accel;
 
 class AccelCuda : public ::testing::Test {
 protected:
-    void SetUp() override {
-        use_cuda(FARLANE_FAKE_CUDA, "");
+    void SetUp() override { start(""); }
+    void start(const std::string& settings) {
+        use_cuda(FARLANE_FAKE_CUDA, settings);
         auto made = firmware::make_accel(
             {"accel0", "accel", {{"executor", "cuda"}, {"memory", "64M"}, {"worker", FARLANE_WORKER}}}, *memory_);
         ASSERT_TRUE(made.ok()) << made.failure().detail;
@@ -70,6 +71,25 @@ TEST_F(AccelCuda, ColdProgram) {
     EXPECT_GT(p.local_bytes, 0u);
     EXPECT_TRUE(p.energy_uj.has_value());
     EXPECT_EQ(module.names().size(), 7u);
+}
+
+/// Its memory may lie below what the aperture shows.
+class AccelCudaOwnAddresses : public AccelCuda {
+    void SetUp() override { start("own_addresses"); }
+};
+
+TEST_F(AccelCudaOwnAddresses, ProgramsRunThere) {
+    Context context(device_);
+    Stream& s = context.stream();
+    std::vector<std::uint32_t> values(10'000), got(values.size());
+    std::iota(values.begin(), values.end(), 1U);
+    for (int round = 0; round < 3; ++round) {
+        const auto buffer = context.allocate<std::uint32_t>(values.size());
+        s.upload(buffer, values);
+        s.download(buffer, got);
+        EXPECT_EQ(got, values);
+    }
+    EXPECT_GT(context.properties().memory_bytes, 0U);
 }
 
 TEST_F(AccelCuda, WildKernelCostsItsContextOnly) {

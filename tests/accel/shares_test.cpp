@@ -83,10 +83,14 @@ TEST(AccelShares, AContextThatCopiesWithoutEndLeavesOthersTheirPartOfThePins) {
     Done done;
     std::uint32_t completed = 0;
     while (d.poll(done, 0)) ++completed;
-    EXPECT_EQ(completed, firmware::accel::Pins::kCapacity / 2);
-    d.submit(copy(9, FL_ACCEL_COPY_DEVICE_TO_HOST, kIova + 4096, d.base + 4096, 128), 1);
-    d.settle();
-    EXPECT_TRUE(d.poll(done, 1)) << "the other context waits for the greedy one";
+    constexpr std::uint32_t kSure = firmware::accel::Pins::kCapacity / 2 / 2;
+    EXPECT_EQ(completed, firmware::accel::Pins::kCapacity - kSure) << "all but what is the other's";
+    for (std::uint32_t i = 0; i < kSure; ++i) {
+        d.submit(copy(9, FL_ACCEL_COPY_DEVICE_TO_HOST, kIova + 4096, d.base + 4096, 128), 1);
+        d.settle();
+        ASSERT_TRUE(d.poll(done, 1)) << "the other context waits for the greedy one";
+        d.ring_cq(1);
+    }
     while (completed < kMany) {
         d.host.release_all(*d.device);
         d.settle();

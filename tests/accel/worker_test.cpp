@@ -74,7 +74,7 @@ class HostileWorker : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Modes, HostileWorker,
                          testing::Values("unknown-type", "unknown-job", "far-job", "old-job", "unknown-reason",
                                          "short-record", "odd-length", "no-length", "long-record", "longer-than-there",
-                                         "tail-too-far", "ready-twice", "exits", "hurry"),
+                                         "tail-too-far", "ready-twice", "unasked-built", "exits", "hurry"),
                          [](const auto& test) {
                              std::string name = test.param;
                              for (char& c : name) c = c == '-' ? '_' : c;
@@ -166,6 +166,32 @@ TEST(WorkerProgram, ThatCompilesWithoutEndIsEnded) {
     EXPECT_TRUE(worker->lost(0));
     EXPECT_FALSE(worker->lost(1));
     EXPECT_TRUE(worker.commit({1, 0}, worker.base(1) + 8192, 4096).ok());
+}
+
+// Nor does it help to cancel one after the other.
+TEST(WorkerProgram, ThatCompilesWithoutEndForNobodyIsEnded) {
+    const FakeProgram program("builds-on");
+    auto o = fake_options(program);
+    o.build_limit_ms = 300;
+    WorkerHarness worker(o);
+    worker->open(0);
+    const auto began = std::chrono::steady_clock::now();
+    const auto canceled = [&](std::uint32_t stream) {
+        const std::uint64_t job = worker.number();
+        const auto answer = worker->load(job, text_of_context_0(worker, stream));
+        worker->cancel(job);
+        return worker.wait(job, answer).reason;
+    };
+    EXPECT_EQ(canceled(0), FL_ACCEL_REASON_EXECUTION);
+    const std::uint64_t behind = worker.number();
+    const auto answer = worker->load(behind, text_of_context_0(worker, 2));
+    while (!worker->lost(0) && std::chrono::steady_clock::now() - began < WorkerHarness::kForever) {
+        (void)canceled(1);
+        ::usleep(20'000);
+    }
+    EXPECT_TRUE(worker->lost(0));
+    EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(300));
+    EXPECT_EQ(worker.wait(behind, answer).reason, FL_ACCEL_REASON_CONTEXT_LOST) << "it never had its turn";
 }
 
 TEST(WorkerProgram, BuildsWaitForEachOtherWithinTheLimit) {

@@ -226,6 +226,18 @@ TEST(Show, whatThisHostExports) {
     EXPECT_EQ(run_at(daemon, {"show", "accel0", "-o", "json"}).json().at("export"), exported());
 }
 
+TEST(Show, saysThatThisHostExportsOneOfThatNameToo) {
+    FakeDaemon daemon(always({{"result",
+                               {{"function", accelerator()},
+                                {"config", nullptr},
+                                {"config_status", "busy"},
+                                {"config_detail", "held by tokyo"},
+                                {"exported_here", "laptop/accel0"}}}}));
+    EXPECT_THAT(run_at(daemon, {"show", "accel0"}).out,
+                HasSubstr("this host exports one of that name, too: farlane show laptop/accel0\n"));
+    EXPECT_EQ(run_at(daemon, {"show", "accel0", "-o", "json"}).json().at("exported_here"), "laptop/accel0");
+}
+
 TEST(Show, saysWhyTheSpaceWasNotRead) {
     FakeDaemon daemon(always({{"result",
                                {{"function", accelerator()},

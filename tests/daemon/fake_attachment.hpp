@@ -26,8 +26,9 @@ public:
     lane::AttachmentState now = lane::AttachmentState::ready;
     unsigned hurries = 0;
     lane::DmaTable mapped;
+    FunctionInfo description;
 
-    [[nodiscard]] const FunctionInfo& info() const noexcept override { return info_; }
+    [[nodiscard]] const FunctionInfo& info() const noexcept override { return description; }
     [[nodiscard]] lane::AttachmentState state() const noexcept override { return now; }
     [[nodiscard]] lane::PeerId peer() const noexcept override { return 0; }
     [[nodiscard]] proto::FunctionHandle handle() const noexcept override { return {1, 1}; }
@@ -72,7 +73,6 @@ private:
         if (posted.size() + requests.size() >= window) return Status::would_block;
         return std::exchange(next_status, Status::ok);
     }
-    FunctionInfo info_;
     lane::AttachmentCounters counters_;
     proto::FunctionCounters records_{};
 };

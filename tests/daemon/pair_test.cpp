@@ -107,6 +107,30 @@ TEST_F(PairTest, TargetsShowWhoUsesTheirAccelerators) {
     EXPECT_FALSE(at_initiator.call("show", {{"name", "nvme0"}}).contains("export"));
 }
 
+// One answer is of one device.
+TEST_F(PairTest, ShowDoesNotMixDevicesOfOneName) {
+    std::string text = read_file(pair.initiator.config());
+    text.insert(text.find("[[peer]]"), "listen = true\n");
+    text += "[[export]]\nname = \"nvme0\"\ndevice = \"nvme\"\nsize = \"2M\"\n";
+    write_file(pair.initiator.config(), text);
+    ASSERT_EQ(pair.initiator.stop(), 0);
+    pair.initiator.start();
+    pair.wait_for_functions(2);
+    auto c = pair.initiator.client();
+    const auto theirs = c.call("show", {{"name", "nvme0"}});
+    EXPECT_EQ(theirs.at("function").at("target"), "box");
+    EXPECT_EQ(theirs.at("config_status"), "ok");
+    EXPECT_FALSE(theirs.contains("export")) << theirs.at("export");
+    EXPECT_EQ(theirs.at("exported_here"), "laptop/nvme0");
+    const auto own = c.call("show", {{"name", "laptop/nvme0"}});
+    EXPECT_EQ(own.at("function").at("target"), "laptop");
+    EXPECT_EQ(own.at("export").at("target"), "laptop");
+    EXPECT_TRUE(own.at("config").is_null());
+    EXPECT_FALSE(own.contains("exported_here"));
+    const auto full = c.call("show", {{"name", "box/nvme0"}});
+    EXPECT_FALSE(full.contains("export") || full.contains("exported_here")) << full.dump();
+}
+
 TEST_F(PairTest, PersistentAttachmentIsAdoptedAndGivenBack) {
     auto c = pair.initiator.client();
     EXPECT_EQ(c.call("attach", {{"name", "nvme0"}, {"persistent", true}}).at("adopted"), false);

@@ -4,6 +4,7 @@
 //   share_client SOCKET work ROUNDS SEED     checked work
 //   share_client SOCKET stream FIFO SEED     checked work, then a word into FIFO, then work without an end
 //   share_client SOCKET greedy FIFO SEED     takes all it gets, says what it was refused with, then as stream does
+//   share_client SOCKET hold FIFO SEED       checked work, then a word into FIFO, then keeps what it has
 //   share_client SOCKET wait FIFO SEED       checked work, a word into FIFO, checked work until it is device_lost
 #include <cstdio>
 #include <cstdlib>
@@ -63,6 +64,8 @@ int run(std::string_view what, const char* how, farlane::Device& device, std::ui
         return 0;
     }
     say_ready(how);
+    if (what == "hold")
+        for (;;) ::pause();
     if (what == "wait") {
         try {
             for (;;) work.round();

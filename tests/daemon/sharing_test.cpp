@@ -141,15 +141,15 @@ TEST_F(SharingTest, TwoHundredRoundsLeakNothing) {
 }
 
 TEST_F(SharingTest, ContextsAndQueuePairsUsedUpAreClearErrors) {
-    Fabric fabric = open_fabric(socket()), other = open_fabric(socket());
-    Device device = fabric.attach("accel0", AttachMode::shared), second = other.attach("accel0", AttachMode::shared);
+    Fabric fabric = open_fabric(socket());
+    Device device = fabric.attach("accel0", AttachMode::shared);
     std::vector<std::unique_ptr<accel::Context>> contexts;
     std::string text;
     const auto open_one = [&](Device& d) { contexts.push_back(std::make_unique<accel::Context>(d)); };
-    // 16 contexts and 20 queue pairs, of which 8 applications must get one each.
+    // 16 contexts and 20 queue pairs, of which 8 processes must get one each.
     for (int i = 0; i < 9; ++i) ASSERT_EQ(status_of([&] { open_one(device); }, &text), Status::ok) << text;
     EXPECT_EQ(status_of([&] { open_one(device); }, &text), Status::limit);
-    EXPECT_NE(text.find("this application has 9 of 16 contexts of 'accel0'"), std::string::npos) << text;
+    EXPECT_NE(text.find("this process has 9 of 16 contexts of 'accel0'"), std::string::npos) << text;
     EXPECT_NE(text.find("share_places = 8"), std::string::npos) << text;
     std::vector<accel::Stream> streams;
     const auto take_all = [&] {
@@ -161,25 +161,57 @@ TEST_F(SharingTest, ContextsAndQueuePairsUsedUpAreClearErrors) {
     take_all();
     EXPECT_EQ(contexts.size() + streams.size(), 13U);
     EXPECT_NE(text.find("13 of 20 queue pairs"), std::string::npos) << text;
-    ShareWork(second, 1).round();
+    auto second = client("work", "1", 1);
+    EXPECT_EQ(second->wait(), 0) << second->output();
     streams.clear();
     contexts.clear();
     // Seven more that have one each leave what is still free to anybody.
-    std::vector<Fabric> fabrics;
-    std::vector<Device> devices;
-    for (int i = 0; i < 7; ++i) fabrics.push_back(open_fabric(socket()));
-    for (Fabric& f : fabrics) devices.push_back(f.attach("accel0", AttachMode::shared));
-    for (Device& d : devices) open_one(d);
+    std::vector<std::unique_ptr<Process>> others;
+    for (int i = 0; i < 7; ++i) {
+        const std::string ready = fifo("ready-" + std::to_string(i));
+        others.push_back(client("hold", ready, 10 + i));
+        ASSERT_TRUE(is_ready(ready)) << others.back()->output();
+    }
     for (int i = 0; i < 9; ++i) ASSERT_EQ(status_of([&] { open_one(device); }, &text), Status::ok) << text;
     EXPECT_EQ(status_of([&] { open_one(device); }, &text), Status::limit);
     EXPECT_NE(text.find("all 16 contexts"), std::string::npos) << text;
     EXPECT_NE(text.find("pid " + std::to_string(::getpid())), std::string::npos) << text;
     take_all();
-    EXPECT_EQ(contexts.size() + streams.size(), 20U);
+    EXPECT_EQ(others.size() + contexts.size() + streams.size(), 20U);
     EXPECT_NE(text.find("all 20 queue pairs"), std::string::npos) << text;
     streams.clear();
     contexts.clear();
     ShareWork(device, 1).round();
+}
+
+// Places are kept for processes: who attaches again and again is one of them.
+TEST_F(SharingTest, AttachingManyTimesTakesNoMoreThanAttachingOnce) {
+    std::vector<Fabric> fabrics;
+    std::vector<Device> devices;
+    std::vector<std::unique_ptr<accel::Context>> contexts;
+    std::vector<accel::Stream> streams;
+    std::string text;
+    Status last = Status::ok;
+    while (last == Status::ok && devices.size() < 40) {
+        fabrics.push_back(open_fabric(socket()));
+        last = status_of([&] { devices.push_back(fabrics.back().attach("accel0", AttachMode::shared)); }, &text);
+    }
+    EXPECT_EQ(last, Status::limit);
+    EXPECT_EQ(devices.size(), 25U);
+    EXPECT_NE(text.find("this process has 25 of 32 attachments of 'accel0'"), std::string::npos) << text;
+    for (Device& d : devices) {
+        last = status_of([&] { contexts.push_back(std::make_unique<accel::Context>(d)); }, &text);
+        EXPECT_TRUE(last == Status::ok || last == Status::limit) << text;
+    }
+    EXPECT_EQ(contexts.size(), 9U) << "of 16, as one attachment gets";
+    EXPECT_NE(text.find("this process has 9 of 16 contexts of 'accel0'"), std::string::npos) << text;
+    for (auto& c : contexts) (void)status_of([&] { streams.push_back(c->create_stream()); }, &text);
+    EXPECT_EQ(contexts.size() + streams.size(), 13U) << "of 20 queue pairs";
+    EXPECT_NE(text.find("this process has 13 of 20 queue pairs"), std::string::npos) << text;
+    auto other = client("work", "3", 1);
+    EXPECT_EQ(other->wait(), 0) << other->output();
+    streams.clear();
+    contexts.clear();
 }
 
 TEST_F(SharingTest, HowManyPlacesAreKeptIsConfigured) {

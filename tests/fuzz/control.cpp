@@ -34,11 +34,12 @@ public:
         config.daemon.state_dir = folder_ + "/state";
         std::filesystem::create_directory(config.daemon.state_dir);
         identity_ = daemon::read_identity(config.daemon.state_dir, "").take();
-        engine_ =
-            daemon::Engine::open(
-                config, identity_,
-                {.event = [](daemon::Json) {}, .kick = [](daemon::ClientId, const std::string&) {}, .open_kernel = {}})
-                .take();
+        engine_ = daemon::Engine::open(config, identity_,
+                                       {.event = [](daemon::Json) {},
+                                        .kick = [](daemon::ClientId, const std::string&) {},
+                                        .warn = {},
+                                        .open_kernel = {}})
+                      .take();
         server_ = daemon::ControlServer::open(loop_, config.daemon.socket, 0600, "").take();
         verbs_ = std::make_unique<daemon::Verbs>(*engine_, *server_, identity_);
         server_->on_request([this](daemon::Request r, const daemon::Answer& a) { verbs_->handle(std::move(r), a); });

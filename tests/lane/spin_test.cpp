@@ -29,6 +29,14 @@ TEST(SpinWindow, WorkThatIsFarApartIsNot) {
     }
 }
 
+TEST(SpinWindow, AWindowThatPaidStays) {
+    SpinWindow window(1ms);
+    window.found(300us);
+    EXPECT_EQ(window.length(), 1ms);
+    window.found(2ms);
+    EXPECT_EQ(window.length(), 10us);
+}
+
 TEST(SpinWindow, NeverLongerThanItMayBe) {
     SpinWindow none(0us), little(4us);
     EXPECT_FALSE(none.polls(0us));

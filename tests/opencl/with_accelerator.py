@@ -72,7 +72,8 @@ worker = "{args.worker}"
 
 
 def initiator_config(port):
-    return f'''
+    # The programs are the only application: nothing has to be kept for others.
+    return f'''share_places = 1
 [[port]]
 name = "lan"
 url = "udp:127.0.0.1:0"

@@ -151,7 +151,7 @@ Step Processor::begin_query(QueuePair& q) noexcept {
     if (const auto stopped = admit(q)) return *stopped;
     const bool energy = (executor_.capabilities() & FL_ACCEL_CAP_ENERGY) != 0;
     switch (property) {
-        case FL_ACCEL_PROPERTY_MEMORY_TOTAL: return succeed(q, map_.bytes_of_one());
+        case FL_ACCEL_PROPERTY_MEMORY_TOTAL: return succeed(q, map_.bytes_of_one(q.context));
         case FL_ACCEL_PROPERTY_MEMORY_FREE: return succeed(q, map_.aperture().bytes - map_.used_bytes());
         case FL_ACCEL_PROPERTY_MEMORY_CONTEXT: return succeed(q, map_.used_bytes(q.context));
         case FL_ACCEL_PROPERTY_EXECUTOR: return succeed(q, executor_.kind());

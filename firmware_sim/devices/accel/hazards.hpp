@@ -27,9 +27,15 @@ public:
         std::uint32_t context = 0;
     };
     static constexpr std::uint32_t kContexts = 16;
-    /// Nothing is left for this context: of `contexts` that there are, each may have an equal part.
+    /// Nothing is left for this context. Half of them are for whoever comes first, of the other half each of the
+    /// `contexts` that there are has an equal part for itself.
     [[nodiscard]] bool full(std::uint32_t context, std::uint32_t contexts) const noexcept {
-        return count_ == kCapacity || by_context_[context] >= kCapacity / std::max(contexts, 1U);
+        if (count_ == kCapacity) return true;
+        const auto sure = static_cast<std::uint32_t>(kCapacity / 2 / std::max(contexts, 1U));
+        if (by_context_[context] < sure) return false;
+        std::size_t kept = std::size_t{sure} * contexts;  // less what is taken of it
+        for (const std::uint32_t has : by_context_) kept -= std::min<std::size_t>(kept, std::min(has, sure));
+        return count_ + kept >= kCapacity;
     }
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] std::size_t count_of(std::uint32_t queue) const noexcept;

@@ -78,7 +78,7 @@ public:
     [[nodiscard]] backend::Outcome check(const backend::AccessList& touches, std::uint32_t context) const noexcept;
     /// Not in what the aperture shows.
     [[nodiscard]] bool is_local(std::uint64_t address) const noexcept {
-        return local_.bytes != 0 && address >= local_.address;
+        return local_.bytes != 0 && address - local_.address < local_.stride * uses_.size();
     }
 
     [[nodiscard]] const Region& aperture() const noexcept { return aperture_; }
@@ -89,8 +89,11 @@ public:
         return uses_[context].bytes + uses_[context].local_bytes;
     }
     [[nodiscard]] std::size_t count() const noexcept { return table_.size(); }
-    /// What ALLOC can give one context, when no other has any.
-    [[nodiscard]] std::uint64_t bytes_of_one() const noexcept { return std::min(aperture_.bytes, shares_.bytes); }
+    /// What ALLOC can give this context, when no other has any.
+    [[nodiscard]] std::uint64_t bytes_of_one(std::uint32_t context) const noexcept {
+        const std::uint64_t own = part(context).bytes;
+        return std::min(own == 0 ? aperture_.bytes : own, shares_.bytes);
+    }
 
 private:
     [[nodiscard]] std::size_t lower(std::uint64_t address) const noexcept;
@@ -111,7 +114,7 @@ private:
     void add(const Allocation& a) noexcept;
     void subtract(const Allocation& a) noexcept;
 
-    Region aperture_, local_;  ///< local memory lies behind the aperture
+    Region aperture_, local_;  ///< apart from each other
     std::uint64_t used_ = 0, local_used_ = 0;
     std::size_t max_;
     Shares shares_;

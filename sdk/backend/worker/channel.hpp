@@ -31,13 +31,14 @@ struct Channel {
     std::atomic<bool> dead{false};           ///< its process is gone: the ring stays as it is
     std::atomic<bool> buried{false};         ///< and the lane knows
     std::atomic<Cause> cause{Cause::none};
-    std::atomic<std::uint64_t> killed_ns{0};     ///< when, if by the watch thread
-    std::atomic<int> pid{0};                     ///< of its process, also when that is gone
-    std::atomic<int> ended{0};                   ///< once dead: exit status, or -signal; of cause `none`
-    std::atomic<int> statm{-1};                  ///< /proc/PID/statm; for the lane, from open() to close()
-    std::atomic<int> output{-1};                 ///< read end of its standard output; likewise
-    std::atomic<std::uint64_t> cancel_by_ns{0};  ///< a canceled job must have ended by then; 0: none was
-    std::atomic<std::uint32_t> streams{0};       ///< how many of the next are used
+    std::atomic<std::uint64_t> killed_ns{0};         ///< when, if by the watch thread
+    std::atomic<int> pid{0};                         ///< of its process, also when that is gone
+    std::atomic<int> ended{0};                       ///< once dead: exit status, or -signal; of cause `none`
+    std::atomic<int> statm{-1};                      ///< /proc/PID/statm; for the lane, from open() to close()
+    std::atomic<int> output{-1};                     ///< read end of its standard output; likewise
+    std::atomic<std::uint64_t> cancel_by_ns{0};      ///< a canceled job must have ended by then; 0: none was
+    std::atomic<std::uint64_t> idle_build_by_ns{0};  ///< a build for nobody must have ended by then; 0: there is none
+    std::atomic<std::uint32_t> streams{0};           ///< how many of the next are used
     std::array<std::atomic<std::uint64_t>, FL_ACCEL_MAX_QUEUES>
         deadline_ns{};  ///< of the launch at the stream's front; 0: none
 
@@ -54,7 +55,7 @@ struct Channel {
         consumed = 0;
         ready = deaf = dead = buried = false;
         cause = Cause::none;
-        killed_ns = cancel_by_ns = 0;
+        killed_ns = cancel_by_ns = idle_build_by_ns = 0;
         pid = ended = 0;
         for (auto& d : deadline_ns) d = 0;
         streams = 0;

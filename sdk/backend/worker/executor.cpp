@@ -71,9 +71,10 @@ Link::Services WorkerExecutor::make_services() {
             },
         .lost =
             [this](std::uint32_t context, std::string_view text) {
+                if (!losses_told_.allow(now_ns())) return;
                 std::cerr << "farlane: accelerator '" << name_ << "': context " << context
                           << " is lost: its worker process (pid " << channels_[context].pid.load() << ") " << text
-                          << '\n';
+                          << losses_told_.left_out() << '\n';
             },
         .scratch = scratch_,
     };
@@ -423,15 +424,11 @@ std::uint64_t WorkerExecutor::worker_bytes(std::uint32_t context) const noexcept
 /// A context without a worker has nothing to say, and a hostile worker no more than a pipe holds.
 std::optional<std::span<const std::byte>> WorkerExecutor::output(std::uint32_t context, std::size_t most) noexcept {
     const int fd = links_[context].is_open() ? channels_[context].output.load(std::memory_order_relaxed) : -1;
-    std::size_t bytes = 0;
     most = std::min(most, kMaxOutputBytes);
-    while (fd >= 0 && bytes < most) {
-        if (output_.size() < kMaxOutputBytes) output_.resize(kMaxOutputBytes);
-        const ssize_t got = ::read(fd, output_.data() + bytes, most - bytes);
-        if (got <= 0) break;
-        bytes += static_cast<std::size_t>(got);
-    }
-    return std::span<const std::byte>(output_).first(bytes);
+    if (fd < 0 || most == 0) return std::span<const std::byte>();
+    if (output_.size() < kMaxOutputBytes) output_.resize(kMaxOutputBytes);
+    const ssize_t bytes = ::read(fd, output_.data(), most);  // once: it gives all that is there
+    return std::span<const std::byte>(output_).first(static_cast<std::size_t>(std::max<ssize_t>(bytes, 0)));
 }
 
 Executor::Usage WorkerExecutor::usage(std::uint32_t context) const noexcept {

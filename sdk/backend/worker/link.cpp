@@ -39,7 +39,7 @@ void Link::open() {
     complete_ = RingReader(control.complete, control.complete_bytes);
     streams_ = {};
     usage = {};
-    canceled_ = 0;
+    canceled_ = idle_builds_ = 0;
     ready_told_ = crash_told_ = false;
     fate_ = FL_ACCEL_REASON_NONE;
     open_ = true;
@@ -154,13 +154,18 @@ void Link::time_front(std::uint32_t stream, std::uint64_t now) noexcept {
     const std::uint64_t limit = kind == JobKind::launch ? services_.time_limit_ns
                                 : kind == JobKind::load ? services_.build_limit_ns
                                                         : 0;
-    if (limit == 0) return deadline.store(0, std::memory_order_relaxed);
+    const bool waits = kind == JobKind::load && idle_builds_ != 0;  // for those; their time is not its own
+    if (limit == 0 || waits) return deadline.store(0, std::memory_order_relaxed);
     deadline.store(now + limit, std::memory_order_relaxed);
     services_.deadline_set();
 }
 
-/// One has ended, the next begins.
-void Link::time_builds(std::uint64_t now) noexcept {
+/// The next begins. Who was over its time stays it when the rest is read after its end.
+void Link::build_ended(std::uint64_t now) noexcept {
+    if (channel_.killed_ns.load() != 0) return;
+    const bool timed = idle_builds_ != 0 && services_.build_limit_ns != 0;
+    channel_.idle_build_by_ns = timed ? now + services_.build_limit_ns : 0;
+    if (timed) services_.deadline_set();
     for (std::uint32_t s = 0; s < streams_.size(); ++s) {
         const std::uint32_t front = streams_[s].front;
         if (front != Job::kNone && services_.jobs[front].kind == JobKind::load) time_front(s, now);
@@ -183,6 +188,8 @@ bool Link::poll() {
                     take_ready(payload);
                 } else if (type == static_cast<std::uint32_t>(Say::done)) {
                     take_done(payload);
+                } else if (type == static_cast<std::uint32_t>(Say::built)) {
+                    take_built();
                 } else {
                     broken();
                 }
@@ -221,6 +228,18 @@ void Link::take_done(std::span<const std::byte> payload) {
     end_job(said.token.slot, said, payload);
 }
 
+/// What builds on for nobody has a deadline of its own, which more of them do not put off: only a build that ends does.
+void Link::load_ended(bool builds_on) noexcept {
+    if (!builds_on) return build_ended(now_ns());
+    if (idle_builds_++ == 0) build_ended(now_ns());
+}
+
+void Link::take_built() noexcept {
+    if (idle_builds_ == 0) return broken();
+    --idle_builds_;
+    build_ended(now_ns());
+}
+
 void Link::end_job(std::uint32_t slot, const SayDone& said, std::span<const std::byte> report) {
     Job& job = services_.jobs[slot];
     Outcome outcome{static_cast<fl_accel_reason>(said.reason), said.detail, 0};
@@ -231,7 +250,7 @@ void Link::end_job(std::uint32_t slot, const SayDone& said, std::span<const std:
     if (job.kind == JobKind::load && outcome.ok()) modules[job.handle] = {true, job.builtin != nullptr, true};
     end_cancel(job);
     remove(slot);
-    if (job.kind == JobKind::load) time_builds(now_ns());
+    if (job.kind == JobKind::load) load_ended(job.canceled && said.value == kBuildsOn);
     if (job.kind == JobKind::scrub) return services_.ended_memory(slot);
     services_.done(slot, outcome);
 }
@@ -283,8 +302,8 @@ void Link::die() {
     services_.lost(context_, why_dead(cause, ended));
     streams_ = {};
     for (auto& deadline : channel_.deadline_ns) deadline.store(0, std::memory_order_relaxed);
-    channel_.cancel_by_ns = 0;
-    canceled_ = 0;
+    channel_.cancel_by_ns = channel_.idle_build_by_ns = 0;
+    canceled_ = idle_builds_ = 0;
     for (const auto& [slot, outcome] : ended) {
         if (services_.jobs[slot].kind == JobKind::scrub) {
             services_.ended_memory(slot);

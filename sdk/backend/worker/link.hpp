@@ -97,7 +97,9 @@ private:
     void push(std::uint32_t slot) noexcept;
     void remove(std::uint32_t slot) noexcept;
     void time_front(std::uint32_t stream, std::uint64_t now) noexcept;
-    void time_builds(std::uint64_t now) noexcept;
+    void build_ended(std::uint64_t now) noexcept;
+    void load_ended(bool builds_on) noexcept;
+    void take_built() noexcept;
     void take_ready(std::span<const std::byte> payload) noexcept;
     void take_done(std::span<const std::byte> payload);
     void end_job(std::uint32_t slot, const SayDone& said, std::span<const std::byte> report);
@@ -123,9 +125,10 @@ private:
     };
     std::deque<Waiting> waiting_;  ///< for room in the ring; at most as many as there are jobs
     std::array<Stream, FL_ACCEL_MAX_QUEUES> streams_{};
-    std::uint32_t canceled_ = 0;  ///< jobs
-    bool ready_told_ = false;     ///< or why it is not
-    bool crash_told_ = false;     ///< it said itself which kernel it was
+    std::uint32_t canceled_ = 0;     ///< jobs
+    std::uint32_t idle_builds_ = 0;  ///< loads that were canceled, and are compiled all the same
+    bool ready_told_ = false;        ///< or why it is not
+    bool crash_told_ = false;        ///< it said itself which kernel it was
 };
 
 }  // namespace farlane::backend::worker

@@ -3,6 +3,7 @@
 #include "backend/worker/process.hpp"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
@@ -31,12 +32,20 @@ void remove_tree(const std::filesystem::path& top) noexcept {
     std::error_code error;
     fs::remove_all(top, error);
     if (!error) return;
-    std::vector<fs::path> folders{top};
-    for (std::size_t i = 0; i < folders.size(); ++i) {
-        fs::permissions(folders[i], fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow, error);
-        if (error) fs::permissions(folders[i], fs::perms::owner_all, fs::perm_options::add, error);
-        for (const auto& entry : fs::directory_iterator(folders[i], error)) {
-            if (entry.symlink_status(error).type() == fs::file_type::directory) folders.push_back(entry.path());
+    // Foreign code made it, and what that left running may change it meanwhile: no link is followed.
+    const Handle root(::open(top.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    std::vector<fs::path> folders{"."};
+    for (std::size_t i = 0; root.valid() && i < folders.size(); ++i) {
+        open_how how{};
+        how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+        const Handle at(static_cast<int>(::syscall(SYS_openat2, root.get(), folders[i].c_str(), &how, sizeof how)));
+        if (!at.valid()) continue;
+        const std::string here = "/proc/self/fd/" + std::to_string(at.get());
+        (void)::chmod(here.c_str(), S_IRWXU);
+        for (const auto& entry : fs::directory_iterator(here, error)) {
+            if (entry.symlink_status(error).type() == fs::file_type::directory)
+                folders.push_back(folders[i] / entry.path().filename());
         }
     }
     fs::remove_all(top, error);
@@ -157,6 +166,10 @@ Result<Folder> Folder::make() {
     if (!made.lock_.valid() || ::flock(made.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
         return {Status::io, "no lock on folder " + made.path_ + ": " + std::strerror(errno)};
     }
+    // Until it was locked, a farlaned in another namespace may have taken it for one of the dead.
+    struct stat status {};
+    if (::fstat(made.lock_.get(), &status) != 0 || status.st_nlink == 0)
+        return {Status::io, "folder " + made.path_ + " was removed by somebody else"};
     return made;
 }
 
@@ -171,7 +184,7 @@ void Folder::sweep(std::chrono::seconds age, bool self) noexcept {
         const pid_t owner = owner_of(name);
         const bool gone = owner == ::getpid() ? self : owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH;
         if (!ours || (!gone && std::time(nullptr) - status.st_ctime < age.count())) continue;
-        // A process that another namespace hides from us looks gone, too; its folder is locked.
+        // A process that another namespace hides from us looks gone, too: its folder is locked, or make() looks again.
         if (::flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;
         remove_tree(entry.path());
     }

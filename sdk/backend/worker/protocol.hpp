@@ -18,6 +18,7 @@ inline constexpr std::uint32_t kMaxCompleteRecord = 32 * 1024;
 inline constexpr std::uint32_t kMaxArguments = 255;    ///< of a kernel
 inline constexpr std::uint32_t kMaxReasonBytes = 256;  ///< of text
 inline constexpr std::uint64_t kUnknownArguments = 1;  ///< of a bound kernel
+inline constexpr std::uint64_t kBuildsOn = 1;          ///< for nobody; Say::built follows
 
 // Descriptors the program finds.
 inline constexpr int kControlFd = 3;  ///< struct Control
@@ -132,6 +133,7 @@ struct AskCancel {
 enum class Say : std::uint32_t {
     ready = 1,  ///< SayReady, once, first; when it says that there is none, text that says why
     done,       ///< SayDone; of a bind: fl_accel_kernel_report and its argument reports
+    built,      ///< nothing; a load that was answered when it was canceled keeps the builder busy no more
 };
 struct SayReady {
     std::uint32_t version = kVersion;
@@ -140,7 +142,7 @@ struct SayReady {
 struct SayDone {
     Token token;
     std::uint32_t reason = 0, detail = 0;
-    std::uint64_t value = 0;    ///< of a bind: kUnknownArguments or 0
+    std::uint64_t value = 0;    ///< of a bind: kUnknownArguments or 0; of a load: kBuildsOn or 0
     std::uint64_t busy_ns = 0;  ///< of a launch: in the kernel
 };
 

@@ -166,6 +166,7 @@ std::uint64_t Watch::look_at_deadlines(std::uint32_t context, std::uint64_t now)
     for (std::uint32_t s = 0; s < streams; ++s) {
         look(channel.deadline_ns[s].load(std::memory_order_relaxed), Cause::time_limit);
     }
+    look(channel.idle_build_by_ns.load(std::memory_order_relaxed), Cause::time_limit);
     look(channel.cancel_by_ns.load(std::memory_order_relaxed), Cause::canceled);
     return next;
 }
@@ -224,12 +225,13 @@ Result<bool> Watch::try_launch(std::uint32_t context, const Handle& control) {
     if (!process) return process.failure();
     w.process = std::move(*process);
     w.statm = Handle(::open(("/proc/" + std::to_string(w.process.pid()) + "/statm").c_str(), O_RDONLY | O_CLOEXEC));
-    channels_[context].statm = w.statm.get();
-    channels_[context].pid = w.process.pid();
-    channels_[context].output = w.output.get();
     w.start_by_ns = now_ns() + kStartNs;
     w.rearm_ns = 1;
     if (!watch_for(w.process.pidfd(), What::death, context, EPOLLIN)) return {Status::limit, "no watch on a process"};
+    // Nothing can fail any more: the lane never has numbers of files that were closed.
+    channels_[context].statm = w.statm.get();
+    channels_[context].pid = w.process.pid();
+    channels_[context].output = w.output.get();
     return true;
 }
 

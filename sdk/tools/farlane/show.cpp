@@ -107,12 +107,15 @@ int run_show(const Context& c) {
                       {"config_detail", text_of(result, "config_detail")}};
         if (!bytes.empty()) document["config"] = config_json(space);
         if (result.contains("export")) document["export"] = result.at("export");
+        if (result.contains("exported_here")) document["exported_here"] = text_of(result, "exported_here");
         if (raw) document["raw"] = hex;
         c.print(document);
         return 0;
     }
     print_identity(c.out, function);
     print_export(c.out, part_of(result, "export"));
+    if (const std::string own = clean(text_of(result, "exported_here")); !own.empty())
+        c.out << "  this host exports one of that name, too: farlane show " << own << '\n';
     if (bytes.empty()) {
         c.out << "  configuration space not read (" << clean(text_of(result, "config_status"))
               << "): " << clean(text_of(result, "config_detail")) << '\n';

@@ -88,12 +88,14 @@ void allow_devices(Rules& rules) {
 
 }  // namespace
 
-void confine_files() noexcept {
+void confine_files(bool cuda) noexcept {
     Rules rules;
-    // The NVIDIA driver names its threads by /proc/self/task/*/comm, and where it can not, it does not start (error
-    // 304). The rule holds for the folder as it is found here; while it is open it is not made anew.
-    static const Handle threads(::open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC));
-    rules.allow("/proc/self/task", kUse | kTruncate);
+    if (cuda) {
+        // The NVIDIA driver names its threads by /proc/self/task/*/comm, and where it can not, it does not start (error
+        // 304). The rule holds for the folder as it is found here; while it is open it is not made anew.
+        static const Handle threads(::open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC));
+        rules.allow("/proc/self/task", LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate);
+    }
     for (const char* path : {"/usr", "/lib", "/lib32", "/lib64", "/bin", "/opt"}) rules.allow(path, kRun);
     for (const char* path :
          {"/proc", "/sys", "/etc/OpenCL", "/etc/alternatives", "/etc/ld.so.cache", "/etc/nvidia", "/run/nvidia"}) {

@@ -6,6 +6,7 @@ namespace farlane::backend::worker {
 
 /// By Landlock, where the kernel has it: libraries and vendors' settings to read, devices to use, the folder HOME to
 /// write. Processes outside are out of its reach then, too (ptrace).
-void confine_files() noexcept;
+/// `cuda`: what its driver has to write besides.
+void confine_files(bool cuda) noexcept;
 
 }  // namespace farlane::backend::worker

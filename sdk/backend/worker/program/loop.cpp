@@ -213,7 +213,7 @@ Runtime::Answer Loop::begin_launch(const Ticket& ticket, std::span<const std::by
 /// What has not begun ends now; a build goes on for nobody.
 void Loop::cancel(const Token& token) {
     if (loading_.erase(std::uint64_t{token.generation} << 32 | token.slot) != 0) {
-        return reply(token, {FL_ACCEL_REASON_EXECUTION, 0, 0});
+        return reply(token, {FL_ACCEL_REASON_EXECUTION, 0, kBuildsOn});
     }
     for (auto& waiting : waiting_) {
         const auto found = std::find_if(waiting.begin(), waiting.end(), [&](const Waiting& w) {

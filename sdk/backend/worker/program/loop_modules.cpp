@@ -76,7 +76,10 @@ bool Loop::take_built() {
     Builder::Finished finished = builder_.take();
     const AskLoad& ask = finished.ask;
     Built& built = finished.built;
-    if (loading_.erase(std::uint64_t{ask.token.generation} << 32 | ask.token.slot) == 0) return true;  // canceled
+    if (loading_.erase(std::uint64_t{ask.token.generation} << 32 | ask.token.slot) == 0) {  // canceled
+        outbox_.say(Say::built, {});
+        return true;
+    }
     Report report(ask.report_address, ask.report_bytes);
     report.put(bytes_of(fl_accel_module_report{fl_le32(static_cast<std::uint32_t>(built.names.size())),
                                                fl_le32(static_cast<std::uint32_t>(built.log.size()))}));

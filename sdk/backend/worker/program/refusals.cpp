@@ -83,17 +83,17 @@ void answer(int listener) noexcept {
 
 }  // namespace
 
-bool confine_and_tell(pid_t parent, bool local_sockets) {
+bool confine_and_tell(pid_t parent, bool cuda) {
     constexpr int kNotYet = -1, kNever = -2;
     static std::atomic<int> listener{kNotYet};
-    if (!confine_but_calls(parent)) return false;
+    if (!confine_but_calls(parent, cuda)) return false;
     // It is there before the filter, so it has none, but it has the rules about files.
     std::thread([] {
         listener.wait(kNotYet);
         if (listener != kNever) answer(listener);
     }).detach();
     int fd = -1;
-    const bool filtered = confine_system_calls(local_sockets, &fd);
+    const bool filtered = confine_system_calls(cuda, &fd);
     listener = filtered ? fd : kNever;
     listener.notify_all();
     return filtered;

@@ -22,19 +22,19 @@ void limit(decltype(RLIMIT_CORE) what, rlim_t value) noexcept {
 
 }  // namespace
 
-bool confine_but_calls(pid_t parent) noexcept {
+bool confine_but_calls(pid_t parent, bool cuda) noexcept {
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) return false;  // it died before
     (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     (void)::prctl(PR_SET_DUMPABLE, 0);  // other contexts' workers are of the same user
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, kFileBytes);
-    confine_files();
+    confine_files(cuda);
     return true;
 }
 
-bool confine(pid_t parent, bool local_sockets) noexcept {
-    return confine_but_calls(parent) && confine_system_calls(local_sockets);
+bool confine(pid_t parent, bool cuda) noexcept {
+    return confine_but_calls(parent, cuda) && confine_system_calls(cuda);
 }
 
 }  // namespace farlane::backend::worker

@@ -6,9 +6,10 @@
 
 namespace farlane::backend::worker {
 
-/// Ends with `parent`, opens nothing of other processes, leaves no core behind. False: the parent is gone.
-[[nodiscard]] bool confine(pid_t parent, bool local_sockets) noexcept;
+/// Ends with `parent`, opens nothing of other processes, leaves no core behind. `cuda`: its driver needs more than
+/// others. False: the parent is gone.
+[[nodiscard]] bool confine(pid_t parent, bool cuda) noexcept;
 /// The same without the filter of system calls.
-[[nodiscard]] bool confine_but_calls(pid_t parent) noexcept;
+[[nodiscard]] bool confine_but_calls(pid_t parent, bool cuda) noexcept;
 
 }  // namespace farlane::backend::worker

@@ -79,11 +79,17 @@ public:
         give(SECCOMP_RET_ALLOW);
         refuse(call);
     }
-    /// The CUDA driver names itself to debuggers and to others of its kind by a local socket, when it starts.
+    /// The CUDA driver names itself to debuggers and to others of its kind by a local socket, when it starts. Without
+    /// connect() those of connections reach nobody; datagrams would.
     void only_local_sockets() {
-        skip_unless(SYS_socket, 4);
+        constexpr std::uint32_t kTypeBits = 0xf;
+        skip_unless(SYS_socket, 8);
         load(offsetof(seccomp_data, args));
-        skip_unless(AF_UNIX, 1);
+        skip_unless(AF_UNIX, 5);
+        load(offsetof(seccomp_data, args) + sizeof(std::uint64_t));
+        code_.push_back(BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kTypeBits));
+        skip_if(SOCK_STREAM, 1);
+        skip_unless(SOCK_SEQPACKET, 1);
         give(SECCOMP_RET_ALLOW);
         refuse(SYS_socket);
     }
