@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <farlane/accel.hpp>
 
@@ -252,13 +253,15 @@ std::uint64_t SharedDevice::program_queue(std::uint32_t queue, std::uint32_t con
     // seconds. A device that is not ready itself gives the same reason; nobody waits for that here.
     const auto begun = std::chrono::steady_clock::now();
     auto called = begun;
+    bool torn = false;  // a pair that lets go while it is written takes the last of the fields only: once
     while (true) {
         const auto r = read_queue(queue);
         const std::uint32_t state = r.state.get(), reason = r.reason.get();
         if (state == FL_ACCEL_QUEUE_ENABLED) return sq_addresses_[queue] = r.sq_address.get();
         const bool leaving = state == FL_ACCEL_QUEUE_DISABLING;
         refused = leaving || state == FL_ACCEL_QUEUE_DISABLED;
-        const bool ending = leaving || (refused && reason == FL_ACCEL_REASON_NOT_READY);
+        const bool incomplete = refused && reason == FL_ACCEL_REASON_BAD_QUEUE && !std::exchange(torn, true);
+        const bool ending = leaving || incomplete || (refused && reason == FL_ACCEL_REASON_NOT_READY);
         const auto now = std::chrono::steady_clock::now();
         if (!ending || now - begun > kEndTimeout ||
             (read32(offsetof(fl_accel_registers, status)) & FL_ACCEL_STATUS_READY) == 0) {
