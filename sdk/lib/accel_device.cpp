@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <farlane/accel.hpp>
 
@@ -26,6 +27,7 @@ namespace {
 constexpr auto kReadyTimeout = std::chrono::seconds(5);
 constexpr auto kDisableTimeout = std::chrono::seconds(5);
 constexpr auto kEndTimeout = std::chrono::seconds(20);
+constexpr auto kCallUser = std::chrono::milliseconds(100);
 constexpr std::uint32_t kCommand = 4;  // PCIe 6.0, 7.5.1.1.3
 constexpr std::byte kMemoryAndBusMaster{0x06};
 
@@ -203,7 +205,8 @@ void SharedDevice::give_back_queue(std::uint32_t queue) noexcept {
     queues_[queue] = false;
 }
 
-SharedDevice::Pair SharedDevice::enable_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova) {
+SharedDevice::Pair SharedDevice::enable_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova,
+                                              const std::function<void()>& while_waiting) {
     Pair pair;
     std::uint64_t sq_address = 0;
     if (provider_->shared()) {
@@ -215,10 +218,11 @@ SharedDevice::Pair SharedDevice::enable_queue(std::uint32_t context, std::uint32
         sq_address = grant.sq_address;
     } else {
         pair.number = take_queue();
+        bool refused = false;
         try {
-            sq_address = program_queue(pair.number, context, entries, cq_iova);
+            sq_address = program_queue(pair.number, context, entries, cq_iova, while_waiting, refused);
         } catch (...) {
-            disable_queue(pair.number);
+            refused ? give_back_queue(pair.number) : disable_queue(pair.number);
             throw;
         }
     }
@@ -229,30 +233,48 @@ SharedDevice::Pair SharedDevice::enable_queue(std::uint32_t context, std::uint32
 }
 
 std::uint64_t SharedDevice::program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries,
-                                          std::uint64_t cq_iova) {
+                                          std::uint64_t cq_iova, const std::function<void()>& while_waiting,
+                                          bool& refused) {
     using R = fl_accel_queue_registers;
     const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queue} * FL_ACCEL_QUEUE_STRIDE;
-    write64(at + offsetof(R, cq_iova), cq_iova);
-    write32(at + offsetof(R, sq_entries), entries);
-    write32(at + offsetof(R, cq_entries), entries);
-    write32(at + offsetof(R, context), context);
-    write32(at + offsetof(R, pasid), 0);
-    write32(at + offsetof(R, vector), vector_of(context));
-    write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
+    const auto program = [&] {
+        write64(at + offsetof(R, cq_iova), cq_iova);
+        write32(at + offsetof(R, sq_entries), entries);
+        write32(at + offsetof(R, cq_entries), entries);
+        write32(at + offsetof(R, context), context);
+        write32(at + offsetof(R, pasid), 0);
+        write32(at + offsetof(R, vector), vector_of(context));
+        write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
+    };
+    program();
     // Its place is asked for once; if the pair should be refused later, waits find out (Queue::check_enabled).
     if (sq_addresses_[queue] != 0) return sq_addresses_[queue];
-    // The last user of the context may have gone before it had ended: on a busy target that takes seconds.
-    const auto deadline = std::chrono::steady_clock::now() + kEndTimeout;
-    auto r = read_queue(queue);
-    while (r.state.get() == FL_ACCEL_QUEUE_DISABLED && r.reason.get() == FL_ACCEL_REASON_NOT_READY &&
-           std::chrono::steady_clock::now() < deadline) {
+    // The last user of the pair or of the context may have gone before it had ended: on a busy target that takes
+    // seconds. A device that is not ready itself gives the same reason; nobody waits for that here.
+    const auto begun = std::chrono::steady_clock::now();
+    auto called = begun;
+    bool torn = false;  // a pair that lets go while it is written takes the last of the fields only: once
+    while (true) {
+        const auto r = read_queue(queue);
+        const std::uint32_t state = r.state.get(), reason = r.reason.get();
+        if (state == FL_ACCEL_QUEUE_ENABLED) return sq_addresses_[queue] = r.sq_address.get();
+        const bool leaving = state == FL_ACCEL_QUEUE_DISABLING;
+        refused = leaving || state == FL_ACCEL_QUEUE_DISABLED;
+        const bool incomplete = refused && reason == FL_ACCEL_REASON_BAD_QUEUE && !std::exchange(torn, true);
+        const bool ending = leaving || incomplete || (refused && reason == FL_ACCEL_REASON_NOT_READY);
+        const auto now = std::chrono::steady_clock::now();
+        if (!ending || now - begun > kEndTimeout ||
+            (read32(offsetof(fl_accel_registers, status)) & FL_ACCEL_STATUS_READY) == 0) {
+            throw Error(Status::protocol, "accelerator refuses queue pair " + std::to_string(queue) + ": " +
+                                              (leaving ? "it has not let go of it yet" : reason_text(reason)));
+        }
+        if (now - called > kCallUser) {
+            called = now;
+            while_waiting();
+        }
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
-        r = read_queue(queue);
+        program();
     }
-    if (r.state.get() == FL_ACCEL_QUEUE_ENABLED) return sq_addresses_[queue] = r.sq_address.get();
-    throw Error(Status::protocol,
-                "accelerator refuses queue pair " + std::to_string(queue) + ": " + reason_text(r.reason.get()));
 }
 
 void SharedDevice::disable_queue(std::uint32_t queue) noexcept {
@@ -272,7 +294,10 @@ void SharedDevice::wait_disabled(std::uint32_t queue) {
     write32(at + offsetof(fl_accel_queue_registers, control), 0);
     const auto deadline = std::chrono::steady_clock::now() + kDisableTimeout;
     while (read_queue(queue).state.get() != FL_ACCEL_QUEUE_DISABLED) {
-        if (std::chrono::steady_clock::now() > deadline) break;
+        if (std::chrono::steady_clock::now() > deadline) {
+            sq_addresses_[queue] = 0;  // whoever has it next may have to wait: it must not believe that it is enabled
+            break;
+        }
         std::this_thread::yield();
     }
 }

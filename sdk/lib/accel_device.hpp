@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -45,7 +46,8 @@ public:
         std::uint32_t number = 0;
         std::uint64_t sq_offset = 0;  ///< in BAR2
     };
-    [[nodiscard]] Pair enable_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova);
+    [[nodiscard]] Pair enable_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova,
+                                    const std::function<void()>& while_waiting);
     /// Disables it. When it returns the device has let go of it, unless it is gone or hangs.
     void disable_queue(std::uint32_t queue) noexcept;
     [[nodiscard]] std::optional<std::uint64_t> take_memory(std::uint32_t context, std::uint64_t bytes, Place place);
@@ -86,7 +88,8 @@ private:
     [[nodiscard]] std::uint32_t take_queue();
     void give_back_queue(std::uint32_t queue) noexcept;
     [[nodiscard]] std::uint64_t program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries,
-                                              std::uint64_t cq_iova);
+                                              std::uint64_t cq_iova, const std::function<void()>& while_waiting,
+                                              bool& refused);
     void wait_disabled(std::uint32_t queue);
     [[nodiscard]] const Ranges& ranges(Place place) const noexcept { return place == Place::local ? local_ : memory_; }
     void wait_ready();

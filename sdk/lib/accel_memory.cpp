@@ -70,12 +70,12 @@ std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes, Place p
         Sink sink;
         sink.alloc_bytes = reserved;
         buffer->allocation = {&q, submit(q, c, {}, "", *address, std::move(sink))};
-        buffer->allocation.mark = mark(q).mark;
     } catch (...) {
         device_->give_back_memory(*address, reserved);
         throw;
     }
-    buffer->context = shared_from_this();
+    buffer->context = shared_from_this();  // which frees it, also when what follows throws
+    buffer->allocation.mark = mark(q).mark;
     return buffer;
 }
 

@@ -51,10 +51,11 @@ void ContextState::query(std::span<const fl_accel_property> properties, std::spa
 /// In memory of its own, which is given back before anybody asks how much there is.
 std::string ContextState::query_text(fl_accel_property property) {
     constexpr std::size_t kRoom = Reports::kModuleBytes;
+    std::erase_if(parked_, [](const Parked& p) { return p.use.done(); });
     Queue& q = *queues_.front();
     const auto report = allocate(kRoom, Place::aperture);
     auto memory = provider().domain().allocate(kRoom);
-    const auto mapping = provider().domain().map(memory, DmaDirection::from_device);
+    auto mapping = provider().domain().map(memory, DmaDirection::from_device);
     auto c = query_of(property);
     c.u.query.report_address.set(report->address);
     c.u.query.report_bytes.set(kRoom);
@@ -65,7 +66,12 @@ std::string ContextState::query_text(fl_accel_property property) {
     auto copy = copy_command(FL_ACCEL_COPY_DEVICE_TO_HOST, mapping.iova(), report->address, kRoom);
     const Use use{&q, submit(q, copy, {}, "of a report", 0)};
     report->uses.note(q, use.ticket);
-    wait_for(use);
+    try {
+        wait_for(use);
+    } catch (...) {
+        parked_.push_back({use, RawHostBuffer(std::move(memory), std::move(mapping))});
+        throw;
+    }
     provider().check();
     const auto bytes = memory.bytes().first(std::min<std::uint64_t>(question->value, kRoom));
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

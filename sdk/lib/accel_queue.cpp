@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstring>
 
 #include "lib/accel_state.hpp"
@@ -43,6 +44,22 @@ std::string hex(std::uint64_t v) {
         v >>= 4;
     } while (v != 0);
     return "0x" + text;
+}
+
+/// A signal, an exit status, or an error of the runtime that the worker could still tell of.
+std::string crash_text(std::uint32_t detail) {
+    constexpr std::uint32_t kIllegalAddress = 700;  // CUDA's
+    if (detail == 0) return "";
+    std::string text;
+    if (const char* signal = ::sigabbrev_np(static_cast<int>(detail)); signal != nullptr)
+        text = std::string(" (SIG") + signal + ")";
+    else if (detail >= FL_ACCEL_CRASHED_EXIT && detail < 2 * FL_ACCEL_CRASHED_EXIT)
+        text = " (exit status " + std::to_string(detail - FL_ACCEL_CRASHED_EXIT) + ")";
+    else
+        text = " (error " + std::to_string(detail) + " of the runtime)";
+    if (detail == SIGSEGV || detail == SIGBUS || detail == kIllegalAddress)
+        text += "; an address outside of its buffers is the usual cause";
+    return text;
 }
 
 }  // namespace
@@ -108,14 +125,15 @@ void Fate::note(const CommandFailure& failure) {
 
 // --- life
 
-Queue::Queue(std::shared_ptr<SharedDevice> device, std::uint32_t context, std::uint32_t slots)
+Queue::Queue(std::shared_ptr<SharedDevice> device, std::uint32_t context, std::uint32_t slots,
+             const std::function<void()>& while_waiting)
     : device_(std::move(device)), entries_(slots) {
     auto& domain = device_->provider().domain();
     const std::size_t bytes = std::size_t{entries_} * FL_ACCEL_COMPLETION_BYTES;
     cq_ = domain.allocate(bytes);
     cq_mapping_ = domain.map(cq_, 0, bytes, DmaDirection::from_device);
     pending_.resize(entries_);
-    const SharedDevice::Pair pair = device_->enable_queue(context, entries_, cq_mapping_.iova());
+    const SharedDevice::Pair pair = device_->enable_queue(context, entries_, cq_mapping_.iova(), while_waiting);
     number_ = pair.number;
     sq_offset_ = pair.sq_offset;
     open_ = true;
@@ -291,11 +309,9 @@ std::string Queue::explain(const Pending& p, const Sink& sink, std::uint16_t rea
         case FL_ACCEL_REASON_TIME_LIMIT:
             return text + " (" + std::to_string(device_->registers().time_limit_ms.get()) +
                    " ms: time_limit_ms of the accelerator's configuration); open a new one";
-        case FL_ACCEL_REASON_CRASHED:
-            if (const char* signal = ::sigabbrev_np(static_cast<int>(detail)); signal != nullptr)
-                return text + " (SIG" + signal +
-                       "); an address outside of its buffers is the usual cause; open a new context";
-            return text + "; an address outside of its buffers is the usual cause; open a new context";
+        case FL_ACCEL_REASON_BUILD_LIMIT:
+            return text + " (build_limit_ms of the accelerator's configuration); open a new one";
+        case FL_ACCEL_REASON_CRASHED: return text + crash_text(detail) + "; open a new context";
         case FL_ACCEL_REASON_OUT_OF_MEMORY:
             if (p.opcode == FL_ACCEL_OP_LAUNCH)
                 return "the accelerator has not enough memory for it; shared memory of a block counts, too";

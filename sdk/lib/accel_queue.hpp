@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -107,7 +108,9 @@ struct Fate {
 class Queue {
 public:
     /// Enables a pair for `context`. Errors: limit; protocol when the device refuses.
-    Queue(std::shared_ptr<SharedDevice> device, std::uint32_t context, std::uint32_t slots);
+    /// `while_waiting` may end the wait for a context that is still ending: it throws.
+    Queue(std::shared_ptr<SharedDevice> device, std::uint32_t context, std::uint32_t slots,
+          const std::function<void()>& while_waiting);
     ~Queue();
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;

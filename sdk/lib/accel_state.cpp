@@ -122,6 +122,7 @@ void ContextState::close() noexcept {
         if (reports_.address != 0) device_->give_back_memory(reports_.address, Reports::kModuleBytes);
         reports_ = {};
         bounce_ = {};
+        parked_.clear();
         callbacks_.finish(fate_.lost ? fate_.lost->status : Status::canceled);
         device_->give_back_context(number_);
     }
@@ -146,7 +147,12 @@ Queue& ContextState::lease() {
         q->leased = true;
         return *q;
     }
-    queues_.push_back(std::make_unique<Queue>(device_, number_, options_.queue_slots));
+    const auto call_user = [this] {
+        if (!options_.while_waiting) return;
+        const LetGo let_go(callbacks_.active() ? &turn_ : nullptr);
+        options_.while_waiting();
+    };
+    queues_.push_back(std::make_unique<Queue>(device_, number_, options_.queue_slots, call_user));
     queues_.back()->leased = true;
     queues_.back()->fate = &fate_;
     return *queues_.back();

@@ -262,6 +262,12 @@ private:
     };
     std::vector<RetiredModule> retired_modules_;
     RawHostBuffer bounce_;
+    /// Host memory that a COPY may still write to after its wait was ended by ContextOptions::while_waiting.
+    struct Parked {
+        Use use;
+        RawHostBuffer memory;
+    };
+    std::vector<Parked> parked_;
     std::vector<std::uint64_t> event_values_;  ///< by handle: an event only goes up, the next owner starts here
     std::vector<std::uint32_t> free_events_;
     std::vector<RetiredEvent> retired_events_;  ///< recorded, but not reached yet

@@ -1,24 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: calls of Python on accelerator contexts. Hands on: the same to farlane::accel::Context.
 // Owns: nothing but handles.
+#include <exception>
+
 #include "handles.hpp"
 
 namespace farlane::python {
 
-/// Under the GIL, like the count. One of several threads does it.
+void ContextHandle::check_caller() const {
+    // Its mutex may be held by somebody who waits for this very callback.
+    if (callbacks_of == this)
+        throw Error(Status::invalid, "a callback must not call its own context: let another thread do it");
+    if (Inside::has(*this))
+        throw Error(Status::invalid,
+                    "a signal handler must not call the context whose wait it interrupts: set a flag, or let another "
+                    "thread do it");
+}
+
+/// By the program, which may be wrong to. Under the GIL, like the count; one of several threads does it.
 void ContextHandle::close() {
+    check_caller();
     const auto on = std::exchange(device, nullptr);
     if (on == nullptr) return;
+    std::exception_ptr raised;
     {
         const py::gil_scoped_release release;
-        const std::lock_guard lock(mutex);
-        context.reset();  // waits for what runs, and for callbacks, which want the GIL
+        const Inside inside(*this);
+        // The end of the context waits too, but what a signal handler raises can not be thrown from there.
+        try {
+            if (patience == Patience::usual) context->synchronize();
+        } catch (const py::error_already_set&) {
+            raised = std::current_exception();
+        } catch (const Error&) {
+            // Of work that nobody waited for.
+        }
+        const WithPatience now(raised ? Patience::end : patience == Patience::usual ? Patience::none : patience);
+        context.reset();  // waits for callbacks, which want the GIL
     }
     --on->contexts;
+    if (raised) std::rethrow_exception(raised);
 }
 
 ContextHandle::~ContextHandle() {
-    close();
+    if (device == nullptr) return;
+    {
+        const py::gil_scoped_release release;
+        const Inside inside(*this);
+        const WithPatience now(Patience::destructor);
+        context.reset();
+    }
+    --device->contexts;
 }
 
 namespace {
@@ -28,22 +59,18 @@ void look_at_signals() {
     if (patience == Patience::none) return;
     if (patience == Patience::end) throw Error(Status::canceled, "the context is closed");
     const py::gil_scoped_acquire acquire;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (patience == Patience::usual && PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (patience != Patience::destructor || PyOS_InterruptOccurred() == 0) return;
+    PyErr_SetInterrupt();  // asking took it away; its handler runs when the destructor is over
+    throw Error(Status::canceled, "interrupted");
 }
 
-/// By the program, which may be wrong to.
-void close(ContextHandle& h) {
-    if (callbacks_of == &h)
-        throw Error(Status::invalid, "a callback must not close its own context: let another thread do it");
-    h.close();
-}
-
-/// An exception that is none of the program's own (^C, exit) does not wait for what runs.
+/// ^C and exit do not wait for what runs.
 void leave(ContextHandle& h, const py::args& raised) {
-    const bool hurried =
-        raised.size() > 0 && !raised[0].is_none() && PyObject_IsSubclass(raised[0].ptr(), PyExc_Exception) == 0;
+    const bool hurried = raised.size() > 0 && (PyErr_GivenExceptionMatches(raised[0].ptr(), PyExc_KeyboardInterrupt) ||
+                                               PyErr_GivenExceptionMatches(raised[0].ptr(), PyExc_SystemExit));
     const WithPatience now(hurried ? Patience::end : patience);
-    close(h);
+    h.close();
 }
 
 std::shared_ptr<ContextHandle> open(const std::shared_ptr<DeviceHandle>& device, std::uint32_t queue_slots,
@@ -187,9 +214,9 @@ void define_context(py::module_& m) {
             },
             "Asks the device: Properties. Waits.")
         .def(
-            "close", &close,
+            "close", &ContextHandle::close,
             "Waits for what runs and for callbacks, then gives everything back. The end of a with block does it; when\n"
-            "KeyboardInterrupt or SystemExit leaves the block, what runs is ended instead.")
+            "KeyboardInterrupt or SystemExit leaves the block, or ^C comes meanwhile, what runs is ended instead.")
         .def("__enter__", [](const std::shared_ptr<ContextHandle>& h) { return h; })
         .def("__exit__", &leave);
 }

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -44,8 +45,9 @@ struct DeviceHandle {
 struct ContextHandle;
 /// The context whose callbacks the calling thread runs; that is all it is for.
 inline thread_local const ContextHandle* callbacks_of = nullptr;
-/// Waits of the calling thread are to be left alone by ^C (`none`), or end at once (`end`).
-enum class Patience : std::uint8_t { usual, none, end };
+/// Waits of the calling thread are to be left alone by ^C (`none`), end with it where nothing can be raised
+/// (`destructor`), or end at once (`end`).
+enum class Patience : std::uint8_t { usual, none, destructor, end };
 inline thread_local Patience patience = Patience::usual;
 struct WithPatience {
     explicit WithPatience(Patience p) : before(std::exchange(patience, p)) {}
@@ -61,22 +63,49 @@ struct ContextHandle {
     std::shared_ptr<DeviceHandle> device;
     std::optional<accel::Context> context;
     std::mutex mutex;
+    std::vector<std::shared_ptr<void>> later;  ///< dropped by who was inside already; ends before `mutex` is let go of
     [[nodiscard]] accel::Context& get() {
         if (!context) throw Error(Status::canceled, "the accelerator context is closed");
         return *context;
     }
+    /// Throws when the calling thread must not wait for `mutex`.
+    void check_caller() const;
     void close();
     ~ContextHandle();
+};
+
+/// Holds a context's mutex. While a wait looks at signals, Python's handlers and its garbage collection run on this
+/// very thread: they must not want it a second time.
+class Inside {
+public:
+    explicit Inside(ContextHandle& h) : handle_(h), lock_(h.mutex), outer_(std::exchange(innermost_, this)) {}
+    ~Inside() {
+        const WithPatience now(Patience::end);  // of a stream, which ^C may have been taken from already
+        handle_.later.clear();
+        innermost_ = outer_;
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    /// The calling thread has that of `h`.
+    [[nodiscard]] static bool has(const ContextHandle& h) noexcept {
+        const Inside* i = innermost_;
+        while (i != nullptr && &i->handle_ != &h) i = i->outer_;
+        return i != nullptr;
+    }
+
+private:
+    ContextHandle& handle_;
+    std::lock_guard<std::mutex> lock_;
+    Inside* outer_;
+    static inline thread_local Inside* innermost_ = nullptr;
 };
 
 /// Runs `work` with the context, without the GIL.
 template <class F>
 auto with(const std::shared_ptr<ContextHandle>& handle, F work) {
-    // Its mutex may be held by somebody who waits for this very callback.
-    if (callbacks_of == handle.get())
-        throw Error(Status::invalid, "a callback must not call its own context: let another thread do it");
+    handle->check_caller();
     const py::gil_scoped_release release;
-    const std::lock_guard lock(handle->mutex);
+    const Inside inside(*handle);
     return work(handle->get());
 }
 
@@ -91,11 +120,13 @@ struct Owned {
     Owned& operator=(const Owned&) = delete;
     ~Owned() {
         const py::gil_scoped_release release;
-        const WithPatience undisturbed(Patience::none);
-        {
-            // Dropped with a callback: whoever has the mutex may be waiting for that. It may be let go of there.
-            std::unique_lock lock(context->mutex, std::defer_lock);
-            if (callbacks_of != context.get()) lock.lock();
+        const WithPatience now(std::is_same_v<T, accel::Stream> ? Patience::destructor : Patience::none);
+        if (Inside::has(*context)) {
+            context->later.push_back(std::make_shared<T>(*std::move(value)));
+        } else if (callbacks_of == context.get()) {
+            value.reset();  // dropped with a callback: whoever has the mutex may be waiting for that
+        } else {
+            const Inside inside(*context);
             value.reset();
         }
         // The context itself, if this was the last of it, ends with the GIL held again.

@@ -48,9 +48,13 @@ void upload(const Buffer& b, const py::object& array, const Stream& stream) {
     with_stream(b.memory->context, stream, [&](accel::Stream& s) { s.upload(b.view(), std::span(from, b.bytes())); });
 }
 
+/// Raises what NumPy says, which py::array::ensure forgets.
+py::array as_array(const py::handle& array) {
+    return py::module_::import("numpy").attr("asarray")(array);
+}
+
 Buffer buffer(const Context& h, const py::object& array, const Stream& stream) {
-    const py::array data = py::array::ensure(array);
-    if (!data) throw py::error_already_set();
+    const py::array data = as_array(array);
     Buffer b = allocate(h, py::cast(std::vector<py::ssize_t>(data.shape(), data.shape() + data.ndim())), data.dtype());
     upload(b, data, stream);
     return b;
@@ -137,8 +141,7 @@ std::string shape_text(const std::vector<py::ssize_t>& shape) {
 }
 
 py::array matching(const py::handle& array, const Buffer& buffer) {
-    const py::array data = py::array::ensure(array);
-    if (!data) throw py::error_already_set();
+    const py::array data = as_array(array);
     if (!data.dtype().equal(buffer.dtype)) {
         throw py::type_error("the array has dtype " + text_of(data.dtype()) + ", the buffer " + text_of(buffer.dtype) +
                              ": convert with array.astype()");

@@ -68,6 +68,15 @@ public:
     void hold_builds(bool hold) {
         decide([&] { hold_builds_ = hold; });
     }
+    /// Jobs that are ended go on meanwhile, as those of a busy machine.
+    void hold_cancels(bool hold) {
+        decide([&] {
+            hold_cancels_ = hold;
+            for (Job& j : jobs_) {
+                if (!hold && j.canceled) j.verdict = FL_ACCEL_REASON_EXECUTION;
+            }
+        });
+    }
     void open_gate() {
         decide([&] { gate_open_ = true; });
     }
@@ -81,11 +90,13 @@ public:
         changed_.wait(lock, [&] { return jobs_.size() >= count; });
     }
     /// What runs in the context ends with `reason`, and it takes nothing more.
-    void lose(std::uint32_t context, fl_accel_reason reason) {
+    void lose(std::uint32_t context, fl_accel_reason reason, std::uint32_t detail = 0) {
         decide([&] {
             lost_.insert(context);
             for (Job& job : jobs_) {
-                if (job.context == context) job.verdict = reason;
+                if (job.context != context) continue;
+                job.verdict = reason;
+                job.detail = detail;
             }
         });
     }
@@ -207,7 +218,9 @@ public:
     void cancel(std::uint64_t job) noexcept override {
         const std::lock_guard lock(mutex_);
         for (Job& j : jobs_) {
-            if (j.number == job) j.verdict = FL_ACCEL_REASON_EXECUTION;
+            if (j.number != job) continue;
+            j.canceled = true;
+            if (!hold_cancels_) j.verdict = FL_ACCEL_REASON_EXECUTION;
         }
         settle();
     }
@@ -223,6 +236,8 @@ private:
         std::function<Outcome()> run;
         const bool* held = nullptr;  ///< waits while this is true
         fl_accel_reason verdict = FL_ACCEL_REASON_NONE;
+        std::uint32_t detail = 0;
+        bool canceled = false;
     };
     struct Allocation {
         std::uint32_t context = 0;
@@ -264,7 +279,7 @@ private:
                 ++job;
                 continue;
             }
-            done_.push_back({job->number, ended ? Outcome{job->verdict, 0, 0} : job->run()});
+            done_.push_back({job->number, ended ? Outcome{job->verdict, job->detail, 0} : job->run()});
             job = jobs_.erase(job);
         }
     }
@@ -378,7 +393,7 @@ private:
     std::span<std::byte> aperture_, local_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    bool hold_builds_ = false, gate_open_ = false, gate_shut_ = true, due_ = false;
+    bool hold_builds_ = false, hold_cancels_ = false, gate_open_ = false, gate_shut_ = true, due_ = false;
     std::deque<Job> jobs_;
     std::deque<backend::JobDone> done_;
     std::set<std::uint32_t> lost_;

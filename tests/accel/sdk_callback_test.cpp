@@ -182,6 +182,58 @@ TEST_P(AccelCallbacks, WaitsCanBeEnded) {
     context.synchronize();
 }
 
+/// What the device still writes to is there until it has.
+TEST_P(AccelCallbacks, QuestionsCanBeEnded) {
+    struct Enough {};
+    ContextOptions options;
+    bool enough = true;
+    options.while_waiting = [&] {
+        if (enough) throw Enough();
+    };
+    Context context(device_, options);
+    auto module = context.load(ModuleKind::opencl_c, "gate\n");
+    context.stream().launch(module.kernel("gate"), {1});
+    EXPECT_THROW((void)context.properties(), Enough);
+    enough = false;
+    executor_->open_gate();
+    context.synchronize();
+    EXPECT_EQ(context.properties().device_name, "fake");
+}
+
+/// Wherever in a full queue: nobody else gets the address of a buffer that the device has made.
+TEST_P(AccelCallbacks, AllocationsCanBeEnded) {
+    struct Enough {};
+    ContextOptions options;
+    options.queue_slots = FL_ACCEL_MIN_ENTRIES;
+    bool enough = false;
+    options.while_waiting = [&] {
+        if (enough) throw Enough();
+    };
+    unsigned ended = 0;
+    for (unsigned room = 0; room < 4; ++room) {
+        Context context(device_, options);
+        Stream other = context.create_stream();  // for which allocations are marked
+        const auto x = context.allocate<float>(10);
+        context.synchronize();
+        executor_->hold_builds(true);
+        auto module = context.load(ModuleKind::opencl_c, "add\n");
+        enough = true;
+        for (unsigned fills = room; fills < FL_ACCEL_MIN_ENTRIES - 4; ++fills) context.stream().fill(x, 1.0F);
+        std::vector<Buffer<float>> kept;
+        try {
+            while (true) kept.push_back(context.allocate<float>(10));
+        } catch (const Enough&) {
+            ++ended;
+        }
+        enough = false;
+        executor_->hold_builds(false);
+        for (int i = 0; i < 4; ++i) kept.push_back(context.allocate<float>(10));
+        for (const auto& y : kept) other.fill(y, 2.0F);
+        context.synchronize();
+    }
+    EXPECT_EQ(ended, 4U);
+}
+
 TEST_P(AccelCallbacks, MayDropBuffers) {
     Context context(device_);
     auto last = std::make_shared<Buffer<float>>(context.allocate<float>(1000));

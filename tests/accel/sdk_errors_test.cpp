@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: every mistake that a program can make with an accelerator. Hands on: the texts it gets, on standard output,
 // and whether each names command, object, what was given and what to do. Owns: a target with two accelerators.
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -205,21 +206,60 @@ TEST_P(AccelErrorTexts, BuiltInKernels) {
 }
 
 TEST_P(AccelErrorTexts, WhatCostsTheContext) {
-    for (const bool slow : {true, false}) {
+    struct Case {
+        fl_accel_reason reason;
+        std::uint32_t detail;
+        Status status;
+        const char *says, *why;
+        bool address;  ///< it may have been an address
+    };
+    constexpr auto kCrashed = FL_ACCEL_REASON_CRASHED;
+    constexpr const char* kDied = "worker process died";
+    const Case cases[] = {
+        {FL_ACCEL_REASON_TIME_LIMIT, 0, Status::timeout, "1234 ms", "time_limit_ms", false},
+        {FL_ACCEL_REASON_BUILD_LIMIT, 0, Status::timeout, "compiling", "build_limit_ms", false},
+        {kCrashed, SIGSEGV, Status::io, kDied, "(SIGSEGV)", true},
+        {kCrashed, SIGABRT, Status::io, kDied, "(SIGABRT)", false},
+        {kCrashed, FL_ACCEL_CRASHED_EXIT + 3, Status::io, kDied, "(exit status 3)", false},
+        {kCrashed, 700, Status::io, kDied, "(error 700 of the runtime)", true},
+        {kCrashed, 719, Status::io, kDied, "(error 719 of the runtime)", false},
+        {kCrashed, 0, Status::io, kDied, "the context is lost;", false},
+    };
+    for (const Case& c : cases) {
         Context context(device_);
         auto module = context.load(ModuleKind::opencl_c, "hang\n", {"", "endless.cl"});
         context.stream().launch(module.kernel("hang"), {1});
         turn_until_held(1);
-        executor_->lose(0, slow ? FL_ACCEL_REASON_TIME_LIMIT : FL_ACCEL_REASON_CRASHED);
-        const std::vector<std::string> parts =
-            slow ? std::vector<std::string>{"LAUNCH of kernel 'hang'", "'endless.cl'", "1234 ms", "time_limit_ms",
-                                            "open a new"}
-                 : std::vector<std::string>{"LAUNCH of kernel 'hang'", "worker process died", "outside of its buffers",
-                                            "open a new"};
-        const Status status = slow ? Status::timeout : Status::io;
-        expect(status, parts, [&] { context.synchronize(); });
-        expect(status, parts, [&] { (void)context.allocate<float>(1); });
+        executor_->lose(0, c.reason, c.detail);
+        const std::vector<std::string> parts{"LAUNCH of kernel 'hang'", "'endless.cl'", c.says, c.why, "open a new"};
+        expect(c.status, parts, [&] { context.synchronize(); });
+        const auto [status, text] = thrown([&] { (void)context.allocate<float>(1); });
+        EXPECT_EQ(status, c.status);
+        EXPECT_EQ(text.find("outside of its buffers") != std::string::npos, c.address) << text;
     }
+}
+
+/// The pair and the number of the context are free again before the device has let go of them.
+TEST_P(AccelErrorTexts, ContextsThatStillEndAreWaitedFor) {
+    struct Enough {};
+    ContextOptions impatient;
+    impatient.while_waiting = [] { throw Enough(); };
+    executor_->hold_cancels(true);
+    {
+        Context context(device_, impatient);
+        auto module = context.load(ModuleKind::opencl_c, "hang\n");
+        context.stream().launch(module.kernel("hang"), {1});
+        turn_until_held(1);
+    }
+    EXPECT_THROW(Context(device_, impatient), Enough);
+    ContextOptions patient;
+    patient.while_waiting = [&] { executor_->hold_cancels(false); };
+    Context context(device_, patient);
+    const auto x = context.allocate<float>(10);
+    std::vector<float> got(10);
+    context.stream().fill(x, 3.0F);
+    context.stream().download(x, got);
+    EXPECT_EQ(got, std::vector<float>(10, 3.0F));
 }
 
 TEST_P(AccelErrorTexts, WhatIsOver) {

@@ -60,8 +60,8 @@ protected:
         // No farlaned: a function that stands in for the tool lists names.
         const auto test =
             write("test.sh",
-                  "set -eu\nfarlane() { printf 'FUNCTION X\\naccel0 a\\nnvme0 b\\n\\nEXPORT KIND\\ntape0 x\\npath 1 to "
-                  "box is dead\\n'; }\nsource '" +
+                  "set -eu\nfarlane() { printf 'FUNCTION X\\naccel0 a\\nnvme0 b\\n\\nEXPORT KIND\\ntape0 x\\n"
+                  "target shelf does not answer\\npath 1 to box is dead\\n'; }\nsource '" +
                       script.string() + "'\nCOMP_WORDS=(" + list + ")\nCOMP_CWORD=$((${#COMP_WORDS[@]}-1))\n" +
                       function + "\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n");
         const auto [status, out] = shell("bash --norc '" + test.string() + "'");
@@ -152,6 +152,9 @@ TEST_F(Pages, completionOffersValues) {
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "list", "--output", "=", "j"}), ElementsAre("json"));
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "show", "n"}), ElementsAre("nvme0"));
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "show", ""}), ElementsAre("accel0", "nvme0", "tape0"));
+    EXPECT_THAT(complete("_farlane_complete", {"farlane", "attach", ""}), ElementsAre("accel0", "nvme0"));
+    EXPECT_THAT(complete("_farlane_complete", {"farlane", "probe", "--function", ""}), ElementsAre("accel0", "nvme0"));
+    EXPECT_THAT(complete("_farlane_demo_complete", {"farlane-demo", "--accel", "a"}), ElementsAre("accel0"));
     EXPECT_THAT(complete("_farlane_complete", {"farlane", "events", "-n", ""}), IsEmpty());
 }
 

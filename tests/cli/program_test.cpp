@@ -109,6 +109,22 @@ TEST(List, whatWaitsAndDeadPaths) {
     EXPECT_THAT(out, Not(HasSubstr("path 0")));
 }
 
+TEST(List, targetsThatDoNotAnswer) {
+    const auto peer = [](const char* name, const char* state) {
+        return Json{{"name", name}, {"address", "10.0.0.9:4793"}, {"state", state}, {"paths", Json::array()}};
+    };
+    const Json peers = {peer("box", "open"), peer("shelf", "silent"), peer("", "hello"), peer("\033", "closed"), 7};
+    for (const Json& functions : {Json::array(), Json{accelerator()}}) {
+        const Json all = {{"functions", functions}, {"exports", {accelerator()}}, {"peers", peers}};
+        FakeDaemon daemon(always({{"result", all}}));
+        const Outcome o = run_at(daemon, {"list"});
+        EXPECT_EQ(o.code, 0);
+        EXPECT_THAT(o.out, HasSubstr("\ntarget shelf does not answer\ntarget 10.0.0.9:4793 does not answer\n"));
+        EXPECT_THAT(o.out, Not(HasSubstr("target box")));
+        EXPECT_THAT(o.out, Not(HasSubstr("\033")));
+    }
+}
+
 TEST(List, controlCharactersNeverReachTheTerminal) {
     Json evil = accelerator();
     evil["name"] = "a\033[2Jb\n";

@@ -140,6 +140,9 @@ class Basics(WithContext):
             self.context.allocate(3, object)
         with self.assertRaisesRegex(TypeError, "big-endian"):
             self.context.buffer(np.zeros(3, ">f4"))
+        for call in (self.context.buffer, buffer.upload):
+            with self.assertRaises((ValueError, TypeError)):  # by NumPy, or as an array of objects
+                call([[1, 2], [3]])
 
     def test_arrays_without_elements_are_refused(self):
         for shape in (0, (3, 0)):
@@ -337,6 +340,22 @@ class Basics(WithContext):
             t.join()
         self.assertEqual(results, [True] * 20)
 
+    def test_what_leaves_a_block(self):
+        """Only ^C and exit end what runs."""
+        a = np.ones((1024, 1024), "float32")
+        before = self.context.properties().kernels_run
+
+        def work():
+            with accel.Context(self.device) as context:
+                x, y = context.buffer(a), context.allocate(a.shape)
+                for _ in range(16):
+                    context.gemm(x, x, y)
+                yield
+        suspended = work()
+        next(suspended)
+        suspended.close()  # raises GeneratorExit there
+        self.assertEqual(self.context.properties().kernels_run - before, 16)
+
     def test_any_order_of_deletion(self):
         context = accel.Context(self.device)
         buffer = context.buffer(np.arange(10.0))
@@ -448,6 +467,69 @@ class Programs(WithContext):
             self.assertEqual(len(ticks), 20)
             self.assertLess(time.monotonic() - began, 20)
             np.testing.assert_array_equal(x.to_numpy(), np.arange(1 << 19, dtype="float32"))
+
+    def hanging(self, stream=None):
+        context = accel.Context(self.device)
+        stream = context.create_stream() if stream else None
+        context.load("hang\n").kernel("hang")(grid=1, stream=stream)
+        return context, stream
+
+    def test_signal_handlers(self):
+        """They run in a wait: they may drop what belongs to that context, and call others."""
+        context, stream = self.hanging(True)
+        dropped = [context.allocate(10), context.create_event(), context.load("add\n").kernel("add"), stream]
+        del stream
+        cycle = [context.allocate(10)]
+        cycle.append(cycle)
+        del cycle
+        seen = []
+
+        def handler(*_):
+            for call in (context.create_event, context.close):
+                try:
+                    call()
+                except farlane.Error as e:
+                    seen.append((e.status, "signal handler" in str(e)))
+            dropped.clear()
+            gc.collect()
+            seen.append(self.context.buffer(np.arange(3)).to_numpy().tolist())
+            raise KeyboardInterrupt
+        before = signal.signal(signal.SIGALRM, handler)
+        try:
+            with self.assertRaises(KeyboardInterrupt):
+                with context:
+                    signal.setitimer(signal.ITIMER_REAL, 0.2)
+                    context.synchronize()
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        self.assertEqual(seen, [("invalid", True)] * 2 + [[0, 1, 2]])
+
+    def test_interrupted_ends(self):
+        """^C also ends the wait of a close, and that of what is dropped; it is raised in any case."""
+        def close(held):
+            held[0].close()
+
+        def go_on():
+            for _ in range(2000):
+                time.sleep(0.01)
+
+        def drop_stream(held):
+            held.pop()
+            go_on()
+
+        def drop_context(held):
+            del held[:]
+            go_on()
+        for end, on_stream in ((close, False), (close, True), (drop_stream, True), (drop_context, False)):
+            held = list(self.hanging(on_stream))
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+            began = time.monotonic()
+            with self.assertRaises(KeyboardInterrupt, msg=end.__name__):
+                end(held)
+            self.assertLess(time.monotonic() - began, 15, end.__name__)
+            if end is drop_stream:
+                held[0].__exit__(KeyboardInterrupt, None, None)
+        np.testing.assert_array_equal(self.context.buffer(np.arange(9)).to_numpy(), np.arange(9))
 
     def test_files(self):
         with tempfile.NamedTemporaryFile("w", suffix=".cl") as file:

@@ -22,11 +22,13 @@ _farlane_words() {
     fi
 }
 
-# Names of functions, asked from the daemon; nothing when it does not answer.
+# Names of functions that the verb $1 takes, asked from the daemon; nothing when it does not answer. This host's own
+# exports, which come last, can be shown and nothing else.
 _farlane_functions() {
     farlane --timeout 1 list 2>/dev/null | while read -r name _; do
         case $name in
-            FUNCTION | EXPORT | no | path | '') ;;  # headings and remarks
+            EXPORT) [[ $1 == show ]] || break ;;
+            FUNCTION | no | target | path | '') ;;  # headings and remarks
             *) printf '%s\n' "$name" ;;
         esac
     done
@@ -54,7 +56,7 @@ std::string words_of(const std::vector<Option>& options) {
 std::string offer(const Option& o) {
     switch (o.completes) {
         case Completes::file: return "_farlane_files";
-        case Completes::function: return "_farlane_offer \"$(_farlane_functions)\"";
+        case Completes::function: return "_farlane_offer \"$(_farlane_functions \"$verb\")\"";
         case Completes::choice: {
             std::string words;
             for (const std::string_view c : o.choices) words += (words.empty() ? "" : " ") + std::string(c);

@@ -17,8 +17,8 @@ Verb list_verb() {
                 {"Lists the functions that farlaned's targets export, and the functions that this farlaned "
                  "exports itself: name, target, identity, size of the BARs, interrupt vectors, state and "
                  "holder. Of its own accelerators it tells what executes, how many contexts and how much "
-                 "memory are in use. A path that is dead, of a target with several, is named below; -o json has all "
-                 "paths with state, round trip and losses."},
+                 "memory are in use. A target that does not answer, and a dead path of one with several, is named "
+                 "below; -o json has all paths with state, round trip and losses."},
             .examples = {{"farlane list", "a table"}, {"farlane list -o json", "the same for a program"}}};
 }
 

@@ -60,10 +60,15 @@ std::string holder_cell(const Json& f) {
     return name.empty() ? "-" : name;
 }
 
-/// Of a target that is reached, the ways to it that are not.
-void print_dead_paths(std::ostream& out, const Json& peers) {
+/// Targets that are not reached; of those that are, the ways to them that are not.
+void print_silent(std::ostream& out, const Json& peers) {
     for (const Json& peer : peers) {
-        if (text_of(peer, "state") != "open") continue;
+        if (!peer.is_object()) continue;
+        if (text_of(peer, "state") != "open") {
+            const std::string name = text_of(peer, "name");
+            out << fmt::format("target {} does not answer\n", clean(name.empty() ? text_of(peer, "address") : name));
+            continue;
+        }
         for (const Json& path : part_of(peer, "paths")) {
             if (flag_of(path, "usable")) continue;
             const std::string address = text_of(path, "address");
@@ -124,7 +129,7 @@ int run_list(const Context& c) {
         c.out << "no functions: no target that answers exports one, nor does this host\n";
     if (!table.empty() && !exports.empty()) c.out << '\n';
     print_exports(c.out, exports);
-    print_dead_paths(c.out, part_of(result, "peers"));
+    print_silent(c.out, part_of(result, "peers"));
     return 0;
 }
 
