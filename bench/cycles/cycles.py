@@ -21,6 +21,7 @@ import tempfile
 
 OPERATIONS = {"posted_write": "farlane::bench::count_posted_writes(*", "read": "farlane::bench::count_reads(*",
               "accel_noop": "farlane::bench::count_noops(*"}
+BUDGETED = ("posted_write", "read")  # how many acknowledgements a no-op takes depends on time: it is only stated
 TARGET_TURN = "Beside::turn("
 COUNT = 20000
 SKIP = 77
@@ -112,8 +113,8 @@ def show(result, full):
 
 def check(result, budget, tolerance):
     over = 0
-    for operation, counted in result.items():
-        allowed = budget["instructions"][operation]
+    for operation, allowed in budget["instructions"].items():
+        counted = result[operation]
         change = counted["instructions"] / allowed - 1
         verdict = "within the budget"
         if change > tolerance:
@@ -154,7 +155,7 @@ def main():
         show(result, o.top)
     if o.update:
         entry = {"compiler": o.compiler, "tolerance": 0.05, "operations": o.operations,
-                 "instructions": {name: counted["instructions"] for name, counted in result.items()}}
+                 "instructions": {name: result[name]["instructions"] for name in BUDGETED}}
         o.update.write_text(json.dumps(entry, indent=2) + "\n")
     return check(result, budget, budget["tolerance"]) if budget else 0
 
