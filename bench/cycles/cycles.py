@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Receives: the program hot_path. Hands on: instructions of our own code per operation, counted by callgrind.
 # Owns: callgrind's files, in a folder that goes away.
-"""Counts instructions per posted write, per read and per no-op of an accelerator, both ends together, and holds them
-to a budget.
+"""Counts instructions per posted write, per read and per no-op of an accelerator, both ends together, and holds the
+first two to a budget.
 
 Counted is what was compiled into hot_path: Farlane and what it takes from headers. Not counted are libc, ISA-L and
 the dynamic linker, which choose their code by the processor. Repeats within a thousandth.
