@@ -79,7 +79,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const Config& config, const Identit
     e->host_.kernel = e->kernel_.get();
     e->host_.share_places = config.daemon.share_places;
     e->host_.warn = [raw = e.get()](const std::string& line) {
-        const auto told = raw->lost_contexts_.take(raw->lane_.now(), line);
+        const auto told = raw->lost_contexts_.take(raw->lane_.now().time_since_epoch(), line);
         if (told && raw->callbacks_.warn) raw->callbacks_.warn(*told);
     };
     e->holdings_ = std::make_unique<Holdings>(e->host_, *e->initiator_, config.daemon.state_dir, config.session.grace,

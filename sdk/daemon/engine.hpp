@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "backend/backend.hpp"
+#include "backend/log_limit.hpp"
 #include "daemon/bell.hpp"
 #include "daemon/config.hpp"
 #include "daemon/drain.hpp"
 #include "daemon/holdings.hpp"
 #include "daemon/identity.hpp"
-#include "daemon/log_limit.hpp"
 #include "daemon/peer_watch.hpp"
 #include "daemon/standing.hpp"
 #include "lane/initiator.hpp"
@@ -63,7 +63,7 @@ public:
     /// What the log should say of peers that do not answer, and of lines that were left out; about once a second.
     [[nodiscard]] std::vector<std::string> look_at_peers() {
         auto lines = peer_watch_.look(lane_.now(), initiator_->peers());
-        if (auto rest = lost_contexts_.rest(lane_.now())) lines.push_back(std::move(*rest));
+        if (auto rest = lost_contexts_.rest(lane_.now().time_since_epoch())) lines.push_back(std::move(*rest));
         return lines;
     }
     /// Adds and removes exports; those whose settings changed are made anew unless attached.
@@ -109,7 +109,8 @@ private:
     std::unique_ptr<Standing> standing_;
     std::unique_ptr<Drain> drain_;
     PeerWatch peer_watch_;
-    LogLimit lost_contexts_{"lost contexts"};  ///< of all clients, so that nobody starts anew by attaching again
+    backend::LogLimit lost_contexts_{
+        "lost contexts"};  ///< of all clients, so that nobody starts anew by attaching again
     std::vector<NamedPort> ports_;
     std::vector<ExportSettings> exports_;
     bool left_ = false;

@@ -24,7 +24,8 @@ public:
 
 private:
     static constexpr Duration kShort = std::chrono::microseconds(10);  // an answer on the same host still comes in it
-    /// Sleeping and being woken, at both ends, does not make more of what would have come within the longest window.
+    /// What would have come within a window comes within this when both ends sleep and have to be woken: no reason to
+    /// poll for less the next time.
     static constexpr Duration kSoon = std::chrono::microseconds(200);
 
     Duration longest_;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: lines that come faster than a log should grow. Hands on: proof that few are told, and how many were not.
 // Owns: nothing.
-#include "daemon/log_limit.hpp"
+#include "backend/log_limit.hpp"
 
 #include <gtest/gtest.h>
 
-namespace farlane::daemon {
+namespace farlane::backend {
 namespace {
 
 using namespace std::chrono_literals;
 
 struct LogLimitTest : testing::Test {
     LogLimit limit{"lost contexts"};
-    lane::Time now = lane::Lane::clock();
+    LogLimit::Time now = 5s;
     std::string take() { return limit.take(now, "line").value_or(""); }
     std::string rest() { return limit.rest(now).value_or(""); }
 };
@@ -51,4 +51,4 @@ TEST_F(LogLimitTest, QuietBringsTenAgainAndNoMore) {
 }
 
 }  // namespace
-}  // namespace farlane::daemon
+}  // namespace farlane::backend

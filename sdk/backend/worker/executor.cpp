@@ -71,10 +71,11 @@ Link::Services WorkerExecutor::make_services() {
             },
         .lost =
             [this](std::uint32_t context, std::string_view text) {
-                if (!losses_told_.allow(now_ns())) return;
-                std::cerr << "farlane: accelerator '" << name_ << "': context " << context
-                          << " is lost: its worker process (pid " << channels_[context].pid.load() << ") " << text
-                          << losses_told_.left_out() << '\n';
+                const auto line =
+                    losses_.take(std::chrono::nanoseconds(now_ns()),
+                                 "context " + std::to_string(context) + " is lost: its worker process (pid " +
+                                     std::to_string(channels_[context].pid.load()) + ") " + std::string(text));
+                if (line) std::cerr << "farlane: accelerator '" << name_ << "': " << *line << '\n';
             },
         .scratch = scratch_,
     };

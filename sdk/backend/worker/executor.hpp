@@ -3,13 +3,12 @@
 // Owns: the aperture, the workers, the cpu executor for what touches only the aperture.
 #pragma once
 
-#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "backend/log_limit.hpp"
 #include "backend/worker/aperture.hpp"
 #include "backend/worker/janitor.hpp"
 #include "backend/worker/link.hpp"
@@ -35,30 +34,6 @@ private:
     ControlMemory(std::byte* base, std::uint32_t contexts) : base_(base), contexts_(contexts) {}
     std::byte* base_;
     std::uint32_t contexts_;
-};
-
-/// For lines that a client can provoke, from the lane: some at once, then one per second.
-class LineLimit {
-public:
-    [[nodiscard]] bool allow(std::uint64_t now_ns) noexcept {
-        const std::uint64_t since = (now_ns - last_ns_) / kEveryNs;
-        last_ns_ += since * kEveryNs;
-        left_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(kAtOnce, left_ + since));
-        if (left_ == 0) return ++left_out_, false;
-        --left_;
-        return true;
-    }
-    /// For the end of an allowed line; "" when there was none.
-    [[nodiscard]] std::string left_out() {
-        const std::uint64_t count = std::exchange(left_out_, 0);
-        return count == 0 ? std::string() : " (" + std::to_string(count) + " such lines left out)";
-    }
-
-private:
-    static constexpr std::uint64_t kEveryNs = 1'000'000'000;
-    static constexpr std::uint32_t kAtOnce = 10;
-    std::uint64_t last_ns_ = 0, left_out_ = 0;
-    std::uint32_t left_ = kAtOnce;
 };
 
 class WorkerExecutor final : public Executor {
@@ -143,7 +118,7 @@ private:
     std::string names_;
     std::string name_;       ///< of the device
     std::string complaint_;  ///< the last one of a worker
-    LineLimit losses_told_;
+    LogLimit losses_{"lost contexts"};
     std::uint64_t energy_uj_ = 0;
     std::uint64_t made_ns_ = now_ns();
     std::function<void()> wake_;

@@ -3,33 +3,34 @@
 // were left out. Owns: the count.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
-#include "lane/lane.hpp"
-
-namespace farlane::daemon {
+namespace farlane::backend {
 
 class LogLimit {
 public:
+    using Time = std::chrono::nanoseconds;  ///< of a monotonic clock
     static constexpr std::uint64_t kAtOnce = 10;
-    static constexpr lane::Duration kBetween = std::chrono::seconds(1);
+    static constexpr Time kBetween = std::chrono::seconds(1);
 
     /// `what` they are about, in the plural.
     explicit LogLimit(std::string what) : what_(std::move(what)) {}
     /// The line, with what was left out before it; none: it is left out itself.
-    [[nodiscard]] std::optional<std::string> take(lane::Time now, const std::string& line);
+    [[nodiscard]] std::optional<std::string> take(Time now, const std::string& line);
     /// What was left out and no later line has told; to be asked now and then.
-    [[nodiscard]] std::optional<std::string> rest(lane::Time now);
+    [[nodiscard]] std::optional<std::string> rest(Time now);
 
 private:
-    [[nodiscard]] bool may(lane::Time now) noexcept;
+    [[nodiscard]] bool may(Time now) noexcept;
     [[nodiscard]] std::string left_out();
 
     std::string what_;
     std::uint64_t free_ = kAtOnce, left_out_ = 0;
-    std::optional<lane::Time> since_;  ///< one more is free kBetween later; none: all are
+    std::optional<Time> since_;  ///< one more is free kBetween later; none: all are
 };
 
-}  // namespace farlane::daemon
+}  // namespace farlane::backend

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: lines for the log that a client can provoke. Hands on: few of them. Owns: see the header.
-#include "daemon/log_limit.hpp"
+#include "backend/log_limit.hpp"
 
 #include <algorithm>
 #include <utility>
 
-namespace farlane::daemon {
+namespace farlane::backend {
 
-bool LogLimit::may(lane::Time now) noexcept {
+bool LogLimit::may(Time now) noexcept {
     if (since_ && now - *since_ >= kBetween) {
         const auto more = static_cast<std::uint64_t>((now - *since_) / kBetween);
         free_ = std::min(kAtOnce, free_ + std::min(more, kAtOnce));
@@ -24,7 +24,7 @@ std::string LogLimit::left_out() {
     return "and " + std::to_string(std::exchange(left_out_, 0)) + " more " + what_;
 }
 
-std::optional<std::string> LogLimit::take(lane::Time now, const std::string& line) {
+std::optional<std::string> LogLimit::take(Time now, const std::string& line) {
     if (!may(now)) {
         ++left_out_;
         return std::nullopt;
@@ -32,9 +32,9 @@ std::optional<std::string> LogLimit::take(lane::Time now, const std::string& lin
     return left_out_ == 0 ? line : line + "; " + left_out();
 }
 
-std::optional<std::string> LogLimit::rest(lane::Time now) {
+std::optional<std::string> LogLimit::rest(Time now) {
     if (left_out_ == 0 || !may(now)) return std::nullopt;
     return left_out();
 }
 
-}  // namespace farlane::daemon
+}  // namespace farlane::backend
