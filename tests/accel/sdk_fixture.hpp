@@ -4,7 +4,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <optional>
 #include <random>
@@ -14,6 +13,7 @@
 
 #include "devices/devices.hpp"
 #include "lane/target_thread.hpp"
+#include "transport/free_udp_port.hpp"
 
 namespace farlane::test {
 
@@ -35,8 +35,7 @@ protected:
     static constexpr std::uint64_t kMemoryBytes = 64 << 20;
 
     void SetUp() override {
-        static int number = 0;
-        const auto id = std::to_string(20000 + getpid() % 20000 + number++);
+        const auto id = std::to_string(free_udp_port());
         target_ = std::make_unique<TargetThread>(numbered(GetParam().target_port, id));
         target_->add("accel0", make_device());
         target_->start();

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: an accelerator whose target restarts, or goes. Hands on: verdicts on what its user sees.
 // Owns: both ends.
-#include <unistd.h>
-
 #include "accel/sdk_fixture.hpp"
 
 namespace farlane::test {
@@ -14,8 +12,7 @@ using namespace std::chrono_literals;
 class AccelOutage : public ::testing::TestWithParam<Progress> {
 protected:
     void SetUp() override {
-        static int number = 0;
-        port_ = std::to_string(41000 + getpid() % 19000 + number++);
+        port_ = std::to_string(free_udp_port());
         start_target();
         FabricOptions options;
         options.provider = ProviderKind::embedded;

@@ -11,9 +11,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,18 +26,6 @@ TempDir::TempDir() {
 TempDir::~TempDir() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
-}
-
-unsigned free_udp_port() {
-    const control::UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_in a{};
-    a.sin_family = AF_INET;
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof a;
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&a), size) != 0 ||
-        ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&a), &size) != 0)
-        throw std::runtime_error("no free udp port");
-    return ntohs(a.sin_port);
 }
 
 void write_file(const std::string& path, const std::string& text) {

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "lib/daemon_client.hpp"
+#include "transport/free_udp_port.hpp"
 
 namespace farlane::test {
 
@@ -31,7 +32,6 @@ private:
     std::string path_;
 };
 
-[[nodiscard]] unsigned free_udp_port();
 void write_file(const std::string& path, const std::string& text);
 [[nodiscard]] std::string read_file(const std::string& path);
 

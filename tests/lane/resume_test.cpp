@@ -9,6 +9,7 @@
 #include "lane/initiator.hpp"
 #include "lane/scratch_device.hpp"
 #include "lane/target_thread.hpp"
+#include "transport/free_udp_port.hpp"
 
 namespace farlane::lane {
 namespace {
@@ -67,8 +68,7 @@ struct Resumed : testing::TestWithParam<bool> {
     // attachment, and the target has not turned since.
     void SetUp() override {
         port = lane.add_port(transport::open_port("udp:127.0.0.1:0").take());
-        static unsigned number = 0;
-        at = "127.0.0.1:" + std::to_string(41'000 + (::getpid() + 7 * number++) % 20'000);
+        at = "127.0.0.1:" + std::to_string(farlane::test::free_udp_port());
         url = "udp:" + at;
         target.emplace(url, *target_memory, keeps);
         start_initiator();

@@ -85,7 +85,7 @@ wait_for() {
 }
 
 step "two installed daemons"
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 10000))
 cat >"$dir/target.toml" <<TEXT
 [daemon]
 name = "target"

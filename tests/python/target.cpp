@@ -24,24 +24,15 @@ int main(int argc, char** argv) {
             }
             device = firmware::make_accel(config, *memory).take();
         }
-        // A port that is taken is not a failure of what is tested.
-        for (int port = 21000 + getpid() % 20000;; ++port) {
-            const std::string address = "127.0.0.1:" + std::to_string(port);
-            std::unique_ptr<test::TargetThread> target;
-            try {
-                target = std::make_unique<test::TargetThread>("udp:" + address);
-            } catch (const Error& e) {
-                if (port < 60000) continue;
-                throw;
-            }
-            target->add("accel0", std::move(device));
-            target->start();
-            std::puts(address.c_str());
-            std::fflush(stdout);
-            while (std::getchar() != EOF) {
-            }
-            return 0;
+        const std::string address = "127.0.0.1:" + std::to_string(test::free_udp_port());
+        test::TargetThread target("udp:" + address);
+        target.add("accel0", std::move(device));
+        target.start();
+        std::puts(address.c_str());
+        std::fflush(stdout);
+        while (std::getchar() != EOF) {
         }
+        return 0;
     } catch (const Error& e) {
         std::fprintf(stderr, "%s\n", e.what());
         return 1;

@@ -10,6 +10,7 @@
 
 #include "lane/scratch_device.hpp"
 #include "lane/target_thread.hpp"
+#include "transport/free_udp_port.hpp"
 
 namespace farlane {
 namespace {
@@ -34,8 +35,7 @@ std::string fill(std::string text, const std::string& number) {
 class Embedded : public testing::TestWithParam<Case> {
 protected:
     void SetUp() override {
-        static int number = 0;
-        const auto id = std::to_string(20000 + getpid() % 20000 + number++);
+        const auto id = std::to_string(test::free_udp_port());
         target_ = std::make_unique<test::TargetThread>(fill(GetParam().target_port, id));
         target_->add("scratch0", std::make_unique<ScratchDevice>());
         target_->add("scratch1", std::make_unique<ScratchDevice>());
@@ -263,7 +263,7 @@ INSTANTIATE_TEST_SUITE_P(
 // A doorbell after a pause: nobody turns the lane, its thread sleeps, and nothing else is due that would wake it.
 TEST(EmbeddedThread, PostedWriteDoesNotWaitForTheSleeper) {
     for (const bool udp : {false, true}) {
-        const auto id = std::to_string(20000 + getpid() % 20000);
+        const auto id = std::to_string(test::free_udp_port());
         auto session = test::session_config("target", 0x7a);
         session.keepalive = 60s;
         test::TargetThread target(udp ? "udp:127.0.0.1:" + id : "loop:sleeper" + id, {session, {}, 64});

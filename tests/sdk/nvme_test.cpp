@@ -13,6 +13,7 @@
 #include "lane/target_thread.hpp"
 #include "nvme_user/controller.hpp"
 #include "nvme_user/nvme_over_sdk.hpp"
+#include "transport/free_udp_port.hpp"
 
 namespace farlane {
 namespace {
@@ -25,8 +26,7 @@ protected:
         char path[] = "/tmp/farlane-nvme-XXXXXX";
         ASSERT_NE(mkdtemp(path), nullptr);
         directory_ = path;
-        static int number = 0;
-        port_ = 30000 + getpid() % 20000 + number++;
+        port_ = test::free_udp_port();
     }
     void TearDown() override {
         target_.reset();
@@ -58,7 +58,7 @@ protected:
         return Fabric::open(o);
     }
     std::string directory_;
-    int port_ = 0;
+    unsigned port_ = 0;
     std::uint64_t incarnation_ = 0;
     std::unique_ptr<backend::Memory> devices_;
     std::unique_ptr<test::TargetThread> target_;

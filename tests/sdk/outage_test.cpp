@@ -11,6 +11,7 @@
 #include "lane/scratch_device.hpp"
 #include "lane/target_thread.hpp"
 #include "transport/fault/fault_port.hpp"
+#include "transport/free_udp_port.hpp"
 
 namespace farlane {
 namespace {
@@ -21,8 +22,7 @@ using D = test::ScratchDevice;
 class Outage : public testing::Test {
 protected:
     void SetUp() override {
-        static int number = 0;
-        port_ = 40000 + getpid() % 20000 + number++;
+        port_ = test::free_udp_port();
         start_target();
     }
     void start_target() {
@@ -70,7 +70,7 @@ protected:
         return false;
     }
     std::chrono::milliseconds grace_ = 60s;
-    int port_ = 0;
+    unsigned port_ = 0;
     std::unique_ptr<test::TargetThread> target_;
 };
 
@@ -128,7 +128,7 @@ TEST_F(Outage, ReadsTimeOutAndWorkAgain) {
 
 // The first one goes through the port that can be cut.
 TEST_F(Outage, OneOfTwoPathsIsCut) {
-    const std::string second = std::to_string(port_ + 1000);
+    const std::string second = std::to_string(test::free_udp_port());
     auto port = transport::open_port("udp:127.0.0.1:" + second).take();
     target_->in_lane([&] { target_->target().listen(target_->lane().add_port(std::move(port))); });
     FabricOptions o = options();
