@@ -101,6 +101,7 @@ void set_option(int fd, int level, int name, int value) {
 // None of these decides whether the port works; GSO is tried again with every message.
 void set_options(int fd, int family, std::uint64_t buffer_bytes) {
     const int size = static_cast<int>(buffer_bytes);
+    if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     for (const int name : {SO_RCVBUF, SO_SNDBUF}) set_option(fd, SOL_SOCKET, name, size);
     for (const int name : {SO_RCVBUFFORCE, SO_SNDBUFFORCE}) set_option(fd, SOL_SOCKET, name, size);
     set_option(fd, SOL_UDP, UDP_GRO, 1);
@@ -131,9 +132,9 @@ Failure bind_failure(const Query& query, int error, const std::string& where) {
 Result<UdpSocket> bind_one(const addrinfo& at, std::uint64_t buffer_bytes, const Query& query) {
     UdpSocket s;
     s.family = at.ai_family;
+    s.buffer_bytes = buffer_bytes;
     s.fd = ::socket(at.ai_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s.fd < 0) return query.fail(std::string("no UDP socket: ") + std::strerror(errno), Status::io);
-    if (s.family == AF_INET6) set_option(s.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     set_options(s.fd, s.family, buffer_bytes);
     if (::bind(s.fd, at.ai_addr, at.ai_addrlen) != 0) {
         const int error = errno;
@@ -181,6 +182,23 @@ Result<UdpSocket> open_udp_socket(const std::string& body, std::uint64_t buffer_
     auto list = look_up(where->host, port, where->host.empty() ? AF_INET : AF_UNSPEC, AI_PASSIVE);
     if (!list) return query.fail(list.failure().detail + "; " + kForms, list.status());
     return bind_one(**list, buffer_bytes, query);
+}
+
+int open_connected_udp(const UdpSocket& bound, const Address& peer) noexcept {
+    const int fd = ::socket(bound.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    set_options(fd, bound.family, bound.buffer_bytes);
+    sockaddr_storage own{};
+    socklen_t size = sizeof own;
+    // Both share the address for these three calls only: later it is in use for whoever wants it, as it was before.
+    for (const int s : {bound.fd, fd}) set_option(s, SOL_SOCKET, SO_REUSEADDR, 1);
+    const bool done = ::getsockname(bound.fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
+                      ::bind(fd, reinterpret_cast<const sockaddr*>(&own), size) == 0 &&
+                      ::connect(fd, reinterpret_cast<const sockaddr*>(peer.bytes), peer.size) == 0;
+    for (const int s : {bound.fd, fd}) set_option(s, SOL_SOCKET, SO_REUSEADDR, 0);
+    if (done) return fd;
+    ::close(fd);
+    return -1;
 }
 
 Result<Address> resolve_udp(std::string_view text, int family) {

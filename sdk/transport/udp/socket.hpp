@@ -19,6 +19,7 @@ struct UdpSocket {
     int family = AF_INET;   ///< an AF_INET6 socket also carries IPv4 (mapped addresses)
     bool loopback = false;  ///< bound to a loopback address
     std::string local;      ///< own address as text
+    std::uint64_t buffer_bytes = 0;
 };
 
 /// Opens and binds. `body` is what stands behind "udp:"; empty = all addresses, any free port.
@@ -28,6 +29,10 @@ struct UdpSocket {
 
 /// The same without opening: only the form of `body`.
 [[nodiscard]] Result<bool> check_udp_address(const std::string& body, const Query& query);
+
+/// A second socket with the address of `bound`, connected to `peer`: what comes from there comes to it from now on.
+/// -1 = that can not be had.
+[[nodiscard]] int open_connected_udp(const UdpSocket& bound, const Address& peer) noexcept;
 
 /// The form that resolve_udp() wants; names are not looked up.
 [[nodiscard]] Result<bool> check_udp_target(std::string_view text);

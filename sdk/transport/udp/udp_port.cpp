@@ -29,7 +29,12 @@ std::optional<Failure> read_keys(Query& query, Keys& keys) {
 }  // namespace
 
 UdpPort::UdpPort(UdpSocket socket, std::uint32_t frame_bytes, unsigned batch, std::string url)
-    : socket_(std::move(socket)), batch_(batch), rx_arena_(kRxSlots, kRxSlotBytes), tx_arena_(kTxBuffers, frame_bytes) {
+    : socket_(std::move(socket)),
+      flow_(socket_),
+      batch_(batch),
+      rx_arena_(kRxSlots, kRxSlotBytes),
+      tx_arena_(kTxBuffers, frame_bytes) {
+    common_.fd = socket_.fd;
     info_.url = std::move(url);
     info_.local = socket_.local;
     info_.kind = "udp";
@@ -49,9 +54,11 @@ UdpPort::~UdpPort() {
 PortCounters UdpPort::counters() const noexcept {
     PortCounters c = counters_;
     // what the kernel dropped because the lane did not read in time
-    std::uint32_t info[SK_MEMINFO_VARS] = {};
-    socklen_t size = sizeof info;
-    if (::getsockopt(socket_.fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0) c.rx_dropped += info[SK_MEMINFO_DROPS];
+    for (const int fd : {socket_.fd, flow_.fd()}) {
+        std::uint32_t info[SK_MEMINFO_VARS] = {};
+        socklen_t size = sizeof info;
+        if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0) c.rx_dropped += info[SK_MEMINFO_DROPS];
+    }
     return c;
 }
 

@@ -10,6 +10,7 @@
 
 #include "transport/arena.hpp"
 #include "transport/port.hpp"
+#include "transport/udp/flow.hpp"
 #include "transport/udp/socket.hpp"
 
 namespace farlane::transport {
@@ -29,8 +30,9 @@ public:
     void tx_send(std::span<TxFrame> frames) noexcept override;
     void tx_free(std::span<TxFrame> frames) noexcept override;
     void flush() noexcept override;
-    [[nodiscard]] int wait_fd() const noexcept override { return socket_.fd; }
-    [[nodiscard]] bool arm() noexcept override { return ready_count_ == 0; }
+    [[nodiscard]] int wait_fd() const noexcept override { return flow_.wait_fd(); }
+    [[nodiscard]] bool arm() noexcept override { return ready_count_ == 0 && flow_.arm(); }
+    void disarm() noexcept override { flow_.disarm(); }
     [[nodiscard]] std::int64_t next_event_ns() const noexcept override;
     [[nodiscard]] Result<Address> resolve(std::string_view text) const override {
         return resolve_udp(text, socket_.family);
@@ -60,9 +62,16 @@ private:
         std::uint32_t size_bytes = 0;
     };
 
+    // A socket to receive from.
+    struct Source {
+        int fd = -1;
+        bool more = false;  // the last look found more than one message, or the first after none
+    };
+
     void receive() noexcept;
-    [[nodiscard]] std::uint32_t receive_one() noexcept;
-    [[nodiscard]] std::uint32_t receive_many(std::uint32_t wanted) noexcept;
+    [[nodiscard]] bool receive(Source& source) noexcept;
+    [[nodiscard]] std::uint32_t receive_one(int fd) noexcept;
+    [[nodiscard]] std::uint32_t receive_many(int fd, std::uint32_t wanted) noexcept;
     void take(std::uint32_t slot, msghdr& message, std::uint32_t bytes) noexcept;
     [[nodiscard]] bool accept_message(std::uint32_t slot, std::uint32_t bytes, std::uint32_t segment_bytes) noexcept;
     void align_segments(std::uint32_t slot) noexcept;
@@ -74,11 +83,13 @@ private:
     [[nodiscard]] std::uint32_t group_at(std::uint32_t first) const noexcept;
     [[nodiscard]] bool send_some() noexcept;
     [[nodiscard]] bool send_one() noexcept;
+    [[nodiscard]] bool flow_failed(int error) noexcept;
     [[nodiscard]] bool send_failed(int error, std::uint32_t frames_in_first) noexcept;
     void drop_pending(std::uint32_t frames) noexcept;
     void complete(std::uint32_t frames) noexcept;
 
     UdpSocket socket_;
+    UdpFlow flow_;
     PortInfo info_;
     PortCounters counters_;
     unsigned batch_;
@@ -88,7 +99,7 @@ private:
     std::vector<std::uint32_t> rx_free_;
     std::array<std::uint32_t, kRxSlots> ready_{};  // ring of slots with frames left
     std::uint32_t ready_head_ = 0, ready_count_ = 0;
-    bool more_ = false;  // the last look found more than one message, or the first after none
+    Source common_, own_;  // of everybody; of the flow
 
     Arena tx_arena_;
     std::array<TxBuffer, kTxBuffers> tx_buffers_{};
