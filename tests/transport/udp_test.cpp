@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include <gmock/gmock.h>
 
@@ -150,6 +151,11 @@ TEST_P(Udp, WhoTalksForLongStartsAgain) {
     auto a = must_open(GetParam()), b = must_open(GetParam());
     const std::string at = b->info().local;
     const Address to_b = *a->resolve(at), to_a = *b->resolve(a->info().local);
+    const auto open_files = [] {
+        const std::filesystem::directory_iterator all("/proc/self/fd");
+        return std::distance(begin(all), end(all));
+    };
+    const auto files = open_files();
     for (int life = 0; life < 3; ++life) {
         for (std::uint32_t n = 0; n < 1200; ++n) {
             ASSERT_TRUE(send_frame(*a, n, 64, &to_b));
@@ -163,6 +169,7 @@ TEST_P(Udp, WhoTalksForLongStartsAgain) {
             EXPECT_TRUE(take(*a).empty());
         }
         b = must_open("udp:" + at);
+        EXPECT_EQ(open_files(), files);
     }
 }
 

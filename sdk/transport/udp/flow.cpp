@@ -6,6 +6,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "transport/openers.hpp"
 
 namespace farlane::transport {
@@ -21,11 +23,14 @@ bool wait_for(int wait_fd, int fd) noexcept {
 }  // namespace
 
 UdpFlow::UdpFlow(UdpSocket& common)
-    : common_(common), wait_fd_(::epoll_create1(EPOLL_CLOEXEC)), possible_(wait_fd_ >= 0) {}
+    : common_(common),
+      wait_fd_(::epoll_create1(EPOLL_CLOEXEC)),
+      fd_(new_udp_socket(common)),
+      possible_(wait_fd_ >= 0 && fd_ >= 0) {}
 
 UdpFlow::~UdpFlow() {
-    close();
-    if (wait_fd_ >= 0) ::close(wait_fd_);
+    for (const int fd : {fd_, wait_fd_})
+        if (fd >= 0) ::close(fd);
 }
 
 void UdpFlow::came_to_common(const Address& from) noexcept {
@@ -36,46 +41,48 @@ void UdpFlow::came_to_common(const Address& from) noexcept {
     }
     if (++in_row_ < kMessages) return;
     in_row_ = 0;
-    if (fd_ >= 0 && heard_) {  // two peers: the flow stays where it is, unless it has become silent
+    if (open_ && heard_) {  // two peers: the flow stays where it is, unless it has become silent
         heard_ = false;
         return;
     }
     close();
-    possible_ = open(from);
+    if (!possible_) return;
+    open_ = true;
+    if (!connect_udp(fd_, from, common_)) {
+        close();
+        possible_ = false;
+        return;
+    }
+    peer_ = from;
+    heard_ = false;
+    unanswered_ = since_common_ = common_quiet_ = 0;
+    silent_since_ns_ = 0;
+    draining_ = kDrainLooks;
 }
 
 bool UdpFlow::arm() noexcept {
     since_common_ = kCommonEvery;  // whichever it is that wakes
     if (wait_fd_ < 0) return true;
-    if (wait_for(wait_fd_, common_.fd) && (fd_ < 0 || wait_for(wait_fd_, fd_))) return true;
+    if (wait_for(wait_fd_, common_.fd) && (!open_ || wait_for(wait_fd_, fd_))) return true;
     disarm();
     return false;
 }
 
 void UdpFlow::disarm() noexcept {
     if (wait_fd_ < 0) return;
-    for (const int fd : {common_.fd, fd_})
-        if (fd >= 0) (void)::epoll_ctl(wait_fd_, EPOLL_CTL_DEL, fd, nullptr);
-}
-
-bool UdpFlow::open(const Address& peer) noexcept {
-    fd_ = open_connected_udp(common_, peer);
-    if (fd_ < 0) return false;
-    peer_ = peer;
-    heard_ = false;
-    unanswered_ = since_common_ = common_quiet_ = 0;
-    silent_since_ns_ = 0;
-    draining_ = kDrainLooks;
-    return true;
+    (void)::epoll_ctl(wait_fd_, EPOLL_CTL_DEL, common_.fd, nullptr);
+    if (open_) (void)::epoll_ctl(wait_fd_, EPOLL_CTL_DEL, fd_, nullptr);
 }
 
 void UdpFlow::close() noexcept {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
+    if (!std::exchange(open_, false)) return;
+    ::close(fd_);
+    fd_ = new_udp_socket(common_);
+    possible_ = fd_ >= 0;
 }
 
 bool UdpFlow::common_is_due() noexcept {
-    if (fd_ >= 0 && heard_ && common_quiet_ >= kCommonActive && ++since_common_ < kCommonEvery) return false;
+    if (open_ && heard_ && common_quiet_ >= kCommonActive && ++since_common_ < kCommonEvery) return false;
     since_common_ = 0;
     return true;
 }

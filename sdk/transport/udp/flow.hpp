@@ -21,11 +21,11 @@ public:
     [[nodiscard]] int wait_fd() const noexcept { return wait_fd_ >= 0 ? wait_fd_ : common_.fd; }
     [[nodiscard]] bool arm() noexcept;
     void disarm() noexcept;
-    [[nodiscard]] int fd() const noexcept { return fd_; }  ///< -1 = there is none
-    [[nodiscard]] bool leads_to(const Address& to) const noexcept { return fd_ >= 0 && to == peer_; }
+    [[nodiscard]] int fd() const noexcept { return fd_; }
+    [[nodiscard]] bool leads_to(const Address& to) const noexcept { return open_ && to == peer_; }
 
     /// Before the flow's socket the common one is emptied: what its peer sent earlier lies there.
-    [[nodiscard]] bool is_due() const noexcept { return fd_ >= 0 && draining_ == 0; }
+    [[nodiscard]] bool is_due() const noexcept { return open_ && draining_ == 0; }
 
     /// A message came through the common socket. Of enough in a row from one peer a flow is made.
     void came_to_common(const Address& from) noexcept;
@@ -45,13 +45,12 @@ private:
     static constexpr std::int64_t kSilentNs = 1'000'000'000;
     static constexpr unsigned kCommonEvery = 16;   // looks
     static constexpr unsigned kCommonActive = 64;  // looks without anything, until it is quiet
-
-    static constexpr unsigned kDrainLooks = 64;  // at most: others may keep it full
-
-    [[nodiscard]] bool open(const Address& peer) noexcept;
+    static constexpr unsigned kDrainLooks = 64;    // at most: others may keep it full
 
     UdpSocket& common_;
-    int wait_fd_ = -1, fd_ = -1;
+    int wait_fd_ = -1;
+    int fd_ = -1;        // there from the beginning: a program has as many descriptors after an hour as after a second
+    bool open_ = false;  // it is connected
     bool possible_;
     bool heard_ = false;  // since it was opened
     Address peer_, candidate_;

@@ -133,9 +133,8 @@ Result<UdpSocket> bind_one(const addrinfo& at, std::uint64_t buffer_bytes, const
     UdpSocket s;
     s.family = at.ai_family;
     s.buffer_bytes = buffer_bytes;
-    s.fd = ::socket(at.ai_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    s.fd = new_udp_socket(s);
     if (s.fd < 0) return query.fail(std::string("no UDP socket: ") + std::strerror(errno), Status::io);
-    set_options(s.fd, s.family, buffer_bytes);
     if (::bind(s.fd, at.ai_addr, at.ai_addrlen) != 0) {
         const int error = errno;
         ::close(s.fd);
@@ -184,21 +183,22 @@ Result<UdpSocket> open_udp_socket(const std::string& body, std::uint64_t buffer_
     return bind_one(**list, buffer_bytes, query);
 }
 
-int open_connected_udp(const UdpSocket& bound, const Address& peer) noexcept {
-    const int fd = ::socket(bound.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
-    set_options(fd, bound.family, bound.buffer_bytes);
+int new_udp_socket(const UdpSocket& like) noexcept {
+    const int fd = ::socket(like.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) set_options(fd, like.family, like.buffer_bytes);
+    return fd;
+}
+
+bool connect_udp(int fd, const Address& peer, const UdpSocket& bound) noexcept {
     sockaddr_storage own{};
     socklen_t size = sizeof own;
-    // Both share the address for these three calls only: later it is in use for whoever wants it, as it was before.
+    // Both share the address for these calls only: later it is in use for whoever wants it, as it was before.
     for (const int s : {bound.fd, fd}) set_option(s, SOL_SOCKET, SO_REUSEADDR, 1);
     const bool done = ::getsockname(bound.fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
                       ::bind(fd, reinterpret_cast<const sockaddr*>(&own), size) == 0 &&
                       ::connect(fd, reinterpret_cast<const sockaddr*>(peer.bytes), peer.size) == 0;
     for (const int s : {bound.fd, fd}) set_option(s, SOL_SOCKET, SO_REUSEADDR, 0);
-    if (done) return fd;
-    ::close(fd);
-    return -1;
+    return done;
 }
 
 Result<Address> resolve_udp(std::string_view text, int family) {

@@ -30,9 +30,11 @@ struct UdpSocket {
 /// The same without opening: only the form of `body`.
 [[nodiscard]] Result<bool> check_udp_address(const std::string& body, const Query& query);
 
-/// A second socket with the address of `bound`, connected to `peer`: what comes from there comes to it from now on.
-/// -1 = that can not be had.
-[[nodiscard]] int open_connected_udp(const UdpSocket& bound, const Address& peer) noexcept;
+/// A further socket, as `like` but without an address; -1 = there is none.
+[[nodiscard]] int new_udp_socket(const UdpSocket& like) noexcept;
+/// Gives it the address of `bound` and connects it to `peer`: what comes from there comes to it from now on. False:
+/// that can not be had, and `fd` is of no use.
+[[nodiscard]] bool connect_udp(int fd, const Address& peer, const UdpSocket& bound) noexcept;
 
 /// The form that resolve_udp() wants; names are not looked up.
 [[nodiscard]] Result<bool> check_udp_target(std::string_view text);
