@@ -262,6 +262,31 @@ TEST_P(AccelErrorTexts, ContextsThatStillEndAreWaitedFor) {
     EXPECT_EQ(got, std::vector<float>(10, 3.0F));
 }
 
+/// The same when only one of its pairs is left: with the others nobody gets into what the old one had.
+TEST_P(AccelErrorTexts, ANewContextNeverJoinsOneThatStillEnds) {
+    struct Enough {};
+    ContextOptions impatient;
+    impatient.while_waiting = [] { throw Enough(); };
+    for (const bool alone : {true, false}) {
+        std::optional<Context> other;
+        if (!alone) other.emplace(device_);  // what is known of the device's pairs stays
+        executor_->hold_cancels(true);
+        {
+            Context context(device_, impatient);
+            Stream second = context.create_stream();
+            auto module = context.load(ModuleKind::opencl_c, "hang\n");
+            second.launch(module.kernel("hang"), {1});
+            turn_until_held(1);
+        }
+        EXPECT_THROW(Context(device_, impatient), Enough);
+        ContextOptions patient;
+        patient.while_waiting = [&] { executor_->hold_cancels(false); };
+        Context context(device_, patient);
+        context.synchronize();  // throws when a handle of its built-in kernels is taken
+        EXPECT_EQ(context.properties().memory_context_bytes, 0U);
+    }
+}
+
 TEST_P(AccelErrorTexts, WhatIsOver) {
     auto context = std::make_unique<Context>(device_);
     const auto x = context->allocate<float>(10);
