@@ -218,6 +218,8 @@ private:
         Uses uses;
     };
     void collect();
+    [[nodiscard]] Use submit_alloc(Queue& q, std::uint64_t address, std::uint64_t bytes, const char* what,
+                                   Sink sink = {});
     void submit_free(Queue& q, std::uint64_t address, std::uint64_t reserved);
     void collect_modules();
     void prepare_reports(Queue& q);
