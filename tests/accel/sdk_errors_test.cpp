@@ -287,6 +287,26 @@ TEST_P(AccelErrorTexts, ANewContextNeverJoinsOneThatStillEnds) {
     }
 }
 
+/// Without interrupts, too, a pair that is not enabled any more is found out.
+TEST_P(AccelErrorTexts, WaitsWithoutInterruptsEndToo) {
+    auto made = make_program_device(false).device;
+    const_cast<fl_function_desc&>(made->describe()).msix_vectors.set(0);  // it says that it has none
+    target_->add("silent", std::move(made));
+    Device device = fabric_->attach("silent");
+    unsigned waits = 0;
+    ContextOptions options;
+    options.while_waiting = [&] {
+        if (++waits >= 50) throw std::runtime_error("nobody noticed");
+    };
+    Context context(device, options);
+    const auto x = context.allocate<float>(10);
+    context.stream().fill(x, 1.0F);
+    context.synchronize();
+    device.write32(FL_ACCEL_BAR_REGISTERS, FL_ACCEL_QUEUE_OFFSET + offsetof(fl_accel_queue_registers, control), 0);
+    context.stream().fill(x, 2.0F);
+    expect(Status::device_reset, {"reset"}, [&] { context.synchronize(); });
+}
+
 TEST_P(AccelErrorTexts, WhatIsOver) {
     auto context = std::make_unique<Context>(device_);
     const auto x = context->allocate<float>(10);
