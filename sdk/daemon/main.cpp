@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: the command line. Hands on: a daemon that runs until SIGTERM. Owns: the order of
 // start and stop. docs/configuration.md.
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -14,6 +15,7 @@
 
 #include "backend/executor.hpp"
 #include "cli/parse.hpp"
+#include "daemon/event_log.hpp"
 #include "daemon/event_loop.hpp"
 #include "daemon/lock_file.hpp"
 #include "daemon/notify.hpp"
@@ -43,15 +45,25 @@ control::UniqueFd signal_descriptor() {
     return control::UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-void reload_exports(Engine& engine, const std::string& file) {
+// What the lane has to say is printed by the control thread: a log that is not read must not stop the lane.
+void log_later(EventLoop& loop, spdlog::level::level_enum level, std::string line) {
+    loop.post([level, line = std::move(line)] { spdlog::log(level, "{}", line); });
+}
+
+std::chrono::nanoseconds now() {
+    return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+void reload_exports(EventLoop& loop, Engine& engine, const std::string& file) {
     auto config = read_config(file);
     const auto good = config.ok() ? check_config(*config) : config.failure();
     if (!good.ok()) {
         spdlog::error("SIGHUP: nothing changed: {}", good.failure().detail);
         return;
     }
-    engine.post([&engine, exports = config->exports] {
-        for (const std::string& line : engine.apply_exports(exports)) spdlog::info("SIGHUP: {}", line);
+    engine.post([&loop, &engine, exports = config->exports] {
+        for (const std::string& line : engine.apply_exports(exports))
+            log_later(loop, spdlog::level::info, "SIGHUP: " + line);
     });
 }
 
@@ -74,27 +86,23 @@ Result<Locks> take_locks(const Config& c) {
 
 // Drops are counted for ever in `stats`; the log says so at most once in a while, and only of what
 // somebody should look at.
-void log_drops(Engine& engine) {
-    engine.post([&engine] {
+void log_drops(EventLoop& loop, Engine& engine) {
+    engine.post([&loop, &engine] {
         static std::map<std::string_view, std::uint64_t> logged;
         const auto now = engine.odd_drops();
         std::string news;
         for (const auto& [reason, count] : now)
             if (count > logged[reason])
                 news += " " + std::string(reason) + " " + std::to_string(count - logged[reason]);
-        if (!news.empty()) spdlog::warn("dropped lately:{} (farlane stats says more)", news);
+        if (!news.empty())
+            log_later(loop, spdlog::level::warn, "dropped lately:" + news + " (farlane stats says more)");
         logged = now;
     });
 }
 
-// Printed by the control thread: a log that is not read must not stop the lane.
 void log_peers(EventLoop& loop, Engine& engine) {
     engine.post([&loop, &engine] {
-        auto lines = engine.look_at_peers();
-        if (lines.empty()) return;
-        loop.post([lines = std::move(lines)] {
-            for (const std::string& line : lines) spdlog::warn("{}", line);
-        });
+        for (std::string& line : engine.look_at_peers()) log_later(loop, spdlog::level::warn, std::move(line));
     });
 }
 
@@ -169,12 +177,14 @@ std::optional<int> run(const Config& config, const Successor& successor, control
     if (!server.ok()) return fail(server.failure());
     ControlServer& control = **server;
     Engine::Callbacks callbacks;
+    EventLog events([](const std::string& line) { spdlog::info("{}", line); });
     callbacks.event = [&](const Json& e) {
-        spdlog::info("{} {} {} {}", e.at("role").get<std::string>(), e.at("kind").get<std::string>(),
-                     e.value("function", ""), e.value("detail", ""));
-        loop.post([&control, e] { control.publish(e); });
+        loop.post([&control, &events, e] {
+            events.tell(now(), e);
+            control.publish(e);
+        });
     };
-    callbacks.warn = [&](std::string line) { loop.post([line = std::move(line)] { spdlog::warn("{}", line); }); };
+    callbacks.warn = [&](std::string line) { log_later(loop, spdlog::level::warn, std::move(line)); };
     callbacks.kick = [&](ClientId client, const std::string& why) {
         loop.post([&control, client, why] { control.close_client(client, why); });
     };
@@ -195,7 +205,7 @@ std::optional<int> run(const Config& config, const Successor& successor, control
         signalfd_siginfo info{};
         while (::read(signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
             if (info.ssi_signo == SIGHUP) {
-                reload_exports(running, config.file);
+                reload_exports(loop, running, config.file);
             } else if (info.ssi_signo == SIGUSR2) {
                 upgrade_by_signal(upgrades);
             } else {
@@ -205,7 +215,8 @@ std::optional<int> run(const Config& config, const Successor& successor, control
         }
     });
     loop.every(kBellCheck, [&] { running.check_bells(); });
-    loop.every(std::chrono::seconds(30), [&] { log_drops(running); });
+    loop.every(std::chrono::seconds(30), [&] { log_drops(loop, running); });
+    loop.every(std::chrono::seconds(1), [&] { events.tell_rest(now()); });
     if (!config.peers.empty()) loop.every(std::chrono::seconds(1), [&] { log_peers(loop, running); });
     if (const auto interval = watchdog_interval())
         // By way of the lane: a lane that is stuck is what the watchdog is for.

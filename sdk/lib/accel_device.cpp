@@ -50,14 +50,15 @@ void enable(provider::DeviceProvider& p) {
     p.config_write(kCommand, command);
 }
 
-std::uint32_t take_first(std::vector<bool>& taken, const char* what) {
-    const auto free = std::find(taken.begin(), taken.end(), false);
-    if (free == taken.end()) {
-        throw Error(Status::limit, "all " + std::to_string(taken.size()) + " " + what +
+/// The first that is not `taken`, by a projection of its own.
+template <class Slots, class Taken = std::identity>
+std::uint32_t first_free(Slots& slots, const char* what, Taken taken = {}) {
+    const auto free = std::ranges::find(slots, false, taken);
+    if (free == slots.end()) {
+        throw Error(Status::limit, "all " + std::to_string(slots.size()) + " " + what +
                                        " of the accelerator are in use; close a context or a stream");
     }
-    *free = true;
-    return static_cast<std::uint32_t>(free - taken.begin());
+    return static_cast<std::uint32_t>(free - slots.begin());
 }
 
 }  // namespace
@@ -87,8 +88,8 @@ SharedDevice::SharedDevice(std::shared_ptr<provider::DeviceProvider> p) : provid
     wait_ready();
     check_identity();
     queues_.resize(registers_.max_queues.get());
-    sq_addresses_.resize(registers_.max_queues.get());
     contexts_.resize(registers_.max_contexts.get());
+    if (!provider_->shared()) look_at_queues();
     const unsigned wanted = std::min<unsigned>(provider_->info().msix_vectors, registers_.max_contexts.get() + 1);
     if (wanted < 2) return;
     try {
@@ -157,7 +158,9 @@ void SharedDevice::throw_reset() {
 std::uint32_t SharedDevice::take_context() {
     if (!provider_->shared()) {
         const std::lock_guard lock(mutex_);
-        return take_first(contexts_, "contexts");
+        const std::uint32_t number = first_free(contexts_, "contexts");
+        contexts_[number] = true;
+        return number;
     }
     const provider::ContextGrant grant = provider_->open_context();
     const std::lock_guard lock(mutex_);
@@ -196,13 +199,29 @@ std::uint32_t SharedDevice::vector_of(std::uint32_t context) const noexcept {
 
 // --- queue pairs
 
+/// Their places, once, and what contexts that are over have left: objects of this class come and go.
+void SharedDevice::look_at_queues() {
+    std::vector<fl_accel_queue_registers> all(queues_.size());
+    provider_->bar_read(FL_ACCEL_BAR_REGISTERS, FL_ACCEL_QUEUE_OFFSET, std::as_writable_bytes(std::span(all)));
+    for (std::size_t n = 0; n < all.size(); ++n) {
+        const std::uint32_t state = all[n].state.get();
+        if (state > FL_ACCEL_QUEUE_ERROR) {
+            throw Error(Status::protocol, "accelerator '" + provider_->info().name +
+                                              "' does not tell the state of queue pair " + std::to_string(n));
+        }
+        queues_[n] = {false, state != FL_ACCEL_QUEUE_DISABLED, all[n].context.get(), all[n].sq_address.get()};
+    }
+}
+
 std::uint32_t SharedDevice::take_queue() {
     const std::lock_guard lock(mutex_);
-    return take_first(queues_, "queue pairs");
+    const std::uint32_t number = first_free(queues_, "queue pairs", &Slot::taken);
+    queues_[number].taken = true;
+    return number;
 }
 void SharedDevice::give_back_queue(std::uint32_t queue) noexcept {
     const std::lock_guard lock(mutex_);
-    queues_[queue] = false;
+    queues_[queue].taken = false;
 }
 
 SharedDevice::Pair SharedDevice::enable_queue(std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova,
@@ -218,11 +237,17 @@ SharedDevice::Pair SharedDevice::enable_queue(std::uint32_t context, std::uint32
         sq_address = grant.sq_address;
     } else {
         pair.number = take_queue();
-        bool refused = false;
         try {
-            sq_address = program_queue(pair.number, context, entries, cq_iova, while_waiting, refused);
+            wait_until_gone(pair.number, context, while_waiting);
         } catch (...) {
-            refused ? give_back_queue(pair.number) : disable_queue(pair.number);
+            give_back_queue(pair.number);
+            throw;
+        }
+        sq_address = queues_[pair.number].sq_address;
+        try {
+            program_queue(pair.number, context, entries, cq_iova);
+        } catch (...) {
+            disable_queue(pair.number);
             throw;
         }
     }
@@ -232,49 +257,22 @@ SharedDevice::Pair SharedDevice::enable_queue(std::uint32_t context, std::uint32
     throw Error(Status::protocol, "the submission queue is not in the aperture");
 }
 
-std::uint64_t SharedDevice::program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries,
-                                          std::uint64_t cq_iova, const std::function<void()>& while_waiting,
-                                          bool& refused) {
+void SharedDevice::program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries,
+                                 std::uint64_t cq_iova) {
     using R = fl_accel_queue_registers;
-    const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queue} * FL_ACCEL_QUEUE_STRIDE;
-    const auto program = [&] {
-        write64(at + offsetof(R, cq_iova), cq_iova);
-        write32(at + offsetof(R, sq_entries), entries);
-        write32(at + offsetof(R, cq_entries), entries);
-        write32(at + offsetof(R, context), context);
-        write32(at + offsetof(R, pasid), 0);
-        write32(at + offsetof(R, vector), vector_of(context));
-        write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
-    };
-    program();
-    // Its place is asked for once; if the pair should be refused later, waits find out (Queue::check_enabled).
-    if (sq_addresses_[queue] != 0) return sq_addresses_[queue];
-    // The last user of the pair or of the context may have gone before it had ended: on a busy target that takes
-    // seconds. A device that is not ready itself gives the same reason; nobody waits for that here.
-    const auto begun = std::chrono::steady_clock::now();
-    auto called = begun;
-    bool torn = false;  // a pair that lets go while it is written takes the last of the fields only: once
-    while (true) {
-        const auto r = read_queue(queue);
-        const std::uint32_t state = r.state.get(), reason = r.reason.get();
-        if (state == FL_ACCEL_QUEUE_ENABLED) return sq_addresses_[queue] = r.sq_address.get();
-        const bool leaving = state == FL_ACCEL_QUEUE_DISABLING;
-        refused = leaving || state == FL_ACCEL_QUEUE_DISABLED;
-        const bool incomplete = refused && reason == FL_ACCEL_REASON_BAD_QUEUE && !std::exchange(torn, true);
-        const bool ending = leaving || incomplete || (refused && reason == FL_ACCEL_REASON_NOT_READY);
-        const auto now = std::chrono::steady_clock::now();
-        if (!ending || now - begun > kEndTimeout ||
-            (read32(offsetof(fl_accel_registers, status)) & FL_ACCEL_STATUS_READY) == 0) {
-            throw Error(Status::protocol, "accelerator refuses queue pair " + std::to_string(queue) + ": " +
-                                              (leaving ? "it has not let go of it yet" : reason_text(reason)));
-        }
-        if (now - called > kCallUser) {
-            called = now;
-            while_waiting();
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        program();
+    {
+        const std::lock_guard lock(mutex_);
+        queues_[queue].context = context;
     }
+    const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queue} * FL_ACCEL_QUEUE_STRIDE;
+    write64(at + offsetof(R, cq_iova), cq_iova);
+    write32(at + offsetof(R, sq_entries), entries);
+    write32(at + offsetof(R, cq_entries), entries);
+    write32(at + offsetof(R, context), context);
+    write32(at + offsetof(R, pasid), 0);
+    write32(at + offsetof(R, vector), vector_of(context));
+    // Nobody waits for the answer: if the pair should be refused, waits find out (Queue::check_enabled).
+    write32(at + offsetof(R, control), FL_ACCEL_QUEUE_ENABLE);
 }
 
 void SharedDevice::disable_queue(std::uint32_t queue) noexcept {
@@ -289,16 +287,55 @@ void SharedDevice::disable_queue(std::uint32_t queue) noexcept {
     if (!provider_->shared()) give_back_queue(queue);
 }
 
+bool SharedDevice::disabled(std::uint32_t queue) {
+    return read_queue(queue).state.get() == FL_ACCEL_QUEUE_DISABLED;
+}
+
+void SharedDevice::set_leaving(std::uint32_t queue, bool leaving) {
+    const std::lock_guard lock(mutex_);
+    queues_[queue].leaving = leaving;
+}
+
 void SharedDevice::wait_disabled(std::uint32_t queue) {
     const std::uint64_t at = FL_ACCEL_QUEUE_OFFSET + std::uint64_t{queue} * FL_ACCEL_QUEUE_STRIDE;
+    set_leaving(queue, true);
     write32(at + offsetof(fl_accel_queue_registers, control), 0);
     const auto deadline = std::chrono::steady_clock::now() + kDisableTimeout;
-    while (read_queue(queue).state.get() != FL_ACCEL_QUEUE_DISABLED) {
-        if (std::chrono::steady_clock::now() > deadline) {
-            sq_addresses_[queue] = 0;  // whoever has it next may have to wait: it must not believe that it is enabled
-            break;
-        }
+    while (!disabled(queue)) {
+        if (std::chrono::steady_clock::now() > deadline) return;
         std::this_thread::yield();
+    }
+    set_leaving(queue, false);
+}
+
+/// A pair that the device has to let go of before `queue` can be bound to `context`: in a context that has not ended
+/// yet the new one would find what the old one left.
+std::optional<std::uint32_t> SharedDevice::in_the_way(std::uint32_t queue, std::uint32_t context) {
+    const std::lock_guard lock(mutex_);  // kept while asking: a pair that is free may be taken and left again at once
+    for (std::uint32_t n = 0; n < queues_.size(); ++n) {
+        if (!queues_[n].leaving || (n != queue && queues_[n].context != context)) continue;
+        if (!disabled(n)) return n;
+        queues_[n].leaving = false;
+    }
+    return std::nullopt;
+}
+
+/// The last user may have gone before the device had let go: on a busy target that takes seconds.
+void SharedDevice::wait_until_gone(std::uint32_t queue, std::uint32_t context,
+                                   const std::function<void()>& while_waiting) {
+    const auto begun = std::chrono::steady_clock::now();
+    auto called = begun;
+    while (const auto other = in_the_way(queue, context)) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - begun > kEndTimeout) {
+            throw Error(Status::protocol, "the accelerator has not let go of queue pair " + std::to_string(*other) +
+                                              " of an earlier context yet");
+        }
+        if (now - called > kCallUser) {
+            called = now;
+            while_waiting();
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
 }
 

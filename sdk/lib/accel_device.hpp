@@ -85,11 +85,21 @@ public:
 
 private:
     void check_identity();
+    /// A queue pair as this process knows it.
+    struct Slot {
+        bool taken = false;
+        bool leaving = false;       ///< being disabled; the device was not seen to have let go of it
+        std::uint32_t context = 0;  ///< that it is or was bound to
+        std::uint64_t sq_address = 0;
+    };
+    void look_at_queues();
     [[nodiscard]] std::uint32_t take_queue();
     void give_back_queue(std::uint32_t queue) noexcept;
-    [[nodiscard]] std::uint64_t program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries,
-                                              std::uint64_t cq_iova, const std::function<void()>& while_waiting,
-                                              bool& refused);
+    [[nodiscard]] std::optional<std::uint32_t> in_the_way(std::uint32_t queue, std::uint32_t context);
+    void wait_until_gone(std::uint32_t queue, std::uint32_t context, const std::function<void()>& while_waiting);
+    void program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova);
+    [[nodiscard]] bool disabled(std::uint32_t queue);
+    void set_leaving(std::uint32_t queue, bool leaving);
     void wait_disabled(std::uint32_t queue);
     [[nodiscard]] const Ranges& ranges(Place place) const noexcept { return place == Place::local ? local_ : memory_; }
     void wait_ready();
@@ -102,8 +112,8 @@ private:
     std::atomic<bool> alive_{true};
     mutable std::mutex mutex_;
     Ranges memory_, local_;
-    std::vector<bool> queues_, contexts_;      ///< taken
-    std::vector<std::uint64_t> sq_addresses_;  ///< by queue pair; 0 = not asked for yet. Of its holder's thread
+    std::vector<Slot> queues_;
+    std::vector<bool> contexts_;  ///< taken
 };
 
 }  // namespace farlane::accel::detail

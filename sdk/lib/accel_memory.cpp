@@ -61,22 +61,27 @@ std::shared_ptr<BufferState> ContextState::allocate(std::uint64_t bytes, Place p
     buffer->address = *address;
     buffer->bytes = bytes;
     buffer->reserved = reserved;
-    fl_accel_command c{};
-    c.head.opcode = FL_ACCEL_OP_ALLOC;
-    c.u.alloc.address.set(*address);
-    c.u.alloc.bytes.set(reserved);
     Queue& q = *queues_.front();
-    try {
-        Sink sink;
-        sink.alloc_bytes = reserved;
-        buffer->allocation = {&q, submit(q, c, {}, "", *address, std::move(sink))};
-    } catch (...) {
-        device_->give_back_memory(*address, reserved);
-        throw;
-    }
+    Sink sink;
+    sink.alloc_bytes = reserved;
+    buffer->allocation = submit_alloc(q, *address, reserved, "", std::move(sink));
     buffer->context = shared_from_this();  // which frees it, also when what follows throws
     buffer->allocation.mark = mark(q).mark;
     return buffer;
+}
+
+/// Of memory that was taken: given back when the wait for room in `q` is ended.
+Use ContextState::submit_alloc(Queue& q, std::uint64_t address, std::uint64_t bytes, const char* what, Sink sink) {
+    fl_accel_command c{};
+    c.head.opcode = FL_ACCEL_OP_ALLOC;
+    c.u.alloc.address.set(address);
+    c.u.alloc.bytes.set(bytes);
+    try {
+        return {&q, submit(q, c, {}, what, address, std::move(sink))};
+    } catch (...) {
+        device_->give_back_memory(address, bytes);
+        throw;
+    }
 }
 
 /// From a destructor: remembers the memory, and frees what can be.
@@ -163,14 +168,11 @@ bool ContextState::add_staging(Queue& q) {
     const auto address = device_->take_memory(number_, kBlockBytes, Place::aperture);
     if (!address) return false;
     if (!device_->aperture(*address, kBlockBytes)) {
+        device_->give_back_memory(*address, kBlockBytes);
         throw Error(Status::protocol, "the accelerator's memory is not in its aperture");
     }
+    const Use allocation = submit_alloc(q, *address, kBlockBytes, "of staging memory");
     staging_blocks_.push_back(*address);
-    fl_accel_command c{};
-    c.head.opcode = FL_ACCEL_OP_ALLOC;
-    c.u.alloc.address.set(*address);
-    c.u.alloc.bytes.set(kBlockBytes);
-    const Use allocation{&q, submit(q, c, {}, "of staging memory", *address)};
     next_chunk_ = chunks_.size();
     for (std::size_t i = 0; i < kChunksPerBlock; ++i)
         chunks_.push_back({*address + i * kChunkBytes, allocation, false});

@@ -183,16 +183,12 @@ bool ContextState::takes(ModuleKind kind) const noexcept {
 /// Memory for reports, on both sides.
 void ContextState::prepare_reports(Queue& q) {
     if (reports_.address != 0) return;
-    const auto address = device_->take_memory(number_, Reports::kModuleBytes, Place::aperture);
-    if (!address) throw Error(Status::no_memory, "no device memory for the reports of a module (16 KiB)");
-    reports_.address = *address;
-    fl_accel_command c{};
-    c.head.opcode = FL_ACCEL_OP_ALLOC;
-    c.u.alloc.address.set(*address);
-    c.u.alloc.bytes.set(Reports::kModuleBytes);
-    submit(q, c, {}, "of memory for reports", *address);
     auto memory = provider().domain().allocate(Reports::kHostBytes);
     auto mapping = provider().domain().map(memory, DmaDirection::from_device);
+    const auto address = device_->take_memory(number_, Reports::kModuleBytes, Place::aperture);
+    if (!address) throw Error(Status::no_memory, "no device memory for the reports of a module (16 KiB)");
+    (void)submit_alloc(q, *address, Reports::kModuleBytes, "of memory for reports");
+    reports_.address = *address;
     reports_.host = RawHostBuffer(std::move(memory), std::move(mapping));
     std::size_t at = 0;
     for (auto& slot : reports_.modules) slot.offset = std::exchange(at, at + Reports::kModuleBytes);

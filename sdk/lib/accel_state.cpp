@@ -307,6 +307,10 @@ void ContextState::Waiter::sleep() {
     if (state_.vector_ == FL_ACCEL_NO_VECTOR) {
         provider.progress(kSleepWithoutInterrupt);
         provider.check();
+        const auto now = std::chrono::steady_clock::now();
+        if (now - looked_ < kSleep) return;
+        looked_ = now;
+        queue_.check_enabled();
         return;
     }
     if (!armed_) {

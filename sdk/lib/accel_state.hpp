@@ -209,6 +209,7 @@ private:
         Queue& queue_;
         std::chrono::steady_clock::time_point spin_until_;
         std::chrono::steady_clock::time_point called_ = spin_until_;  ///< ContextOptions::while_waiting
+        std::chrono::steady_clock::time_point looked_ = spin_until_;  ///< at the pair, where nothing interrupts
         unsigned spins_ = 0;
         bool armed_ = false;
     };
@@ -218,6 +219,8 @@ private:
         Uses uses;
     };
     void collect();
+    [[nodiscard]] Use submit_alloc(Queue& q, std::uint64_t address, std::uint64_t bytes, const char* what,
+                                   Sink sink = {});
     void submit_free(Queue& q, std::uint64_t address, std::uint64_t reserved);
     void collect_modules();
     void prepare_reports(Queue& q);

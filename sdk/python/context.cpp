@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: calls of Python on accelerator contexts. Hands on: the same to farlane::accel::Context.
 // Owns: nothing but handles.
+#include <chrono>
 #include <exception>
 
 #include "handles.hpp"
@@ -17,13 +18,25 @@ void ContextHandle::check_caller() const {
                     "thread do it");
 }
 
+/// Who has it may be waiting for the device.
+std::unique_lock<std::timed_mutex> ContextHandle::lock() {
+    std::unique_lock held(mutex, std::try_to_lock);
+    const bool can_raise = patience == Patience::usual || patience == Patience::end;
+    while (!held.owns_lock() && !held.try_lock_for(std::chrono::milliseconds(100))) {
+        if (!can_raise) continue;
+        const py::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    }
+    return held;
+}
+
 /// By the program, which may be wrong to. Under the GIL, like the count; one of several threads does it.
 void ContextHandle::close() {
     check_caller();
     const auto on = std::exchange(device, nullptr);
     if (on == nullptr) return;
     std::exception_ptr raised;
-    {
+    try {
         const py::gil_scoped_release release;
         const Inside inside(*this);
         // The end of the context waits too, but what a signal handler raises can not be thrown from there.
@@ -36,6 +49,9 @@ void ContextHandle::close() {
         }
         const WithPatience now(raised ? Patience::end : patience == Patience::usual ? Patience::none : patience);
         context.reset();  // waits for callbacks, which want the GIL
+    } catch (...) {
+        device = on;  // it was not our turn yet
+        throw;
     }
     --on->contexts;
     if (raised) std::rethrow_exception(raised);
@@ -57,7 +73,7 @@ namespace {
 /// Python's signal handlers run in the main thread, and only while it is asked.
 void look_at_signals() {
     if (patience == Patience::none) return;
-    if (patience == Patience::end) throw Error(Status::canceled, "the context is closed");
+    if (patience == Patience::end || Inside::hurried()) throw Error(Status::canceled, "the context is closed");
     const py::gil_scoped_acquire acquire;
     if (patience == Patience::usual && PyErr_CheckSignals() != 0) throw py::error_already_set();
     if (patience != Patience::destructor || PyOS_InterruptOccurred() == 0) return;
@@ -70,6 +86,7 @@ void leave(ContextHandle& h, const py::args& raised) {
     const bool hurried = raised.size() > 0 && (PyErr_GivenExceptionMatches(raised[0].ptr(), PyExc_KeyboardInterrupt) ||
                                                PyErr_GivenExceptionMatches(raised[0].ptr(), PyExc_SystemExit));
     const WithPatience now(hurried ? Patience::end : patience);
+    if (hurried) h.hurried = true;
     h.close();
 }
 

@@ -8,6 +8,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -62,7 +63,8 @@ struct WithPatience {
 struct ContextHandle {
     std::shared_ptr<DeviceHandle> device;
     std::optional<accel::Context> context;
-    std::mutex mutex;
+    std::timed_mutex mutex;
+    std::atomic<bool> hurried{false};          ///< closed by who does not wait for what runs: nobody else does, either
     std::vector<std::shared_ptr<void>> later;  ///< dropped by who was inside already; ends before `mutex` is let go of
     [[nodiscard]] accel::Context& get() {
         if (!context) throw Error(Status::canceled, "the accelerator context is closed");
@@ -70,6 +72,8 @@ struct ContextHandle {
     }
     /// Throws when the calling thread must not wait for `mutex`.
     void check_caller() const;
+    /// Takes `mutex`, without the GIL; ^C ends the wait for it, but in destructors.
+    [[nodiscard]] std::unique_lock<std::timed_mutex> lock();
     void close();
     ~ContextHandle();
 };
@@ -78,7 +82,7 @@ struct ContextHandle {
 /// very thread: they must not want it a second time.
 class Inside {
 public:
-    explicit Inside(ContextHandle& h) : handle_(h), lock_(h.mutex), outer_(std::exchange(innermost_, this)) {}
+    explicit Inside(ContextHandle& h) : handle_(h), lock_(h.lock()), outer_(std::exchange(innermost_, this)) {}
     ~Inside() {
         const WithPatience now(Patience::end);  // of a stream, which ^C may have been taken from already
         handle_.later.clear();
@@ -93,9 +97,12 @@ public:
         return i != nullptr;
     }
 
+    /// The context that the calling thread waits in is closed by somebody in a hurry.
+    [[nodiscard]] static bool hurried() noexcept { return innermost_ != nullptr && innermost_->handle_.hurried; }
+
 private:
     ContextHandle& handle_;
-    std::lock_guard<std::mutex> lock_;
+    std::unique_lock<std::timed_mutex> lock_;
     Inside* outer_;
     static inline thread_local Inside* innermost_ = nullptr;
 };

@@ -95,7 +95,7 @@ TEST_P(AccelExecutor, Reduce) {
         auto v = floats(n, 100.0F);
         const std::uint64_t from = x.put(v);
         const std::uint64_t to = x.place<float>(1);
-        const auto reduce = [&](fl_accel_reduce operation) {
+        const auto reduce = [&](fl_accel_reduction operation) {
             fl_accel_args_reduce_f32 args{};
             args.destination.set(to);
             args.source.set(from);

@@ -234,6 +234,36 @@ TEST_P(AccelCallbacks, AllocationsCanBeEnded) {
     EXPECT_EQ(ended, 4U);
 }
 
+/// What a call has for its first time is all there afterwards, or nothing of it is.
+TEST_P(AccelCallbacks, FirstTimesCanBeEnded) {
+    struct Enough {};
+    ContextOptions options;
+    options.queue_slots = FL_ACCEL_MIN_ENTRIES;
+    bool enough = false;
+    options.while_waiting = [&] {
+        if (enough) throw Enough();
+    };
+    Context context(device_, options);
+    Stream& s = context.stream();
+    const auto data = bytes(4096);
+    const auto x = context.allocate<std::byte>(data.size());
+    context.synchronize();
+    device_.config_write16(0x04, 0x0002);  // without bus mastering nothing completes
+    enough = true;
+    EXPECT_THROW(while (true) s.fill(x, std::byte{1}), Enough);
+    // Eight blocks of staging memory would be more than the context has.
+    for (int i = 0; i < 8; ++i) EXPECT_THROW(s.upload(x, data), Enough);
+    EXPECT_THROW((void)context.load(ModuleKind::opencl_c, "scale\n"), Enough);
+    enough = false;
+    device_.config_write16(0x04, 0x0006);
+    EXPECT_EQ(context.load(ModuleKind::opencl_c, "scale\n").names(), std::vector<std::string>{"scale"});
+    s.fill(x, std::byte{2});
+    s.upload(x, data);
+    std::vector<std::byte> got(data.size());
+    s.download(x, got);
+    EXPECT_EQ(got, data);
+}
+
 TEST_P(AccelCallbacks, MayDropBuffers) {
     Context context(device_);
     auto last = std::make_shared<Buffer<float>>(context.allocate<float>(1000));

@@ -262,6 +262,51 @@ TEST_P(AccelErrorTexts, ContextsThatStillEndAreWaitedFor) {
     EXPECT_EQ(got, std::vector<float>(10, 3.0F));
 }
 
+/// The same when only one of its pairs is left: with the others nobody gets into what the old one had.
+TEST_P(AccelErrorTexts, ANewContextNeverJoinsOneThatStillEnds) {
+    struct Enough {};
+    ContextOptions impatient;
+    impatient.while_waiting = [] { throw Enough(); };
+    for (const bool alone : {true, false}) {
+        std::optional<Context> other;
+        if (!alone) other.emplace(device_);  // what is known of the device's pairs stays
+        executor_->hold_cancels(true);
+        {
+            Context context(device_, impatient);
+            Stream second = context.create_stream();
+            auto module = context.load(ModuleKind::opencl_c, "hang\n");
+            second.launch(module.kernel("hang"), {1});
+            turn_until_held(1);
+        }
+        EXPECT_THROW(Context(device_, impatient), Enough);
+        ContextOptions patient;
+        patient.while_waiting = [&] { executor_->hold_cancels(false); };
+        Context context(device_, patient);
+        context.synchronize();  // throws when a handle of its built-in kernels is taken
+        EXPECT_EQ(context.properties().memory_context_bytes, 0U);
+    }
+}
+
+/// Without interrupts, too, a pair that is not enabled any more is found out.
+TEST_P(AccelErrorTexts, WaitsWithoutInterruptsEndToo) {
+    auto made = make_program_device(false).device;
+    const_cast<fl_function_desc&>(made->describe()).msix_vectors.set(0);  // it says that it has none
+    target_->add("silent", std::move(made));
+    Device device = fabric_->attach("silent");
+    unsigned waits = 0;
+    ContextOptions options;
+    options.while_waiting = [&] {
+        if (++waits >= 50) throw std::runtime_error("nobody noticed");
+    };
+    Context context(device, options);
+    const auto x = context.allocate<float>(10);
+    context.stream().fill(x, 1.0F);
+    context.synchronize();
+    device.write32(FL_ACCEL_BAR_REGISTERS, FL_ACCEL_QUEUE_OFFSET + offsetof(fl_accel_queue_registers, control), 0);
+    context.stream().fill(x, 2.0F);
+    expect(Status::device_reset, {"reset"}, [&] { context.synchronize(); });
+}
+
 TEST_P(AccelErrorTexts, WhatIsOver) {
     auto context = std::make_unique<Context>(device_);
     const auto x = context->allocate<float>(10);

@@ -48,7 +48,7 @@ TEST(AccelShares, AContextHasAtMostItsPartOfMemory) {
     d.expect_ok(alloc(2, d.base, 1 << 20));
     const Done refused = d.run(alloc(3, d.base + (1 << 20), (1 << 20) + 4096));
     EXPECT_EQ(refused.reason, FL_ACCEL_REASON_CONTEXT_MEMORY);
-    EXPECT_EQ(refused.detail, offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc, bytes));
+    EXPECT_EQ(refused.detail, offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc_command, bytes));
     d.expect_ok(fence(4));
     d.expect_ok(alloc(5, d.base + (1 << 20), 1 << 20));
     d.expect_failure(alloc(6, d.base + (4 << 20), 4096), FL_ACCEL_REASON_CONTEXT_MEMORY, Status::no_memory);

@@ -27,7 +27,7 @@ TEST(AccelTrusted, DmaOfAPairCarriesItsPasid) {
     d.disable(0);
     d.write32(Driver::queue_register(0, offsetof(R, pasid)), 77);
     d.set_up(0);
-    d.set_up(1);
+    d.set_up(1, 64, 1);
     d.expect_ok(nop(1), 0);
     EXPECT_EQ(d.host.last_pasid, 77U) << "its completions";
     d.expect_ok(nop(2), 1);
@@ -39,6 +39,20 @@ TEST(AccelTrusted, DmaOfAPairCarriesItsPasid) {
     EXPECT_EQ(d.host.last_pasid, 77U);
     d.expect_ok(copy(5, FL_ACCEL_COPY_HOST_TO_DEVICE, d.base, 0x20000000, 8192), 0);
     EXPECT_EQ(d.host.last_pasid, 77U);
+}
+
+TEST(AccelTrusted, AContextIsOfOnePasid) {
+    Driver d;
+    d.set_up(0);
+    d.write32(Driver::queue_register(1, offsetof(R, pasid)), 77);
+    d.set_up(1);
+    EXPECT_EQ(d.state(1), FL_ACCEL_QUEUE_DISABLED);
+    EXPECT_EQ(d.reason(1), FL_ACCEL_REASON_BAD_CONTEXT);
+    d.disable(0);
+    d.set_up(1);
+    EXPECT_EQ(d.state(1), FL_ACCEL_QUEUE_ENABLED) << "the other context has ended";
+    d.set_up(0);
+    EXPECT_EQ(d.reason(0), FL_ACCEL_REASON_BAD_CONTEXT);
 }
 
 TEST(AccelTrusted, AContextGetsNothingOutsideItsPart) {

@@ -215,6 +215,34 @@ TEST(AccelWorkerRules, DisablingEndsFlightsAndTheContext) {
     d.expect_failure(bind(2, 1, 1, "k"), FL_ACCEL_REASON_BAD_HANDLE, Status::not_found);
 }
 
+/// One of two pairs does not let go: the other is not let into the old context again.
+TEST(AccelWorkerRules, AContextThatNobodyUsesTakesNoNewPair) {
+    Ready w;
+    Driver& d = *w.driver;
+    d.set_up(1);
+    w.worker->automatic = false;
+    w.worker->deaf = true;
+    d.submit(w.kernel(10, w.base(0)));
+    d.settle();
+    d.write32(Driver::queue_register(0, offsetof(fl_accel_queue_registers, control)), 0);
+    d.set_up(2);  // it has a user still
+    EXPECT_EQ(d.state(2), FL_ACCEL_QUEUE_ENABLED);
+    d.disable(1);
+    d.disable(2);
+    EXPECT_EQ(d.state(0), FL_ACCEL_QUEUE_DISABLING);
+    d.set_up(1);
+    EXPECT_EQ(d.state(1), FL_ACCEL_QUEUE_DISABLED);
+    EXPECT_EQ(d.reason(1), FL_ACCEL_REASON_NOT_READY);
+    w.worker->automatic = true;
+    w.worker->end(0);
+    d.settle();
+    EXPECT_EQ(d.state(0), FL_ACCEL_QUEUE_DISABLED);
+    d.set_up(1);
+    EXPECT_EQ(d.state(1), FL_ACCEL_QUEUE_ENABLED);
+    d.expect_ok(alloc(1, w.base(0), 30 << 20), 1);
+    d.expect_failure(bind(2, 1, 1, "k"), FL_ACCEL_REASON_BAD_HANDLE, Status::not_found, 1);
+}
+
 TEST(AccelWorkerRules, DisablingAmidACopyOfLocalMemory) {
     Ready w;
     Driver& d = *w.driver;

@@ -30,7 +30,7 @@ void accel_op(test::ByteVector& out, unsigned opcode, const Body& body, std::spa
 constexpr std::uint64_t kAccelMemory = (std::uint64_t{1} << 40) + (8u << 20);
 
 void accel_allocate(test::ByteVector& out) {
-    fl_accel_alloc alloc{};
+    fl_accel_alloc_command alloc{};
     alloc.address.set(kAccelMemory);
     alloc.bytes.set(0x10000);
     accel_op(out, FL_ACCEL_OP_ALLOC, alloc);
@@ -39,16 +39,16 @@ void accel_allocate(test::ByteVector& out) {
 void accel_kernel(const std::string& name, std::span<const std::byte> arguments) {
     test::ByteVector out;
     accel_allocate(out);
-    fl_accel_module module{};
+    fl_accel_module_command module{};
     module.module.set(1);
     module.kind.set(FL_ACCEL_MODULE_BUILTIN);
     accel_op(out, FL_ACCEL_OP_MODULE_LOAD, module);
-    fl_accel_bind bind{};
+    fl_accel_bind_command bind{};
     bind.kernel.set(1);
     bind.module.set(1);
     bind.name_bytes.set(static_cast<__u32>(name.size()));
     accel_op(out, FL_ACCEL_OP_KERNEL_BIND, bind, std::as_bytes(std::span(name)));
-    fl_accel_launch launch{};
+    fl_accel_launch_command launch{};
     launch.kernel.set(1);
     launch.argument_bytes.set(static_cast<__u32>(arguments.size()));
     accel_op(out, FL_ACCEL_OP_LAUNCH, launch, arguments);
@@ -107,7 +107,7 @@ void fuzz::accel_corpus() {
     test::ByteVector out;
     accel_allocate(out);
     for (const unsigned kind : {1u, 2u, 3u}) {
-        fl_accel_copy copy{};
+        fl_accel_copy_command copy{};
         copy.destination.set(kind == FL_ACCEL_COPY_DEVICE_TO_HOST ? 0x10000 : kAccelMemory);
         copy.source.set(kind == FL_ACCEL_COPY_HOST_TO_DEVICE ? 0x10000 : kAccelMemory + 0x8000);
         copy.bytes.set(0x2100);
@@ -117,29 +117,29 @@ void fuzz::accel_corpus() {
     write("accel_command", "copies", out);
     out.clear();
     accel_allocate(out);
-    fl_accel_fill fill{};
+    fl_accel_fill_command fill{};
     fill.destination.set(kAccelMemory);
     fill.bytes.set(4096);
     fill.pattern_bytes.set(4);
     accel_op(out, FL_ACCEL_OP_FILL, fill);
-    fl_accel_alloc release{};
+    fl_accel_alloc_command release{};
     release.address.set(kAccelMemory);
     accel_op(out, FL_ACCEL_OP_FREE, release);
-    accel_op(out, FL_ACCEL_OP_FENCE, fl_accel_query{});
+    accel_op(out, FL_ACCEL_OP_FENCE, fl_accel_query_command{});
     write("accel_command", "fill_free", out);
     out.clear();
-    fl_accel_event event{};
+    fl_accel_event_command event{};
     event.event.set(1);
     event.value.set(1);
     accel_op(out, FL_ACCEL_OP_EVENT_RECORD, event);
     accel_op(out, FL_ACCEL_OP_EVENT_WAIT, event);
     for (unsigned property = 1; property <= 8; ++property) {
-        fl_accel_query query{};
+        fl_accel_query_command query{};
         query.property.set(property);
         accel_op(out, FL_ACCEL_OP_QUERY, query);
     }
-    accel_op(out, FL_ACCEL_OP_TIMESTAMP, fl_accel_query{});
-    accel_op(out, FL_ACCEL_OP_NOP, fl_accel_query{});
+    accel_op(out, FL_ACCEL_OP_TIMESTAMP, fl_accel_query_command{});
+    accel_op(out, FL_ACCEL_OP_NOP, fl_accel_query_command{});
     write("accel_command", "events", out);
     accel_kernels();
 }

@@ -66,7 +66,7 @@ Copier::Copier(Device& device) : device_(device) {
         throw std::runtime_error("the queue pair was not enabled: reason " +
                                  std::to_string(read32(kRegisters + offsetof(Queue, reason))));
     commands_ = read64(kRegisters + offsetof(Queue, sq_address)) - aperture_;
-    fl_accel_alloc alloc{};
+    fl_accel_alloc_command alloc{};
     alloc.address.set(memory_);
     alloc.bytes.set(kBytes);
     post(FL_ACCEL_OP_ALLOC, &alloc, sizeof alloc);
@@ -130,7 +130,7 @@ Copier::Outcome Copier::settle() {
 }
 
 void Copier::begin(fl_accel_copy_kind kind, std::uint64_t to, std::uint64_t from, std::uint64_t bytes) {
-    fl_accel_copy copy{};
+    fl_accel_copy_command copy{};
     copy.destination.set(to);
     copy.source.set(from);
     copy.bytes.set(bytes);

@@ -531,6 +531,33 @@ class Programs(WithContext):
                 held[0].__exit__(KeyboardInterrupt, None, None)
         np.testing.assert_array_equal(self.context.buffer(np.arange(9)).to_numpy(), np.arange(9))
 
+    def test_interrupted_turns(self):
+        """^C also ends the wait for another thread's call; leaving the block ends that, too."""
+        def wait():
+            waits.set()
+            try:
+                context.synchronize()
+            except farlane.Error as e:
+                seen.append(e.status)
+        seen = []
+        for call in ("create_event", "close"):
+            context = self.hanging()[0]
+            waits = threading.Event()
+            waiter = threading.Thread(target=wait, daemon=True)
+            began = time.monotonic()
+            with self.assertRaises(KeyboardInterrupt):
+                with context:
+                    waiter.start()
+                    waits.wait()
+                    time.sleep(0.1)
+                    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+                    getattr(context, call)()
+            waiter.join()
+            self.assertLess(time.monotonic() - began, 15)
+            with self.raises("canceled"):
+                context.synchronize()
+        self.assertEqual(seen, ["canceled"] * 2)
+
     def test_files(self):
         with tempfile.NamedTemporaryFile("w", suffix=".cl") as file:
             file.write("add\n")

@@ -21,8 +21,8 @@ bool Processor::add_report(QueuePair& q, std::uint64_t address, std::uint32_t by
 }
 
 Step Processor::begin_module_load(QueuePair& q) noexcept {
-    constexpr std::uint32_t kImage = kOperands + offsetof(fl_accel_module, image_address);
-    constexpr std::uint32_t kReport = kOperands + offsetof(fl_accel_module, report_address);
+    constexpr std::uint32_t kImage = kOperands + offsetof(fl_accel_module_command, image_address);
+    constexpr std::uint32_t kReport = kOperands + offsetof(fl_accel_module_command, report_address);
     const auto& c = q.active.command.u.module;
     const std::uint32_t handle = c.module.get();
     if (!handle_in_range(handle, kMaxModules)) return fail(q, FL_ACCEL_REASON_HANDLE_RANGE, handle);
@@ -79,7 +79,7 @@ Step Processor::begin_bind(QueuePair& q) noexcept {
     if (!context.modules[module_handle].used) return fail(q, FL_ACCEL_REASON_BAD_HANDLE, module_handle);
     auto& kernel = context.kernels[handle];
     if (kernel.used || kernel.binding) return fail(q, FL_ACCEL_REASON_HANDLE_IN_USE, handle);
-    constexpr std::uint32_t kReport = kOperands + offsetof(fl_accel_bind, report_address);
+    constexpr std::uint32_t kReport = kOperands + offsetof(fl_accel_bind_command, report_address);
     q.active.touches.clear();
     if (!add_report(q, c.report_address.get(), c.report_bytes.get(), kReport)) {
         return fail(q, FL_ACCEL_REASON_BAD_ADDRESS, kReport);

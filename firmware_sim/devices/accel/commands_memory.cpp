@@ -10,10 +10,10 @@ namespace farlane::firmware::accel {
 namespace {
 
 constexpr std::uint32_t kOperands = offsetof(fl_accel_command, u);
-constexpr std::uint32_t kDestination = kOperands + offsetof(fl_accel_copy, destination);
-constexpr std::uint32_t kSource = kOperands + offsetof(fl_accel_copy, source);
-constexpr std::uint32_t kCopyBytes = kOperands + offsetof(fl_accel_copy, bytes);
-constexpr std::uint32_t kFillBytes = kOperands + offsetof(fl_accel_fill, bytes);
+constexpr std::uint32_t kDestination = kOperands + offsetof(fl_accel_copy_command, destination);
+constexpr std::uint32_t kSource = kOperands + offsetof(fl_accel_copy_command, source);
+constexpr std::uint32_t kCopyBytes = kOperands + offsetof(fl_accel_copy_command, bytes);
+constexpr std::uint32_t kFillBytes = kOperands + offsetof(fl_accel_fill_command, bytes);
 
 constexpr std::uint64_t kInLaneBytes = 16 * 1024;  // done by the lane itself: about a microsecond
 constexpr std::uint64_t kOutBytes = 256 * 1024;    // of one transfer to the host
@@ -72,7 +72,7 @@ Step Processor::begin_free(QueuePair& q) noexcept {
     const Allocation* a = map_.find(address, q.context);
     if (a == nullptr) {
         if (const auto culprit = poisoned_by(q, Object::memory, address, 1)) return depends(q, *culprit);
-        return fail(q, FL_ACCEL_REASON_BAD_FREE, kOperands + offsetof(fl_accel_alloc, address));
+        return fail(q, FL_ACCEL_REASON_BAD_FREE, kOperands + offsetof(fl_accel_alloc_command, address));
     }
     if (pins_.overlaps(a->address, a->bytes)) return wait_for_host();
     if (in_use_elsewhere(q, a->address, a->bytes)) return Step::wait;
@@ -95,11 +95,11 @@ Step Processor::begin_fill(QueuePair& q) noexcept {
     q.active.touches.clear();
     if (bytes > 0) (void)q.active.touches.add({c.destination.get(), bytes, true, kDestination});
     if (!valid_pattern(pattern_bytes)) {
-        return fail(q, FL_ACCEL_REASON_BAD_PATTERN, kOperands + offsetof(fl_accel_fill, pattern_bytes));
+        return fail(q, FL_ACCEL_REASON_BAD_PATTERN, kOperands + offsetof(fl_accel_fill_command, pattern_bytes));
     }
     const auto* rest = c.pattern + pattern_bytes;
     if (std::any_of(rest, c.pattern + sizeof c.pattern, [](__u8 b) { return b != 0; })) {
-        return fail(q, FL_ACCEL_REASON_RESERVED, kOperands + offsetof(fl_accel_fill, pattern) + pattern_bytes);
+        return fail(q, FL_ACCEL_REASON_RESERVED, kOperands + offsetof(fl_accel_fill_command, pattern) + pattern_bytes);
     }
     if (bytes == 0) return fail(q, FL_ACCEL_REASON_BAD_LENGTH, kFillBytes);
     if (bytes % pattern_bytes != 0) return fail(q, FL_ACCEL_REASON_MISALIGNED, kFillBytes);

@@ -75,7 +75,7 @@ void Processor::poison_written(QueuePair& q, const backend::AccessList& touches,
 }
 
 /// Those who wait for the event must not wait for ever, whatever FENCE comes behind.
-void Processor::fail_event(QueuePair& q, const fl_accel_event& c, std::uint32_t culprit) noexcept {
+void Processor::fail_event(QueuePair& q, const fl_accel_event_command& c, std::uint32_t culprit) noexcept {
     if (!handle_in_range(c.event.get(), kMaxEvents)) return;
     auto& event = context_of(q).events[c.event.get()];
     if (c.value.get() <= event.failed) return;
@@ -141,7 +141,7 @@ Step Processor::report_output(QueuePair& q) noexcept {
 }
 
 Step Processor::begin_query(QueuePair& q) noexcept {
-    constexpr std::uint32_t kReport = offsetof(fl_accel_command, u) + offsetof(fl_accel_query, report_address);
+    constexpr std::uint32_t kReport = offsetof(fl_accel_command, u) + offsetof(fl_accel_query_command, report_address);
     const auto& c = q.active.command.u.query;
     const std::uint32_t property = c.property.get();
     q.active.touches.clear();

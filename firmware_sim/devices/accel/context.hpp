@@ -36,13 +36,15 @@ struct Context {
         std::uint32_t culprit = 0;
     };
     std::uint32_t queues = 0;  ///< not disabled
+    std::uint32_t users = 0;   ///< of these, not being disabled
     bool closed = false;       ///< the executor was told that it ends
     bool wiped = false;        ///< its part was made zero, or is being
     bool lost_told = false;    ///< vector 0 was raised for that
-    bool ending = false;       ///< its last queue pair is being disabled: nothing new may join
     std::vector<Module> modules = std::vector<Module>(kMaxModules + 1);
     std::vector<Kernel> kernels = std::vector<Kernel>(kMaxKernels + 1);
     std::vector<Event> events = std::vector<Event>(kMaxEvents + 1);
+    /// Nothing new may join, or it would find what was before: also when only one of several pairs does not let go.
+    [[nodiscard]] bool ending() const noexcept { return queues != 0 && users == 0; }
 };
 
 [[nodiscard]] constexpr bool handle_in_range(std::uint32_t handle, std::uint32_t limit) noexcept {

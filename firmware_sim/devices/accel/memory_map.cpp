@@ -28,8 +28,8 @@ std::size_t MemoryMap::lower(std::uint64_t address) const noexcept {
 }
 
 Outcome MemoryMap::allocate(std::uint64_t address, std::uint64_t bytes, std::uint32_t context) noexcept {
-    constexpr std::uint32_t kAddressField = offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc, address);
-    constexpr std::uint32_t kBytesField = offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc, bytes);
+    constexpr std::uint32_t kAddressField = offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc_command, address);
+    constexpr std::uint32_t kBytesField = offsetof(fl_accel_command, u) + offsetof(fl_accel_alloc_command, bytes);
     if (address % FL_ACCEL_PAGE_BYTES != 0) return {FL_ACCEL_REASON_MISALIGNED, kAddressField, 0};
     if (bytes % FL_ACCEL_PAGE_BYTES != 0) return {FL_ACCEL_REASON_MISALIGNED, kBytesField, 0};
     if (bytes == 0) return {FL_ACCEL_REASON_BAD_LENGTH, kBytesField, 0};

@@ -201,7 +201,7 @@ private:
     [[nodiscard]] std::optional<std::uint32_t> poisoned_by(const QueuePair& q) const noexcept;
     void spread_poison(QueuePair& q) noexcept;
     void poison_written(QueuePair& q, const backend::AccessList& touches, std::uint32_t culprit) noexcept;
-    void fail_event(QueuePair& q, const fl_accel_event& c, std::uint32_t culprit) noexcept;
+    void fail_event(QueuePair& q, const fl_accel_event_command& c, std::uint32_t culprit) noexcept;
 
     [[nodiscard]] Context& context_of(const QueuePair& q) noexcept { return contexts_[q.context]; }
     [[nodiscard]] static backend::JobOwner owner_of(const QueuePair& q) noexcept { return {q.context, q.number}; }

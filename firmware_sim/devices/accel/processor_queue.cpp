@@ -63,7 +63,11 @@ fl_accel_reason Processor::check_enable(const QueuePair& q) const noexcept {
     const bool vector = q.vector == FL_ACCEL_NO_VECTOR || q.vector < layout_.vectors;
     if (!entries || !address || !vector) return FL_ACCEL_REASON_BAD_QUEUE;
     if (q.context >= layout_.plan.contexts || q.pasid > FL_PASID_MAX) return FL_ACCEL_REASON_BAD_CONTEXT;
-    if (contexts_[q.context].ending) return FL_ACCEL_REASON_NOT_READY;
+    const auto owned_by_other = [&](const QueuePair& o) {
+        return o.state != FL_ACCEL_QUEUE_DISABLED && o.context == q.context && o.pasid != q.pasid;
+    };
+    if (std::ranges::any_of(queues_, owned_by_other)) return FL_ACCEL_REASON_BAD_CONTEXT;
+    if (contexts_[q.context].ending()) return FL_ACCEL_REASON_NOT_READY;
     return FL_ACCEL_REASON_NONE;
 }
 
@@ -78,7 +82,8 @@ void Processor::enable(QueuePair& q) noexcept {
     q.poison.clear();
     q.active.stage = Stage::none;
     q.state = FL_ACCEL_QUEUE_ENABLED;
-    if (contexts_[q.context].queues++ != 0) return;
+    ++context_of(q).users;
+    if (context_of(q).queues++ != 0) return;
     ++open_contexts_;
     executor_.open(q.context);
 }
@@ -91,6 +96,7 @@ void Processor::disable(QueuePair& q) noexcept {
     q.state = FL_ACCEL_QUEUE_DISABLING;
     q.report_error = false;
     q.ready = true;
+    --context_of(q).users;
 }
 
 void Processor::cancel_jobs(QueuePair& q, bool free_too) noexcept {
@@ -151,7 +157,7 @@ bool Processor::end_context(QueuePair& q) noexcept {
     const MemoryMap::Part part = map_.part(q.context);
     const bool has_part = layout_.plan.stride == 0 && map_.is_part(part, q.context);
     if (has_part && !context.wiped) {
-        context.ending = context.wiped = true;
+        context.wiped = true;
         q.active.command = {};
         q.active.command.head.opcode = FL_ACCEL_OP_FREE;
         q.active.command.u.alloc.address = fl_le64(part.address);
@@ -168,11 +174,10 @@ bool Processor::end_context(QueuePair& q) noexcept {
         if (given(q, executor_.scrub(job_of(q), owner_of(q), a->address, a->bytes)) == Step::run) {
             q.active.stage = Stage::running;
         }
-        context.ending = true;
         return true;
     }
     if (!context.closed) {
-        context.ending = context.closed = true;
+        context.closed = true;
         q.active.command = {};
         if (!executor_.close(job_of(q), q.context)) {
             q.active.has_job = true;

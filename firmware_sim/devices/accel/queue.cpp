@@ -26,17 +26,17 @@ constexpr Shape shape_of(std::uint8_t opcode) noexcept {
         case FL_ACCEL_OP_NOP:
         case FL_ACCEL_OP_FENCE:
         case FL_ACCEL_OP_TIMESTAMP: return {true, 0};
-        case FL_ACCEL_OP_ALLOC: return {true, offsetof(fl_accel_alloc, reserved)};
-        case FL_ACCEL_OP_FREE: return {true, offsetof(fl_accel_alloc, bytes)};
-        case FL_ACCEL_OP_COPY: return {true, offsetof(fl_accel_copy, reserved0)};
-        case FL_ACCEL_OP_FILL: return {true, offsetof(fl_accel_fill, reserved0)};
-        case FL_ACCEL_OP_MODULE_LOAD: return {true, offsetof(fl_accel_module, reserved)};
-        case FL_ACCEL_OP_MODULE_UNLOAD: return {true, offsetof(fl_accel_module, kind)};
-        case FL_ACCEL_OP_KERNEL_BIND: return {true, offsetof(fl_accel_bind, reserved)};
-        case FL_ACCEL_OP_LAUNCH: return {true, sizeof(fl_accel_launch)};
+        case FL_ACCEL_OP_ALLOC: return {true, offsetof(fl_accel_alloc_command, reserved)};
+        case FL_ACCEL_OP_FREE: return {true, offsetof(fl_accel_alloc_command, bytes)};
+        case FL_ACCEL_OP_COPY: return {true, offsetof(fl_accel_copy_command, reserved0)};
+        case FL_ACCEL_OP_FILL: return {true, offsetof(fl_accel_fill_command, reserved0)};
+        case FL_ACCEL_OP_MODULE_LOAD: return {true, offsetof(fl_accel_module_command, reserved)};
+        case FL_ACCEL_OP_MODULE_UNLOAD: return {true, offsetof(fl_accel_module_command, kind)};
+        case FL_ACCEL_OP_KERNEL_BIND: return {true, offsetof(fl_accel_bind_command, reserved)};
+        case FL_ACCEL_OP_LAUNCH: return {true, sizeof(fl_accel_launch_command)};
         case FL_ACCEL_OP_EVENT_RECORD:
-        case FL_ACCEL_OP_EVENT_WAIT: return {true, offsetof(fl_accel_event, reserved1)};
-        case FL_ACCEL_OP_QUERY: return {true, offsetof(fl_accel_query, reserved)};
+        case FL_ACCEL_OP_EVENT_WAIT: return {true, offsetof(fl_accel_event_command, reserved1)};
+        case FL_ACCEL_OP_QUERY: return {true, offsetof(fl_accel_query_command, reserved)};
         default: return {};
     }
 }
@@ -62,7 +62,7 @@ Outcome check_reserved(const fl_accel_command& c, const Shape& shape) noexcept {
     if (bad != end) return {FL_ACCEL_REASON_RESERVED, kOperandOffset + static_cast<std::uint32_t>(bad - c.u.raw), 0};
     const bool event = c.head.opcode == FL_ACCEL_OP_EVENT_RECORD || c.head.opcode == FL_ACCEL_OP_EVENT_WAIT;
     if (event && c.u.event.reserved0.get() != 0) {
-        return {FL_ACCEL_REASON_RESERVED, kOperandOffset + offsetof(fl_accel_event, reserved0), 0};
+        return {FL_ACCEL_REASON_RESERVED, kOperandOffset + offsetof(fl_accel_event_command, reserved0), 0};
     }
     return {};
 }

@@ -60,7 +60,7 @@ public:
           bound_(std::size_t{options.plan.contexts} * kHandles),
           usage_(options.plan.contexts),
           slots_(options.max_jobs),
-          pool_(threads, options.max_jobs, options.wake) {}
+          pool_(threads, options.max_jobs, options.plan.contexts, options.wake) {}
 
     fl_accel_executor kind() const noexcept override { return FL_ACCEL_EXECUTOR_CPU; }
     std::uint64_t capabilities() const noexcept override { return energy_.available() ? FL_ACCEL_CAP_ENERGY : 0; }
@@ -108,7 +108,7 @@ public:
         }
         Slot& slot = free_slot(job, context, true);
         const Work work = make_task(slot.task, request);
-        pool_.submit(job, *work.task, work.parts, true);
+        pool_.submit(job, *work.task, work.parts, true, context);
         return std::nullopt;
     }
     Answer copy(std::uint64_t job, const JobOwner& owner, std::uint64_t destination, std::uint64_t source,
@@ -216,7 +216,7 @@ private:
     template <class Task, class... Args>
     void start(Slot& slot, Args&&... args) noexcept {
         const Work work = make<Task>(slot.task, std::forward<Args>(args)...);
-        pool_.submit(slot.job, *work.task, work.parts, slot.is_kernel);
+        pool_.submit(slot.job, *work.task, work.parts, slot.is_kernel, slot.context);
     }
     /// Handing it to a thread would take longer.
     Outcome run_now(const Work& work, std::uint32_t context) noexcept {

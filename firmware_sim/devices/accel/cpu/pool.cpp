@@ -3,8 +3,10 @@
 // Owns: the threads. One mutex: a part takes tens of microseconds or more, so nobody waits for it.
 #include "devices/accel/cpu/pool.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
+#include <tuple>
 
 namespace farlane::firmware::accel {
 
@@ -16,8 +18,8 @@ std::byte* Scratch::get(unsigned slot, std::size_t bytes) {
     return memory.data() + (kAlign - address % kAlign) % kAlign;
 }
 
-Pool::Pool(unsigned threads, std::size_t max_tasks, std::function<void()> wake)
-    : entries_(max_tasks), wake_(std::move(wake)) {
+Pool::Pool(unsigned threads, std::size_t max_tasks, std::uint32_t owners, std::function<void()> wake)
+    : entries_(max_tasks), used_ns_(owners), wake_(std::move(wake)) {
     done_.reserve(max_tasks);
     threads_.reserve(threads);
     for (unsigned i = 0; i < threads; ++i) {
@@ -34,12 +36,18 @@ Pool::~Pool() {
     threads_.clear();
 }
 
-void Pool::submit(std::uint64_t job, PoolTask& task, std::size_t parts, bool is_kernel) noexcept {
+void Pool::submit(std::uint64_t job, PoolTask& task, std::size_t parts, bool is_kernel, std::uint32_t owner) noexcept {
     {
         const std::lock_guard lock(mutex_);
+        // Who had nothing to do has not saved time for later.
+        const bool idle = std::ranges::all_of(entries_, [](const Entry& e) { return e.task == nullptr; });
+        if (idle) clock_ns_ = *std::ranges::max_element(used_ns_);
+        used_ns_[owner] = std::max(used_ns_[owner], clock_ns_);
         for (Entry& e : entries_) {
             if (e.task != nullptr) continue;
             e.job = job;
+            e.owner = owner;
+            e.order = submitted_++;
             e.task = &task;
             e.parts = parts;
             e.next = e.running = 0;
@@ -93,17 +101,22 @@ void Pool::work(std::stop_token stop) {
     }
 }
 
+/// Of whoever has used least; the oldest of his.
 Pool::Entry* Pool::find_work() noexcept {
+    const auto place = [this](const Entry& e) { return std::tuple(used_ns_[e.owner], e.order); };
+    Entry* first = nullptr;
     for (Entry& e : entries_) {
-        if (e.task != nullptr && e.next < e.parts) return &e;
+        if (e.task == nullptr || e.next == e.parts) continue;
+        if (first == nullptr || place(e) < place(*first)) first = &e;
     }
-    return nullptr;
+    return first;
 }
 
 void Pool::run_part(std::unique_lock<std::mutex>& lock, Entry& entry, Scratch& scratch) {
     PoolTask& task = *entry.task;
     const std::size_t part = entry.next++;
     ++entry.running;
+    clock_ns_ = used_ns_[entry.owner];
     lock.unlock();
     const auto begin = std::chrono::steady_clock::now();
     backend::Outcome outcome;
@@ -118,6 +131,7 @@ void Pool::run_part(std::unique_lock<std::mutex>& lock, Entry& entry, Scratch& s
     lock.lock();
     --entry.running;
     entry.busy_ns += took_ns;
+    used_ns_[entry.owner] += took_ns;
     if (!outcome.ok()) {
         entry.outcome = outcome;
         entry.next = entry.parts;

@@ -42,16 +42,17 @@ struct PoolDone {
     std::uint64_t busy_ns = 0;  ///< of all threads together
 };
 
-/// A fixed number of threads. submit(), take() and cancel() are for one thread (the lane).
+/// A fixed number of threads, whose time goes to owners in equal parts, part by part of their tasks.
+/// submit(), take() and cancel() are for one thread (the lane).
 class Pool {
 public:
-    Pool(unsigned threads, std::size_t max_tasks, std::function<void()> wake);
+    Pool(unsigned threads, std::size_t max_tasks, std::uint32_t owners, std::function<void()> wake);
     ~Pool();
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
-    /// `task` stays valid until take() gave `job`. parts >= 1.
-    void submit(std::uint64_t job, PoolTask& task, std::size_t parts, bool is_kernel) noexcept;
+    /// `task` stays valid until take() gave `job`. parts >= 1; owner < owners.
+    void submit(std::uint64_t job, PoolTask& task, std::size_t parts, bool is_kernel, std::uint32_t owner) noexcept;
     [[nodiscard]] bool take(PoolDone& done) noexcept;
     [[nodiscard]] bool has_done() const noexcept { return done_count_.load(std::memory_order_acquire) != 0; }
     void cancel(std::uint64_t job) noexcept;
@@ -62,6 +63,8 @@ public:
 private:
     struct Entry {
         std::uint64_t job = 0;
+        std::uint32_t owner = 0;
+        std::uint64_t order = 0;  ///< of submit()
         PoolTask* task = nullptr;
         std::size_t parts = 0;
         std::size_t next = 0;     ///< first part nobody has taken
@@ -81,6 +84,9 @@ private:
     std::mutex mutex_;
     std::condition_variable_any changed_;
     std::vector<Entry> entries_;              ///< free when task == nullptr; guarded by mutex_ (but stop)
+    std::vector<std::uint64_t> used_ns_;      ///< by owner; guarded by mutex_
+    std::uint64_t clock_ns_ = 0;              ///< what who came last to a thread had used; guarded by mutex_
+    std::uint64_t submitted_ = 0;             ///< guarded by mutex_
     std::vector<PoolDone> done_;              ///< guarded by mutex_
     std::atomic<std::size_t> done_count_{0};  ///< = done_.size()
     std::atomic<std::uint64_t> kernels_run_{0};

@@ -180,12 +180,12 @@ struct fl_accel_header {
 };
 FL_ASSERT_SIZE(fl_accel_header, 16);
 
-struct fl_accel_alloc { /* ALLOC, and FREE with bytes = 0 */
+struct fl_accel_alloc_command { /* ALLOC, and FREE with bytes = 0 */
 	fl_le64 address; /* device address, page aligned; chosen by the initiator */
 	fl_le64 bytes;	 /* a multiple of the page */
 	fl_le64 reserved[4];
 };
-FL_ASSERT_SIZE(fl_accel_alloc, 48);
+FL_ASSERT_SIZE(fl_accel_alloc_command, 48);
 
 enum fl_accel_copy_kind {
 	FL_ACCEL_COPY_DEVICE_TO_DEVICE = 1,
@@ -193,7 +193,7 @@ enum fl_accel_copy_kind {
 	FL_ACCEL_COPY_HOST_TO_DEVICE = 3, /* source is an IOVA; pushing is faster */
 };
 
-struct fl_accel_copy {
+struct fl_accel_copy_command {
 	fl_le64 destination;
 	fl_le64 source;
 	fl_le64 bytes;
@@ -201,10 +201,10 @@ struct fl_accel_copy {
 	fl_le32 reserved0;
 	fl_le64 reserved1[2];
 };
-FL_ASSERT_SIZE(fl_accel_copy, 48);
+FL_ASSERT_SIZE(fl_accel_copy_command, 48);
 
 #define FL_ACCEL_PATTERN_BYTES 16
-struct fl_accel_fill {
+struct fl_accel_fill_command {
 	fl_le64 destination;
 	fl_le64 bytes;	      /* a multiple of pattern_bytes */
 	__u8 pattern[FL_ACCEL_PATTERN_BYTES]; /* the first pattern_bytes count, the rest is 0 */
@@ -212,7 +212,7 @@ struct fl_accel_fill {
 	fl_le32 reserved0;
 	fl_le64 reserved1;
 };
-FL_ASSERT_SIZE(fl_accel_fill, 48);
+FL_ASSERT_SIZE(fl_accel_fill_command, 48);
 
 enum fl_accel_module_kind {
 	FL_ACCEL_MODULE_BUILTIN = 1, /* no image */
@@ -223,7 +223,7 @@ enum fl_accel_module_kind {
 	FL_ACCEL_MODULE_CUDA_C = 6,
 };
 
-struct fl_accel_module { /* MODULE_LOAD, and MODULE_UNLOAD with all but `module` 0 */
+struct fl_accel_module_command { /* MODULE_LOAD, and MODULE_UNLOAD with all but `module` 0 */
 	fl_le32 module;	       /* handle, chosen by the initiator */
 	fl_le32 kind;	       /* enum fl_accel_module_kind */
 	fl_le64 image_address; /* device memory */
@@ -233,7 +233,7 @@ struct fl_accel_module { /* MODULE_LOAD, and MODULE_UNLOAD with all but `module`
 	fl_le32 options_bytes; /* build options: the payload */
 	fl_le64 reserved;
 };
-FL_ASSERT_SIZE(fl_accel_module, 48);
+FL_ASSERT_SIZE(fl_accel_module_command, 48);
 
 /*
  * What MODULE_LOAD found, written whether it succeeds or not: this header, the names of the
@@ -245,7 +245,7 @@ struct fl_accel_module_report {
 };
 FL_ASSERT_SIZE(fl_accel_module_report, 8);
 
-struct fl_accel_bind { /* KERNEL_BIND; the name is the payload */
+struct fl_accel_bind_command { /* KERNEL_BIND; the name is the payload */
 	fl_le32 kernel; /* handle, chosen by the initiator */
 	fl_le32 module;
 	fl_le32 name_bytes; /* without terminating zero */
@@ -253,7 +253,7 @@ struct fl_accel_bind { /* KERNEL_BIND; the name is the payload */
 	fl_le64 report_address; /* device memory for struct fl_accel_kernel_report, or 0 */
 	fl_le64 reserved[3];
 };
-FL_ASSERT_SIZE(fl_accel_bind, 48);
+FL_ASSERT_SIZE(fl_accel_bind_command, 48);
 
 /* What KERNEL_BIND found: this header, then `arguments` argument reports. Cut where the room ends. */
 struct fl_accel_kernel_report {
@@ -288,7 +288,7 @@ FL_ASSERT_SIZE(fl_accel_argument_report, 112);
 /* fl_accel_header.flags of LAUNCH: dimensions of the grid, 1 to 3; built-in kernels: 0 */
 #define FL_ACCEL_LAUNCH_DIMENSIONS 0x3u
 
-struct fl_accel_launch { /* LAUNCH; the argument block is the payload */
+struct fl_accel_launch_command { /* LAUNCH; the argument block is the payload */
 	fl_le32 kernel;
 	fl_le32 argument_bytes;
 	fl_le32 grid[3];  /* blocks, or work items when block is 0; built-in kernels: 0 */
@@ -296,7 +296,7 @@ struct fl_accel_launch { /* LAUNCH; the argument block is the payload */
 	fl_le32 shared_bytes; /* dynamic shared memory (CUDA); else 0 */
 	fl_le32 offset[3]; /* of the first work item (OpenCL); else 0 */
 };
-FL_ASSERT_SIZE(fl_accel_launch, 48);
+FL_ASSERT_SIZE(fl_accel_launch_command, 48);
 
 /*
  * The argument block of a kernel that is not built in: one of these per argument, in order, each
@@ -314,15 +314,15 @@ struct fl_accel_argument {
 };
 FL_ASSERT_SIZE(fl_accel_argument, 8);
 
-struct fl_accel_event { /* EVENT_RECORD, EVENT_WAIT */
+struct fl_accel_event_command { /* EVENT_RECORD, EVENT_WAIT */
 	fl_le32 event; /* handle, chosen by the initiator */
 	fl_le32 reserved0;
 	fl_le64 value; /* RECORD: the event has reached this; WAIT: until it has. At least 1 */
 	fl_le64 reserved1[4];
 };
-FL_ASSERT_SIZE(fl_accel_event, 48);
+FL_ASSERT_SIZE(fl_accel_event_command, 48);
 
-/* fl_accel_query.property: what `value` of the completion says */
+/* fl_accel_query_command.property: what `value` of the completion says */
 enum fl_accel_property {
 	FL_ACCEL_PROPERTY_MEMORY_TOTAL = 1,   /* bytes that ALLOC can give */
 	FL_ACCEL_PROPERTY_MEMORY_FREE = 2,    /* bytes not allocated by anybody */
@@ -341,7 +341,7 @@ enum fl_accel_property {
 	FL_ACCEL_PROPERTY_OUTPUT = 15,	      /* report: what kernels printed since the last one, and a zero; value: its length */
 };
 
-struct fl_accel_query {
+struct fl_accel_query_command {
 	fl_le32 property; /* enum fl_accel_property */
 	fl_le32 report_bytes; /* room at report_address; 0: no report */
 	fl_le64 report_address; /* device memory of the context, or 0 */
@@ -358,19 +358,19 @@ struct fl_accel_info {
 };
 FL_ASSERT_SIZE(fl_accel_info, 8);
 
-FL_ASSERT_SIZE(fl_accel_query, 48);
+FL_ASSERT_SIZE(fl_accel_query_command, 48);
 
 struct fl_accel_command {
 	struct fl_accel_header head;
 	union {
-		struct fl_accel_alloc alloc;
-		struct fl_accel_copy copy;
-		struct fl_accel_fill fill;
-		struct fl_accel_module module;
-		struct fl_accel_bind bind;
-		struct fl_accel_launch launch;
-		struct fl_accel_event event;
-		struct fl_accel_query query;
+		struct fl_accel_alloc_command alloc;
+		struct fl_accel_copy_command copy;
+		struct fl_accel_fill_command fill;
+		struct fl_accel_module_command module;
+		struct fl_accel_bind_command bind;
+		struct fl_accel_launch_command launch;
+		struct fl_accel_event_command event;
+		struct fl_accel_query_command query;
 		__u8 raw[48];
 	} u;
 };
@@ -515,7 +515,7 @@ struct fl_accel_args_gemm_f32 { /* C = alpha * op(A) * op(B) + beta * C, row-maj
 };
 FL_ASSERT_SIZE(fl_accel_args_gemm_f32, 64);
 
-enum fl_accel_reduce {
+enum fl_accel_reduction {
 	FL_ACCEL_REDUCE_SUM = 1,
 	FL_ACCEL_REDUCE_MIN = 2,
 	FL_ACCEL_REDUCE_MAX = 3,
@@ -524,17 +524,15 @@ struct fl_accel_args_reduce_f32 { /* *destination = operation over source[0..cou
 	fl_le64 destination; /* one f32, outside the source */
 	fl_le64 source;
 	fl_le64 count;
-	fl_le32 operation; /* enum fl_accel_reduce */
+	fl_le32 operation; /* enum fl_accel_reduction */
 	fl_le32 reserved;
 };
 FL_ASSERT_SIZE(fl_accel_args_reduce_f32, 32);
 
 #define FL_ACCEL_CONV2D_MAX_SIZE 31u
 #define FL_ACCEL_CONV2D_MAX_WIDTH 65536u
-enum fl_accel_border {
-	FL_ACCEL_BORDER_CLAMP = 1, /* the nearest element of the picture */
-	FL_ACCEL_BORDER_ZERO = 2,
-};
+#define FL_ACCEL_BORDER_CLAMP 1u /* the nearest element of the picture; as <farlane/accel.h> has it */
+#define FL_ACCEL_BORDER_ZERO 2u
 struct fl_accel_args_conv2d_f32 { /* destination(x,y) = sum w(i,j) * source(x+i-r, y+j-r) */
 	fl_le64 destination;	  /* width x height f32; does not overlap source or weights */
 	fl_le64 source;		  /* width x height f32 */
@@ -544,7 +542,7 @@ struct fl_accel_args_conv2d_f32 { /* destination(x,y) = sum w(i,j) * source(x+i-
 	fl_le32 destination_pitch_bytes;
 	fl_le32 source_pitch_bytes;
 	fl_le32 size;	/* odd, at most FL_ACCEL_CONV2D_MAX_SIZE; r = size / 2 */
-	fl_le32 border; /* enum fl_accel_border */
+	fl_le32 border; /* FL_ACCEL_BORDER_* */
 	fl_le64 reserved;
 };
 FL_ASSERT_SIZE(fl_accel_args_conv2d_f32, 56);
@@ -560,7 +558,7 @@ struct fl_accel_args_conv2d_rgba8 { /* per channel, exact: ((sum + round) >> shi
 	fl_le32 destination_pitch_bytes;
 	fl_le32 source_pitch_bytes;
 	fl_le32 size;	/* odd, at most FL_ACCEL_CONV2D_MAX_SIZE */
-	fl_le32 border; /* enum fl_accel_border */
+	fl_le32 border; /* FL_ACCEL_BORDER_* */
 	fl_le32 shift;	/* at most FL_ACCEL_CONV2D_MAX_SHIFT; round = shift ? 1 << (shift - 1) : 0 */
 	fl_le32 bias;	/* signed, -255..255, added behind the shift */
 	fl_le32 flags;	/* FL_ACCEL_CONV2D_* */
