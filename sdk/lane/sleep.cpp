@@ -69,11 +69,13 @@ Time Lane::next_timer() const noexcept {
     return next;
 }
 
-// Every session that rests has nothing to send, and an entry of timers_ that is early enough.
+// Every session that rests has nothing to send, and an entry of timers_ that is early enough. One whose time has come
+// since the last turn may have: then there is no sleep.
 bool Lane::nothing_is_forgotten() const noexcept {
     return std::ranges::all_of(slots_, [&](const auto& slot) {
         if (!slot || slot->dropped || std::ranges::find(awake_, slot->number) != awake_.end()) return true;
-        return !slot->session->wants_to_send(now_) && slot->session->next_timer() >= timers_.at(slot->number);
+        const Time due = timers_.at(slot->number);
+        return due <= now_ || (!slot->session->wants_to_send(now_) && slot->session->next_timer() >= due);
     });
 }
 
