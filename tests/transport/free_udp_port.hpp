@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <stdexcept>
 
@@ -16,7 +17,7 @@ namespace farlane::test {
 /// side do not choose the same before either has opened it.
 [[nodiscard]] inline unsigned free_udp_port() {
     constexpr unsigned kFirst = 10000, kCount = 20000;
-    static unsigned next = static_cast<unsigned>(getpid()) * 97;
+    static std::atomic<unsigned> next = static_cast<unsigned>(getpid()) * 97;  // some tests open pairs in threads
     for (unsigned tries = 0; tries < kCount; ++tries) {
         const unsigned port = kFirst + next++ % kCount;
         const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
