@@ -5,7 +5,8 @@
 //   - at once when 16 records, 64 KiB or a quarter of a window are untold, or the peer is about
 //     to run out;
 //   - with every pure acknowledgement and as the answer to a keep-alive;
-//   - otherwise after a quarter of the round trip, at most 1 ms (posted records), or 10 ms.
+//   - otherwise after a quarter of the round trip, at most 1 ms (posted records), or 5 ms (few bytes that a host has
+//     written: who waits for them asks with a keep-alive), or 10 ms (no posted records).
 // So a register read that follows its answer carries none.
 #include <limits>
 
@@ -18,7 +19,9 @@ namespace {
 
 constexpr std::uint64_t kUntoldRecords = 16;
 constexpr std::uint64_t kUntoldBytes = 64u << 10;
+constexpr std::uint64_t kFewBytes = 1024;
 constexpr std::uint64_t kUntoldCompletions = kRequestWindow / 4;
+constexpr Duration kPatientDelay = std::chrono::milliseconds(5);
 constexpr Duration kIdleDelay = std::chrono::milliseconds(10);
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
@@ -66,7 +69,8 @@ void FunctionCore::progressed(Time now) noexcept {
         return;
     }
     const bool posted = posted_in.placed() != told.released[kPosted];
-    const Time at = now + (posted ? session->credit_delay() : kIdleDelay);
+    const bool patient = !session->initiating && untold_bytes <= kFewBytes;
+    const Time at = now + (!posted ? kIdleDelay : patient ? kPatientDelay : session->credit_delay());
     if (at >= credit_deadline) return;
     credit_deadline = at;
     session->arm_credit(at);

@@ -16,6 +16,13 @@
 
 namespace farlane::proto {
 
+/// How soon the sender of a packet wants it acknowledged.
+enum class Asks : std::uint8_t {
+    nothing,
+    patiently,  ///< nobody waits for it: early enough that the sender does not probe
+    soon,
+};
+
 struct Path {
     Path(PathId id_, const PathConfig& config, std::uint32_t packet_window, Time now)
         : id(id_),
@@ -30,11 +37,19 @@ struct Path {
     // --- acknowledgement of what arrives
     static constexpr unsigned kAckEvery = 8;  ///< packets that ask for one
     static constexpr Duration kShortestAckDelay = std::chrono::microseconds(25);
-    void arrived(bool in_order, bool asks_for_ack, Time now) noexcept {
+    /// Half of the time after which any sender probes, and less than the smallest window.
+    static constexpr Duration kPatience = std::chrono::microseconds(500);
+    static constexpr std::uint32_t kPatientBytes = FL_FRAME_BASE_BYTES;
+    void arrived(bool in_order, Asks asks, std::uint32_t bytes, Time now) noexcept {
         last_heard = now;
         ++packets_received;
-        if (!asks_for_ack) return;
-        if (++unacknowledged == 1) ack_deadline = now + ack_delay();
+        if (asks == Asks::nothing) return;
+        unacknowledged_bytes += bytes;
+        const bool patient = asks == Asks::patiently && unacknowledged_bytes <= kPatientBytes;
+        if (++unacknowledged == 1 || (ack_patient && !patient)) {
+            ack_patient = patient;
+            ack_deadline = std::min(ack_deadline, now + (patient ? std::max(kPatience, ack_delay()) : ack_delay()));
+        }
         if (!in_order || unacknowledged >= kAckEvery) ack_now = true;
     }
     [[nodiscard]] Duration ack_delay() const noexcept {
@@ -50,7 +65,7 @@ struct Path {
     }
     void ack_sent(Time now) noexcept {
         last_ack_sent = now;
-        unacknowledged = 0;
+        unacknowledged = unacknowledged_bytes = 0;
         ack_now = false;
         ack_deadline = kNever;
     }
@@ -98,7 +113,9 @@ struct Path {
     Time last_progress;   ///< something newly acknowledged
     Time last_waiting{};  ///< newest packet that waits for an acknowledgement was sent
 
-    unsigned unacknowledged = 0;  ///< packets received that ask for an acknowledgement
+    unsigned unacknowledged = 0;             ///< packets received that ask for an acknowledgement
+    std::uint32_t unacknowledged_bytes = 0;  ///< their frames
+    bool ack_patient = false;                ///< all of them do it patiently
     bool ack_now = false;
     Time ack_deadline = kNever;
     Time last_ack_sent{};

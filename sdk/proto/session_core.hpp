@@ -215,7 +215,8 @@ public:
 private:
     // session_receive.cpp
     [[nodiscard]] bool open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept;
-    [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, bool& asks_for_ack, Time now) noexcept;
+    [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept;
+    [[nodiscard]] Asks asks_of(const Record& r) const noexcept;
     [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
     void heard_after_silence(Path& p, Time now) noexcept;
     // session_build.cpp

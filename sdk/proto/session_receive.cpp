@@ -30,11 +30,11 @@ void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time n
     last_heard = now;
     if (state != SessionState::open || p->state != PathState::up || !quarantined.empty()) [[unlikely]]
         heard_after_silence(*p, now);
-    bool asks_for_ack = false;
-    if (!take_records(records_of(frame, h), *p, asks_for_ack, now)) return;
+    Asks asks = Asks::nothing;
+    if (!take_records(records_of(frame, h), *p, asks, now)) return;
     if (state == SessionState::closed) return;
     const bool in_order = p->received.take(h.packet_number, h.sent_ns, now);
-    p->arrived(in_order, asks_for_ack, now);
+    p->arrived(in_order, asks, h.frame_bytes, now);
     if (p->ack_now) due |= kDuePath;
     arm(p->ack_deadline);
 }
@@ -51,7 +51,15 @@ void SessionCore::heard_after_silence(Path& p, Time now) noexcept {
     }
 }
 
-bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool& asks_for_ack, Time now) noexcept {
+// A device may wait until what it wrote is released, to use its buffer again. A host that waits asks with a KEEPALIVE.
+Asks SessionCore::asks_of(const Record& r) const noexcept {
+    if (r.family == FL_FAMILY_ACK) return Asks::nothing;
+    if (r.family == FL_FAMILY_CREDIT) return Asks::patiently;
+    const bool patient = r.family == FL_FAMILY_TLP && (!initiating || r.tlp.record_class != RecordClass::posted);
+    return patient ? Asks::patiently : Asks::soon;
+}
+
+bool SessionCore::take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept {
     RecordReader reader(records);
     bool all_taken = true;
     for (;;) {
@@ -61,13 +69,12 @@ bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool
                 // Sent again it would be as bad: the packet is acknowledged, so that it does not count as
                 // lost, and the path and the other records go on. Its own transaction is missed by its function.
                 counters.drop(reader.drop());
-                asks_for_ack = true;
+                asks = Asks::soon;
                 continue;
             case Next::record: break;
         }
         ++counters.records_in;
-        const std::uint8_t family = record_.family;
-        asks_for_ack = asks_for_ack || family != FL_FAMILY_ACK;
+        asks = std::max(asks, asks_of(record_));
         if (!on_record(record_, p, now)) all_taken = false;
         if (state == SessionState::closed) {
             touched_ = nullptr;
