@@ -29,7 +29,7 @@ bool PacketWindow::grow(std::size_t refs) {
         std::vector<std::uint64_t> resolved_bits(packets.size() / 64);
         const std::uint64_t mask = packets.size() - 1;
         for (std::uint64_t n = oldest_; n < next_; ++n) {
-            packets[n & mask] = at(n);
+            packets[(n - base_) & mask] = at(n);
             if (resolved(n)) resolved_bits[(n & mask) >> 6] |= std::uint64_t{1} << (n & 63);
         }
         packets_ = std::move(packets);
@@ -74,6 +74,9 @@ void PacketWindow::drop_oldest() noexcept {
     ref_begin_ += at(oldest_).ref_count;
     ++oldest_;
     scan_ = std::max(scan_, oldest_);
+    if (oldest_ != next_) return;
+    base_ = next_;
+    ref_begin_ = ref_end_ = 0;
 }
 
 void PacketWindow::retire(Time lost_before) noexcept {

@@ -61,7 +61,7 @@ Path& SessionCore::make_path(PathId id, const PathConfig& path_config, Time now)
 }
 
 Status SessionCore::bind(FunctionCore& f, const std::optional<Session::Resume>& resume, Time now) noexcept {
-    const FunctionHandle h = f.handle();
+    const FunctionHandle h = f.renew_handle();
     if (state == SessionState::closed) return Status::unreachable;
     if (h.index >= config.max_functions) return Status::limit;
     if (f.session != nullptr) return Status::busy;
