@@ -19,26 +19,12 @@
 #include "proto/outgoing_completions.hpp"
 #include "proto/outgoing_posted.hpp"
 #include "proto/outgoing_requests.hpp"
-#include "proto/record_ref.hpp"
 #include "proto/session.hpp"
+#include "proto/workspace.hpp"
 
 namespace farlane::proto {
 
 class SessionCore;
-
-/// A frame while it is filled.
-struct FrameFill {
-    static constexpr unsigned kMaxRefs = 256;  // a frame holds at most 200 records
-
-    FrameWriter writer;
-    std::size_t empty_room = 0;  ///< room of a frame of this size with nothing in it
-    unsigned ref_count = 0;
-    std::array<RecordRef, kMaxRefs> refs;
-
-    [[nodiscard]] bool refs_full() const noexcept { return ref_count == kMaxRefs; }
-    void add(const RecordRef& r) noexcept { refs[ref_count++] = r; }
-    [[nodiscard]] std::span<const RecordRef> all_refs() const noexcept { return {refs.data(), ref_count}; }
-};
 
 // Of thousands of functions each is used now and then, and then its cache lines have to come from far away: the order
 // of the members is that of their use. First what everybody needs, then what sending a posted record needs, then
@@ -117,7 +103,7 @@ public:
     PostedOut posted_out;
     FunctionCounters counters{};
 
-    PostedIn posted_in;
+    alignas(64) PostedIn posted_in;
     // What the peer has been told, function_credit.cpp
     std::uint64_t placed_units = 0;  ///< data units of strict posted records placed in this binding
     std::uint64_t untold_bytes = 0;  ///< posted payload placed since the last credit record

@@ -41,7 +41,7 @@ void FunctionCore::limits_now(CreditRecord& out) const noexcept {
     out.header_limit[kPosted] = posted_in.placed() + posted_in.window();
     out.header_limit[kRequest] = memory.released[kRequest] + completions_out.free_slots();
     out.header_limit[kCompletion] = completions_in.released() + CompletionsIn::kWindow;
-    out.data_limit[kPosted] = placed_units + limits.reorder_bytes / FL_CREDIT_DATA_UNIT_BYTES;
+    out.data_limit[kPosted] = placed_units + posted_in.reorder_bytes() / FL_CREDIT_DATA_UNIT_BYTES;
     out.data_limit[kRequest] = out.data_limit[kCompletion] = kNoLimit;
 }
 
@@ -50,7 +50,7 @@ bool FunctionCore::credit_is_due() const noexcept {
     if (placed_now != told.released_posted) {
         if (placed_now - told.released_posted >= kUntoldRecords || untold_bytes >= kUntoldBytes) return true;
         if (told.posted_limit - placed_now < posted_in.window() / 4) return true;
-        const std::uint64_t all_units = limits.reorder_bytes / FL_CREDIT_DATA_UNIT_BYTES;
+        const std::uint64_t all_units = posted_in.reorder_bytes() / FL_CREDIT_DATA_UNIT_BYTES;
         if (told.data_limit - placed_units < all_units / 4) return true;
     }
     const std::uint64_t executed = memory.released[kRequest];

@@ -40,6 +40,7 @@ public:
 
     [[nodiscard]] std::uint64_t placed() const noexcept { return placed_; }
     [[nodiscard]] std::uint32_t window() const noexcept { return window_; }
+    [[nodiscard]] std::uint32_t reorder_bytes() const noexcept { return reorder_bytes_; }
     [[nodiscard]] bool beyond(std::uint64_t sequence) const noexcept { return sequence - placed_ > window_; }
     /// Nothing is waiting behind placed().
     [[nodiscard]] bool idle() const noexcept { return pending_ == 0; }

@@ -9,7 +9,7 @@ namespace farlane::proto {
 
 namespace {
 
-constexpr std::uint32_t kFirstRecords = 64;
+constexpr std::uint32_t kFirstRecords = 8;
 
 }  // namespace
 

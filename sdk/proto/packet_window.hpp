@@ -117,21 +117,21 @@ private:
         --in_flight_packets_;
     }
 
-    std::vector<SentPacket> packets_;
-    std::vector<std::uint64_t> resolved_;
-    std::vector<RecordRef> refs_;
-    std::uint64_t mask_ = 0;
-    std::uint64_t base_ = 1;  // what has the first place of `packets_`: a window that is empty begins there again
-    std::uint32_t ref_mask_ = 0;
     std::uint64_t next_ = 1;
     std::uint64_t oldest_ = 1;
-    std::uint64_t scan_ = 1;
-    std::uint64_t largest_acked_ = 0;
-    std::uint32_t ref_begin_ = 0, ref_end_ = 0;
+    std::uint64_t base_ = 1;  // what has the first place of `packets_`: a window that is empty begins there again
+    std::uint64_t mask_ = 0;
     std::uint64_t in_flight_bytes_ = 0;
     std::uint32_t in_flight_packets_ = 0;
     std::uint32_t max_packets_;
+    std::uint32_t ref_begin_ = 0, ref_end_ = 0;
+    std::uint32_t ref_mask_ = 0;
     std::uint32_t max_refs_;
+    std::vector<SentPacket> packets_;
+    std::vector<std::uint64_t> resolved_;
+    std::vector<RecordRef> refs_;
+    std::uint64_t scan_ = 1;
+    std::uint64_t largest_acked_ = 0;
 };
 
 }  // namespace farlane::proto

@@ -8,11 +8,10 @@ namespace farlane::proto {
 
 bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept {
     Drop d = parse_header(frame, h);
-    if (d == kNoDrop && h.session != config.session_id) d = Drop::frame_session;
+    if (d == kNoDrop && h.session != session_id) d = Drop::frame_session;
     if (d == kNoDrop && h.flags != seal->frame_flags()) d = Drop::frame_flags;
     if (d == kNoDrop && ((p = path(h.path)) == nullptr || h.path != arrived_on)) d = Drop::frame_path;
-    if (d == kNoDrop && config.integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number))
-        d = Drop::frame_crc;
+    if (d == kNoDrop && integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number)) d = Drop::frame_crc;
     if (d == kNoDrop) d = p->received.check(h.packet_number);
     if (d == kNoDrop) return true;
     counters.drop(d);
@@ -63,7 +62,7 @@ bool SessionCore::take_records(std::span<const std::byte> records, Path& p, Asks
     RecordReader reader(records);
     bool all_taken = true;
     for (;;) {
-        switch (reader.next(record_)) {
+        switch (reader.next(work->record)) {
             case Next::end: untouch(now); return all_taken;
             case Next::bad:
                 // Sent again it would be as bad: the packet is acknowledged, so that it does not count as
@@ -74,10 +73,10 @@ bool SessionCore::take_records(std::span<const std::byte> records, Path& p, Asks
             case Next::record: break;
         }
         ++counters.records_in;
-        asks = std::max(asks, asks_of(record_));
-        if (!on_record(record_, p, now)) all_taken = false;
+        asks = std::max(asks, asks_of(work->record));
+        if (!on_record(work->record, p, now)) all_taken = false;
         if (state == SessionState::closed) {
-            touched_ = nullptr;
+            work->touched = nullptr;
             return false;
         }
     }
