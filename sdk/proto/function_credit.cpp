@@ -4,9 +4,10 @@
 // docs/wire.md, "Credits". A credit record is sent
 //   - at once when 16 records, 64 KiB or a quarter of a window are untold, or the peer is about
 //     to run out;
-//   - with every pure acknowledgement and as the answer to a keep-alive;
-//   - otherwise after a quarter of the round trip, at most 1 ms (posted records), or 5 ms (few bytes that a host has
-//     written: who waits for them asks with a keep-alive), or 10 ms (no posted records).
+//   - with every pure acknowledgement, unless it is of several packets that may all wait: each of their functions would
+//     have its cache lines fetched once more for it; and as the answer to a keep-alive;
+//   - otherwise, those of all functions, after a quarter of the round trip, at most 1 ms (posted records), or 5 ms (few
+//     bytes that a host has written: who waits for them asks with a keep-alive), or 10 ms (no posted records).
 // So a register read that follows its answer carries none.
 #include <limits>
 
@@ -68,8 +69,8 @@ void FunctionCore::progressed(Time now) noexcept {
         session->due |= kDueCredit;
         return;
     }
-    const bool posted = posted_in.placed() != told.released_posted;
     const bool patient = !session->initiating && untold_bytes <= kFewBytes;
+    const bool posted = posted_in.placed() != told.released_posted;
     const Time at = now + (!posted ? kIdleDelay : patient ? kPatientDelay : session->credit_delay());
     if (at >= credit_deadline) return;
     credit_deadline = at;

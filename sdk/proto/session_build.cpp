@@ -193,6 +193,7 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     const std::span<std::byte> place = out.first(std::min(out.size(), size));
     begin(p, place, now);
     const bool ack_was_due = p.ack_now;
+    const bool patient = !initiating && p.ack_patient && p.unacknowledged >= Path::kAckAlong;
     if (p.ack_along(now)) write_ack(p, now);
     if ((due & (kDueRecords | kDuePath)) != 0) [[unlikely]]
         write_due(p);
@@ -208,7 +209,7 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     }
     if (work->fill.ref_count == 0) {
         if (!ack_was_due) return {};  // an acknowledgement alone waits for its time
-        if (!credits.empty() && p.usable()) write_credits(true);
+        if (!credits.empty() && p.usable() && !patient) write_credits(true);
     }
     return finish(p, now);
 }
