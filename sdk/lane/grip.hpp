@@ -14,7 +14,7 @@ namespace farlane::lane {
 
 [[nodiscard]] FunctionInfo to_info(const fl_function_desc& desc, const std::string& target);
 
-class Grip final : public Attachment, public proto::FunctionHandler {
+class alignas(64) Grip final : public Attachment, public proto::FunctionHandler {
 public:
     /// `waiting` of all grips of a role: set when this one may have come to wait, see waits().
     Grip(Lane& lane, bool& waiting, PeerId peer, std::string name, proto::FunctionMemory& memory,
@@ -101,22 +101,24 @@ private:
     };
     [[nodiscard]] bool send_announcements() noexcept;
 
+    // What a write needs is first: of thousands of attachments each is used now and then, and then its cache lines
+    // have to come from far away.
+    std::optional<proto::Function> function_;
     Lane& lane_;
+    std::vector<Announcement> announcements_;
+    AttachmentState state_ = AttachmentState::attaching;
     bool& waiting_;
     PeerId peer_;
     std::string name_;
     proto::FunctionMemory& memory_;
     proto::FunctionLimits limits_;
-    std::unique_ptr<proto::Function> function_;
     proto::Session* session_ = nullptr;
     AttachmentSink* sink_ = nullptr;
     FunctionInfo info_;
     DmaTable dma_;
     HostMemory* host_ = nullptr;  ///< set: nothing of dma_ is touched, it only stands for the announcement
-    std::vector<Announcement> announcements_;
     AttachmentCounters counters_;
     std::uint32_t vectors_ = 0;
-    AttachmentState state_ = AttachmentState::attaching;
     Time deadline_ = kNever;
     bool left_ = false;
     bool adopted_ = false;    ///< records that were not released are forgotten here

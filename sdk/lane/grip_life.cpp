@@ -56,7 +56,7 @@ Grip::~Grip() {
 Status Grip::start(proto::Session& s, const proto::AttachReply& r, const std::string& target) {
     info_ = to_info(r.desc, target);
     memory_.create(r.handle);
-    function_ = std::make_unique<proto::Function>(memory_, *this, limits_);
+    function_.emplace(memory_, *this, limits_);
     if (const auto status = s.bind(*function_, std::nullopt, lane_.now()); status != Status::ok) return status;
     memory_.in_use = 1;
     session_ = &s;
@@ -82,7 +82,7 @@ Status Grip::adopt(const SavedAttachment& saved) {
         host_ = saved.memory;
     }
     adopted_ = true;
-    function_ = std::make_unique<proto::Function>(memory_, *this, limits_);
+    function_.emplace(memory_, *this, limits_);
     state_ = AttachmentState::down;
     return Status::ok;
 }

@@ -91,7 +91,7 @@ proto::Session& Lane::connect(PortId port, const transport::Address& to, proto::
     tick();
     auto& slot = new_slot(config);
     slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>());
-    slot.session->attend(awake_, slot.number);
+    slot.session->attend(awake_, slot.number, work_);
     set_path(slot, slot.session->add_path(path_config(port), now_), port, &to);
     wake();
     return *slot.session;
@@ -111,7 +111,7 @@ proto::Session& Lane::accept(PortId port, const transport::Address* from, const 
     set_path(slot, hello.path, port, from);
     slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>(), hello,
                                                     path_config(port), now_);
-    slot.session->attend(awake_, slot.number);
+    slot.session->attend(awake_, slot.number, work_);
     return *slot.session;
 }
 
@@ -307,7 +307,7 @@ bool Lane::run_timers(SessionSlot& slot) noexcept {
 
 bool Lane::turn_tasks() noexcept {
     const bool all = now_ >= look_at_;
-    if (all) look_at_ = now_ + kLookEvery;
+    if (all) look_at_ = now_ + std::max<Duration>(kLookEvery, kLookEach * static_cast<int>(tasks_.size()));
     auto& tasks = all ? tasks_ : polling_;
     bool busy = false;
     for (std::size_t i = 0; i < tasks.size(); ++i) busy |= tasks[i]->turn(now_);

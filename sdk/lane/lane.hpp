@@ -19,6 +19,7 @@
 #include "lane/hint_limit.hpp"
 #include "lane/timer_heap.hpp"
 #include "proto/session.hpp"
+#include "proto/workspace.hpp"
 #include "transport/port.hpp"
 
 namespace farlane::lane {
@@ -30,6 +31,8 @@ using PortId = std::uint32_t;
 
 /// How often roles look at their deadlines, which are coarse, while the lane is awake.
 constexpr Duration kLookEvery = std::chrono::milliseconds(1);
+/// ... and no more often than this for each of them.
+constexpr Duration kLookEach = std::chrono::microseconds(5);
 
 /// Something a lane turns besides its sessions: a channel, a target with its devices.
 /// All calls come from the lane.
@@ -222,6 +225,7 @@ private:
     std::array<transport::TxFrame, kBurst> tx_;
     std::vector<PortSlot> ports_;
     std::vector<std::uint32_t> awake_;  // numbers of slots; before slots_, whose sessions write to it
+    proto::Workspace work_;             // of all sessions, as well before them
     TimerHeap timers_;                  // by the same numbers
     std::vector<std::unique_ptr<SessionSlot>> slots_;
     std::vector<Task*> tasks_, polling_;  // all, and those of them that poll

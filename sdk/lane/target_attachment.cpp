@@ -22,10 +22,10 @@ void copy_name(char (&to)[FL_NAME_BYTES], std::string_view from) noexcept {
 
 Export::Export(Lane& lane, WorkingExports& working, std::string name, std::unique_ptr<backend::Device> device,
                proto::FunctionMemory& memory, ExportRecord& record, const proto::FunctionLimits& limits)
-    : lane_(lane),
-      working_(working),
-      name_(std::move(name)),
+    : working_(working),
       device_(std::move(device)),
+      lane_(lane),
+      name_(std::move(name)),
       memory_(memory),
       record_(record),
       limits_(limits) {
@@ -73,7 +73,7 @@ bool Export::adopt(std::uint16_t index, Time now, Duration grace) {
         return false;
     }
     rebuild_maps();
-    function_ = std::make_unique<proto::Function>(memory_, *this, limits_);
+    function_.emplace(memory_, *this, limits_);
     adopted_ = true;
     read_command();
     state_ = State::grace;
@@ -88,7 +88,7 @@ Status Export::attach(std::uint16_t index, proto::Session& s, const proto::PeerI
     ++record_.generation;
     memory_.create({index_, record_.generation});
     maps_.clear();
-    function_ = std::make_unique<proto::Function>(memory_, *this, limits_);
+    function_.emplace(memory_, *this, limits_);
     if (const auto status = s.bind(*function_, std::nullopt, now); status != Status::ok) {
         function_.reset();
         memory_.in_use = 0;

@@ -184,7 +184,7 @@ void Export::rebuild_maps() noexcept {
 
 Status Export::dma_write(std::uint64_t iova, std::span<const std::byte> source, bool relaxed, std::uint64_t cookie,
                          bool notify, std::uint32_t pasid) noexcept {
-    if (function_ == nullptr) return Status::device_lost;
+    if (!function_) return Status::device_lost;
     if (source.size() > FL_TLP_MAX_PAYLOAD_BYTES || !bus_master() ||
         maps_.find(pasid, iova, source.size(), FL_MAP_DEVICE_WRITES) == nullptr) {
         refuse_dma(iova, source.size());
@@ -200,7 +200,7 @@ Status Export::dma_write(std::uint64_t iova, std::span<const std::byte> source, 
 
 Status Export::dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint64_t cookie,
                         std::uint32_t pasid) noexcept {
-    if (function_ == nullptr) return Status::device_lost;
+    if (!function_) return Status::device_lost;
     if (into.size() > FL_TLP_MAX_PAYLOAD_BYTES || !bus_master() ||
         maps_.find(pasid, iova, into.size(), FL_MAP_DEVICE_READS) == nullptr) {
         refuse_dma(iova, into.size());
@@ -214,7 +214,7 @@ Status Export::dma_read(std::uint64_t iova, std::span<std::byte> into, std::uint
 }
 
 Status Export::interrupt(std::uint64_t address, std::uint32_t data) noexcept {
-    if (function_ == nullptr) return Status::device_lost;
+    if (!function_) return Status::device_lost;
     if (!bus_master()) return Status::denied;  // PCIe 6.0, 7.5.1.1.3: MSI is a memory write
     const fl_le32 raw{data};
     const proto::Tlp tlp{.type = proto::TlpType::msi, .length_bytes = sizeof raw, .address = address};
@@ -224,7 +224,7 @@ Status Export::interrupt(std::uint64_t address, std::uint32_t data) noexcept {
 }
 
 Status Export::error(std::uint32_t severity, std::uint32_t source) noexcept {
-    if (function_ == nullptr) return Status::device_lost;
+    if (!function_) return Status::device_lost;
     const fl_msg_error raw{fl_le32{severity}, fl_le32{source}};
     const proto::Tlp tlp{.type = proto::TlpType::message, .code = FL_MSG_ERROR, .length_bytes = sizeof raw};
     return function_->submit(tlp, std::as_bytes(std::span{&raw, 1}), 0, false, lane_.now());
@@ -253,7 +253,7 @@ void Export::wake() noexcept {
 }
 
 bool Export::busy() const noexcept {
-    return wake_.load(std::memory_order_acquire) || (function_ != nullptr && device_->busy());
+    return wake_.load(std::memory_order_acquire) || (function_ && device_->busy());
 }
 
 bool Export::turn() noexcept {

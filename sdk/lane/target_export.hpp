@@ -28,7 +28,7 @@ struct ExportRecord {
 };
 
 /// One exported function at its target.
-class Export final : public proto::FunctionHandler, public backend::HostPort {
+class alignas(64) Export final : public proto::FunctionHandler, public backend::HostPort {
 public:
     enum class State : std::uint8_t {
         free,      ///< nobody has it
@@ -45,7 +45,7 @@ public:
     [[nodiscard]] Time deadline() const noexcept { return deadline_; }
     [[nodiscard]] proto::FunctionHandle handle() const noexcept { return {index_, record_.generation}; }
     [[nodiscard]] proto::Session* session() const noexcept { return session_; }
-    [[nodiscard]] proto::Function* function() noexcept { return function_.get(); }
+    [[nodiscard]] proto::Function* function() noexcept { return function_ ? &*function_ : nullptr; }
     [[nodiscard]] bool held_by(const proto::Instance& who) const noexcept;
     [[nodiscard]] fl_function_desc describe() const noexcept;
     [[nodiscard]] ExportStatus status() const noexcept;
@@ -130,31 +130,33 @@ private:
     void firmware_answers(bool yes) noexcept;
     [[nodiscard]] bool has_refusals() const noexcept { return counters_.dma_refused != refusals_told_; }
 
-    Lane& lane_;
+    // What a write needs is first: of thousands of exports each is used now and then, and then its cache lines have to
+    // come from far away.
     WorkingExports& working_;
-    std::string name_;
     std::unique_ptr<backend::Device> device_;
-    proto::FunctionMemory& memory_;
-    ExportRecord& record_;
-    proto::FunctionLimits limits_;
-    std::unique_ptr<proto::Function> function_;
-    proto::Session* session_ = nullptr;
-    DmaTable maps_;
-    ExportStatus counters_;
-    std::uint64_t bar_bytes_[6] = {};
-    Time deadline_ = kNever;
+    std::optional<proto::Function> function_;
     std::uint16_t index_ = 0;
     std::uint16_t command_ = 0;  ///< the device's command register, cached
     State state_ = State::free;
-    bool adopted_ = false;  ///< device not restored yet
     bool listed_ = false;
-    bool failed_ = false;  ///< its firmware left a read without an answer
+    std::atomic<bool> wake_{false};
+    std::uint64_t bar_bytes_[6] = {};
+    Lane& lane_;
+    std::string name_;
+    proto::FunctionMemory& memory_;
+    ExportRecord& record_;
+    proto::FunctionLimits limits_;
+    proto::Session* session_ = nullptr;
+    DmaTable maps_;
+    ExportStatus counters_;
+    Time deadline_ = kNever;
+    bool adopted_ = false;  ///< device not restored yet
+    bool failed_ = false;   ///< its firmware left a read without an answer
     bool failure_told_ = false;
     Time failure_told_at_{}, refusal_told_at_{};
     std::uint64_t refusals_told_ = 0;
     std::uint64_t refused_iova_ = 0;  ///< of the last one
     std::size_t refused_bytes_ = 0;
-    std::atomic<bool> wake_{false};
 };
 
 }  // namespace farlane::lane

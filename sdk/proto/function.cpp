@@ -39,18 +39,20 @@ FunctionCore::FunctionCore(Function& self_, FunctionMemory& memory_, FunctionHan
     : self(self_),
       memory(memory_),
       handler(handler_),
-      limits(checked(limits_)),
+      handle_{memory_.index, memory_.generation},
       adopted((settle_in_doubt(), memory_.next[FL_CLASS_POSTED] != 1 || memory_.next[FL_CLASS_NON_POSTED] != 1 ||
                                       memory_.next[FL_CLASS_COMPLETION] != 1 ||
                                       memory_.released[FL_CLASS_POSTED] != 0 ||
                                       memory_.released[FL_CLASS_NON_POSTED] != 0)),
-      posted_out(memory_.next[FL_CLASS_POSTED], limits.posted_window),
-      requests_out(memory_.next[FL_CLASS_NON_POSTED], limits.request_window),
-      posted_in(memory_.released[FL_CLASS_POSTED], limits.posted_window, limits.reorder_bytes),
+      posted_out(memory_.next[FL_CLASS_POSTED], checked(limits_).posted_window),
+      posted_in(memory_.released[FL_CLASS_POSTED], checked(limits_).posted_window, checked(limits_).reorder_bytes),
+      completions_in(memory_.released[FL_CLASS_COMPLETION]),
       completions_out(memory_),
-      completions_in(memory_.released[FL_CLASS_COMPLETION]) {}
+      limits(checked(limits_)),
+      requests_out(memory_.next[FL_CLASS_NON_POSTED], limits.request_window) {}
 
-void FunctionCore::mark_ready() noexcept {
+void FunctionCore::mark_ready(bool other) noexcept {
+    other_work = other_work || other;
     if (session == nullptr) return;
     session->ready.push_back(*this);
     session->rouse();
@@ -90,7 +92,7 @@ Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, 
     ++counters.submitted[FL_CLASS_POSTED];
     counters.payload_bytes_out += payload.size();
     if (sequence != nullptr) *sequence = r->tlp.sequence;
-    mark_ready();
+    mark_ready(false);
     return Status::ok;
 }
 
@@ -121,7 +123,7 @@ Status FunctionCore::request(const Tlp& tlp, std::span<const std::byte> operand,
     // The exact deadline is needed only when the timer might be too late for it.
     if (first && session != nullptr && session->functions_timer > now + limits.completion_timeout)
         session->arm_functions(now + completion_timeout());
-    mark_ready();
+    mark_ready(true);
     return Status::ok;
 }
 

@@ -84,15 +84,17 @@ struct FunctionLimits {
     Duration completion_timeout_max = std::chrono::seconds(8);
 };
 
+// What is counted together stands together.
 struct FunctionCounters {
+    std::uint64_t payload_bytes_out;    ///< once per record
     std::uint64_t submitted[kClasses];  ///< records given a sequence
     std::uint64_t sent[kClasses];       ///< records put into frames, resends included
+    std::uint64_t payload_bytes_in;     ///< once per record
+    std::uint64_t received[kClasses];   ///< whole records taken in
+    std::uint64_t executed[kClasses];   ///< handed to the handler
     std::uint64_t resent[kClasses];
-    std::uint64_t received[kClasses];  ///< whole records taken in
-    std::uint64_t executed[kClasses];  ///< handed to the handler
     std::uint64_t duplicates;
     std::uint64_t timeouts;
-    std::uint64_t payload_bytes_out, payload_bytes_in;  ///< once per record
 };
 
 /// One side of one function. Lives longer than a session: bind() hands it to the next one.

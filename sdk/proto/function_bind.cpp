@@ -65,7 +65,8 @@ Status FunctionCore::bind(SessionCore& s, std::uint16_t new_binding, const std::
     session = &s;
     binding = new_binding;
     strip_relaxed = !s.relaxed_in_force();
-    told = CreditRecord{};
+    told = {};
+    heard = {};
     placed_units = untold_bytes = 0;
     credit_due = true;
     credit_deadline = kNever;
@@ -81,7 +82,7 @@ Status FunctionCore::bind(SessionCore& s, std::uint16_t new_binding, const std::
     if (limits_told != nullptr && session == &s) on_credit(*limits_told);
     if (quarantined) s.quarantine(*this);
     if (const Time t = next_deadline(); t != kNever) s.arm_functions(std::max(t, now));
-    mark_ready();
+    mark_ready(true);
     if (resume && !reset) handler.on_event(self, FunctionEvent::resumed, nullptr);
     return Status::ok;
 }
@@ -151,7 +152,7 @@ void FunctionCore::resubmitted() noexcept {
     if (!std::exchange(resubmitting, false)) return;
     for (ResultSlot& r : memory.results)
         if (r.request_sequence != 0) r.follows_posted = posted_out.next() - 1;
-    mark_ready();
+    mark_ready(true);
 }
 
 void FunctionCore::release_posted_to(std::uint64_t sequence) noexcept {

@@ -19,34 +19,26 @@
 #include "proto/outgoing_completions.hpp"
 #include "proto/outgoing_posted.hpp"
 #include "proto/outgoing_requests.hpp"
-#include "proto/record_ref.hpp"
 #include "proto/session.hpp"
+#include "proto/workspace.hpp"
 
 namespace farlane::proto {
 
 class SessionCore;
 
-/// A frame while it is filled.
-struct FrameFill {
-    static constexpr unsigned kMaxRefs = 256;  // a frame holds at most 200 records
-
-    FrameWriter writer;
-    std::size_t empty_room = 0;  ///< room of a frame of this size with nothing in it
-    unsigned ref_count = 0;
-    std::array<RecordRef, kMaxRefs> refs;
-
-    [[nodiscard]] bool refs_full() const noexcept { return ref_count == kMaxRefs; }
-    void add(const RecordRef& r) noexcept { refs[ref_count++] = r; }
-    [[nodiscard]] std::span<const RecordRef> all_refs() const noexcept { return {refs.data(), ref_count}; }
-};
-
-class FunctionCore {
+// Of thousands of functions each is used now and then, and then its cache lines have to come from far away: the order
+// of the members is that of their use. First what everybody needs, then what sending a posted record needs, then
+// receiving one, then the rest.
+class alignas(64) FunctionCore {
 public:
     FunctionCore(Function& self, FunctionMemory& memory, FunctionHandler& handler, const FunctionLimits& limits);
     FunctionCore(const FunctionCore&) = delete;
     FunctionCore& operator=(const FunctionCore&) = delete;
 
-    [[nodiscard]] FunctionHandle handle() const noexcept { return {memory.index, memory.generation}; }
+    [[nodiscard]] FunctionHandle handle() const noexcept { return handle_; }
+
+    /// As of memory, which may have been created anew since the last bind.
+    FunctionHandle renew_handle() noexcept { return handle_ = {memory.index, memory.generation}; }
 
     // --- function.cpp
     Status submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify, Time now,
@@ -54,7 +46,8 @@ public:
     Status request(const Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into, std::uint64_t cookie,
                    Time now) noexcept;
     void answer(RequestId id, Status status) noexcept;
-    void mark_ready() noexcept;
+    /// There may be something to send; `other`: besides new posted records.
+    void mark_ready(bool other) noexcept;
 
     // --- function_send.cpp
     /// Puts records into the frame. True: there is more than fits.
@@ -85,11 +78,15 @@ public:
     void expire(Time now) noexcept;
     void session_answers() noexcept;  ///< leaves quarantine
 
+    SessionCore* session = nullptr;
     Function& self;
     FunctionMemory& memory;
     FunctionHandler& handler;
-    FunctionLimits limits;
-    SessionCore* session = nullptr;
+
+private:
+    FunctionHandle handle_;  ///< memory's, as of the last bind
+
+public:
     std::uint16_t binding = 0;
     bool gone = false;          ///< lost for good
     bool adopted = false;       ///< memory of an earlier life: what that life had not had released is gone
@@ -98,26 +95,36 @@ public:
     bool held = false;          ///< the peer's posted records and requests have to wait
     bool quarantined = false;
     bool strip_relaxed = false;  ///< the peer did not agree to relaxed ordering
-
-    Link<FunctionCore> ready_link, credit_link, quarantine_link;
-
-    PostedOut posted_out;
-    RequestsOut requests_out;
-    PostedIn posted_in;
+    bool other_work = true;      ///< more may have to be sent than posted records
+    bool credit_due = false;     ///< function_credit.cpp
     RequestsIn requests_in;
+
+    Link<FunctionCore> ready_link;
+    PostedOut posted_out;
     FunctionCounters counters{};
 
-    // --- what the peer has been told, function_credit.cpp
-    bool credit_due = false;
-    Time credit_deadline = kNever;
-    std::uint64_t credit_serial = 0;
-    CreditRecord told;               ///< last credit record
+    alignas(64) PostedIn posted_in;
+    // What the peer has been told, function_credit.cpp
     std::uint64_t placed_units = 0;  ///< data units of strict posted records placed in this binding
     std::uint64_t untold_bytes = 0;  ///< posted payload placed since the last credit record
-
-    // Last: they are large, and what stands above is close together so.
-    CompletionsOut completions_out;
+    Time credit_deadline = kNever;
+    Link<FunctionCore> credit_link;
+    struct Told {
+        std::uint64_t released_posted = 0, released_completions = 0;
+        std::uint64_t posted_limit = 0, request_limit = 0, data_limit = 0;
+    } told;  ///< of the last credit record
+    std::uint64_t credit_serial = 0;
     CompletionsIn completions_in;
+    CompletionsOut completions_out;
+    FunctionLimits limits;
+
+    /// What the last credit record of the peer said besides posted records, so that it is not looked at again.
+    struct Heard {
+        std::uint64_t executed = ~std::uint64_t{0}, released_completions = 0, request_limit = 0, completion_limit = 0;
+        friend bool operator==(const Heard&, const Heard&) = default;
+    } heard;
+    RequestsOut requests_out;
+    Link<FunctionCore> quarantine_link;
 
 private:
     // function_send.cpp
@@ -153,6 +160,7 @@ private:
     void settle_in_doubt() noexcept;
 
     [[nodiscard]] bool credit_is_due() const noexcept;
+    void hear(const Heard& other) noexcept;
 };
 
 /// Bytes of data in the successful completion of a request.

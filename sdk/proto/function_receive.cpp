@@ -135,7 +135,7 @@ void FunctionCore::finish_result(std::uint32_t slot, Status status) noexcept {
     memory.results[slot].status = completion_code(status);
     completions_out.answered(slot, posted_out.next() - 1);
     ++counters.submitted[FL_CLASS_COMPLETION];
-    mark_ready();
+    mark_ready(true);
 }
 
 // Precondition: there is a free result slot; credits see to it.

@@ -26,7 +26,7 @@ std::size_t part_bytes(const FrameFill& f, TlpType type, std::size_t bytes) noex
 }  // namespace
 
 void FunctionCore::note(FrameFill& f, RefKind kind, std::uint64_t sequence, GranuleRun run, bool resend) noexcept {
-    f.add({kind, sequence, memory.index, binding, run});
+    f.add({kind, sequence, handle_.index, binding, run});
     const auto c = static_cast<unsigned>(kind);  // the first three kinds are the classes
     ++counters.sent[c];
     if (resend) ++counters.resent[c];
@@ -114,6 +114,7 @@ bool FunctionCore::fill_posted(FrameFill& f) noexcept {
 // posted records that were submitted after it. Posted records that wait for credits hold nobody
 // up (the receiver keeps the order).
 bool FunctionCore::fill(FrameFill& f) noexcept {
+    if (!other_work) return fill_posted(f);
     for (;;) {
         if (f.refs_full()) return true;
         const std::uint64_t posted = posted_out.pick();
@@ -133,9 +134,10 @@ bool FunctionCore::fill(FrameFill& f) noexcept {
                 continue;
             }
         }
+        other_work = completion != 0 || request != 0;  // what credits hold back is looked at when there are more
         if (posted == 0) return false;
         if (put_posted(f, posted) == Put::no_room) return true;
-        if (completion == 0 && request == 0) return fill_posted(f);
+        if (!other_work) return fill_posted(f);
     }
 }
 
@@ -160,7 +162,7 @@ void FunctionCore::lost(const RecordRef& ref) noexcept {
             break;
         default: break;
     }
-    mark_ready();
+    mark_ready(true);
 }
 
 }  // namespace farlane::proto

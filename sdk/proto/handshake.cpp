@@ -81,7 +81,7 @@ std::size_t SessionCore::build_hello(std::span<std::byte> out, Path& p, Time now
         return build_single(out, peer_session, p.id, ++p.hellos, sent_ns, FL_CONTROL_HELLO_REJECT, refuse);
     }
     fl_control_hello h{};
-    h.session.set(config.session_id);
+    h.session.set(session_id);
     h.version_min = initiating ? config.version_min : version;
     h.version_max = initiating ? config.version_max : version;
     h.path.set(p.id);
@@ -95,7 +95,7 @@ std::size_t SessionCore::build_hello(std::span<std::byte> out, Path& p, Time now
     write_name(h.name, config.name);
     if (!initiating) {
         begin(p, out.first(FL_FRAME_BASE_BYTES), now);
-        return fill_.writer.control(FL_CONTROL_HELLO_ACK, 0, h) ? finish(p, now).bytes : 0;
+        return work->fill.writer.control(FL_CONTROL_HELLO_ACK, 0, h) ? finish(p, now).bytes : 0;
     }
     p.hello_sent = now;
     p.hello_deadline = now + p.hello_interval;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "proto/granules.hpp"
 #include "proto/memory.hpp"
@@ -30,7 +31,10 @@ public:
 
     [[nodiscard]] std::uint64_t released() const noexcept { return released_; }
     [[nodiscard]] bool beyond(std::uint64_t sequence) const noexcept { return sequence - released_ > kWindow; }
-    [[nodiscard]] Slot& at(std::uint64_t sequence) noexcept { return slots_[sequence % kWindow]; }
+    [[nodiscard]] Slot& at(std::uint64_t sequence) noexcept {
+        if (slots_ == nullptr) slots_ = std::make_unique<std::array<Slot, kWindow>>();
+        return (*slots_)[sequence % kWindow];
+    }
     /// Nothing is here but what has been released.
     [[nodiscard]] bool idle() const noexcept { return pending_ == 0; }
     void open(Slot& s, std::uint64_t sequence) noexcept {
@@ -53,17 +57,19 @@ public:
     /// The peer's posted sequences begin again behind what is placed, so what follows them does
     /// not hold: the peer sends everything that was not told again.
     void forget_held() noexcept {
-        for (Slot& s : slots_) {
+        waiting = 0;
+        if (slots_ == nullptr) return;
+        for (Slot& s : *slots_) {
             if (s.sequence == 0 || s.done) continue;
             s.sequence = 0;
             --pending_;
         }
-        waiting = 0;
     }
     unsigned waiting = 0;  ///< slots that are held back
 
     void restart(std::uint64_t released) noexcept {
-        for (Slot& s : slots_) s.sequence = 0;
+        if (slots_ != nullptr)
+            for (Slot& s : *slots_) s.sequence = 0;
         pending_ = waiting = 0;
         released_ = released;
     }
@@ -71,7 +77,7 @@ public:
 private:
     std::uint64_t released_;
     std::uint32_t pending_ = 0;
-    std::array<Slot, kWindow> slots_{};
+    std::unique_ptr<std::array<Slot, kWindow>> slots_;  // made when something comes early or in parts
 };
 
 }  // namespace farlane::proto

@@ -20,25 +20,25 @@ bool same_record(const Tlp& a, const Tlp& b) noexcept {
 }  // namespace
 
 PostedIn::PostedIn(std::uint64_t placed, std::uint32_t window, std::uint32_t reorder_bytes)
-    : placed_(placed), window_(window), pool_(reorder_bytes) {}
+    : placed_(placed), window_(window), reorder_bytes_(reorder_bytes) {}
 
-void PostedIn::grow_to(std::uint64_t distance) {
+void PostedIn::Kept::grow_to(std::uint64_t distance) {
     std::vector<Slot> more(std::max<std::size_t>(kFirstPlaces, std::bit_ceil(distance)));
     const std::uint64_t mask = more.size() - 1;
-    for (Slot& s : ring_)
+    for (Slot& s : ring)
         if (s.sequence != 0) more[s.sequence & mask] = s;
-    ring_ = std::move(more);
-    mask_ = mask;
+    ring = std::move(more);
 }
 
 PostedIn::Taken PostedIn::take(const TlpRecord& r, bool keep, std::uint64_t& fresh) {
     const std::uint64_t distance = r.tlp.sequence - placed_;
-    if (distance > ring_.size()) grow_to(distance);
-    Slot& s = ring_[r.tlp.sequence & mask_];
+    if (kept_ == nullptr) kept_ = std::make_unique<Kept>(reorder_bytes_);
+    if (distance > kept_->ring.size()) kept_->grow_to(distance);
+    Slot& s = kept_->at(r.tlp.sequence);
     const GranuleRun run = run_of(r.offset_bytes, static_cast<unsigned>(r.payload.size()));
     if (s.sequence == 0) {
         if (keep && r.tlp.length_bytes > s.inlined.size()) {
-            s.block = pool_.take(r.tlp.length_bytes);
+            s.block = kept_->pool.take(r.tlp.length_bytes);
             if (s.block == nullptr) return Taken::no_memory;
         }
         s.sequence = r.tlp.sequence;
@@ -59,7 +59,7 @@ PostedIn::Taken PostedIn::take(const TlpRecord& r, bool keep, std::uint64_t& fre
 }
 
 void PostedIn::clear(Slot& s) noexcept {
-    if (s.block != nullptr) pool_.give(s.block, s.tlp.length_bytes);
+    if (s.block != nullptr) kept_->pool.give(s.block, s.tlp.length_bytes);
     s.block = nullptr;
     s.sequence = 0;
     --pending_;
@@ -67,11 +67,12 @@ void PostedIn::clear(Slot& s) noexcept {
 
 void PostedIn::advance_kept() noexcept {
     ++placed_;
-    clear(ring_[placed_ & mask_]);
+    clear(kept_->at(placed_));
 }
 
 void PostedIn::forget_pending() noexcept {
-    for (Slot& s : ring_)
+    if (kept_ == nullptr) return;
+    for (Slot& s : kept_->ring)
         if (s.sequence != 0) clear(s);
 }
 

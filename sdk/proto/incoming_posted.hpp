@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "proto/codec.hpp"
@@ -39,12 +40,13 @@ public:
 
     [[nodiscard]] std::uint64_t placed() const noexcept { return placed_; }
     [[nodiscard]] std::uint32_t window() const noexcept { return window_; }
+    [[nodiscard]] std::uint32_t reorder_bytes() const noexcept { return reorder_bytes_; }
     [[nodiscard]] bool beyond(std::uint64_t sequence) const noexcept { return sequence - placed_ > window_; }
     /// Nothing is waiting behind placed().
     [[nodiscard]] bool idle() const noexcept { return pending_ == 0; }
     /// A part of record `sequence` (placed() < sequence <= placed() + window()) is here already.
     [[nodiscard]] bool has_part(std::uint64_t sequence) const noexcept {
-        return pending_ != 0 && sequence - placed_ <= ring_.size() && ring_[sequence & mask_].sequence == sequence;
+        return pending_ != 0 && sequence - placed_ <= kept_->ring.size() && kept_->at(sequence).sequence == sequence;
     }
 
     /// Notes a record or a part; keeps the payload when `keep` (a strict one). `fresh` = the
@@ -53,7 +55,7 @@ public:
     /// The record behind placed() if it is here whole, else null.
     [[nodiscard]] const Slot* ready() noexcept {
         if (pending_ == 0) return nullptr;
-        const Slot& s = ring_[(placed_ + 1) & mask_];
+        const Slot& s = kept_->at(placed_ + 1);
         return s.sequence == placed_ + 1 && s.whole() ? &s : nullptr;
     }
     /// The record behind placed() has been executed straight from its frame.
@@ -66,15 +68,21 @@ public:
     void restart(std::uint64_t placed) noexcept;
 
 private:
-    void grow_to(std::uint64_t distance);
+    struct Kept {
+        explicit Kept(std::uint32_t reorder_bytes) : pool(reorder_bytes) {}
+        [[nodiscard]] Slot& at(std::uint64_t sequence) noexcept { return ring[sequence & (ring.size() - 1)]; }
+        void grow_to(std::uint64_t distance);
+
+        std::vector<Slot> ring;
+        ReorderPool pool;
+    };
     void clear(Slot& s) noexcept;
 
-    std::vector<Slot> ring_;
-    std::uint64_t mask_ = 0;
     std::uint64_t placed_;
     std::uint32_t window_;
-    std::uint32_t pending_ = 0;  // slots in use
-    ReorderPool pool_;
+    std::uint32_t pending_ = 0;   // slots in use
+    std::unique_ptr<Kept> kept_;  // made when something comes early or in parts
+    std::uint32_t reorder_bytes_;
 };
 
 }  // namespace farlane::proto

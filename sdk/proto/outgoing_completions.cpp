@@ -21,9 +21,9 @@ void CompletionsOut::adopt() noexcept {
     for (std::uint32_t i = kSlots; i-- > 0;) {
         const ResultSlot& r = memory_.results[i];
         if (r.request_sequence == 0) {
-            free_[free_count_++] = static_cast<std::uint16_t>(i);
+            places_->free[free_count_++] = static_cast<std::uint16_t>(i);
         } else if (r.completion_sequence != 0) {
-            slot_of_[r.completion_sequence % kSlots] = static_cast<std::uint16_t>(i);
+            places_->slot_of[r.completion_sequence % kSlots] = static_cast<std::uint16_t>(i);
             released_ = std::min(released_, r.completion_sequence - 1);
         }
     }
@@ -43,8 +43,8 @@ void CompletionsOut::answered(std::uint32_t slot, std::uint64_t follows_posted) 
     r.completion_sequence = sequence;  // from here on it is the answer, also after a kill
     std::atomic_signal_fence(std::memory_order_release);
     memory_.next[FL_CLASS_COMPLETION] = sequence + 1;
-    slot_of_[sequence % kSlots] = static_cast<std::uint16_t>(slot);
-    Part& p = parts_[sequence % kSlots];
+    places_->slot_of[sequence % kSlots] = static_cast<std::uint16_t>(slot);
+    Part& p = places_->parts[sequence % kSlots];
     p.acked = 0;
     p.queued = granules(sequence);
 }
@@ -54,15 +54,15 @@ std::uint64_t CompletionsOut::pick_resend() noexcept {
         // The place says which sequence of the window it is: there are as many as places.
         const std::uint32_t place = resend_.front();
         const std::uint64_t s = released_ + 1 + (place - (released_ + 1)) % kSlots;
-        if (s < cursor_ && parts_[place].queued != 0) return s;
-        parts_[place].in_resend = false;
+        if (s < cursor_ && places_->parts[place].queued != 0) return s;
+        places_->parts[place].in_resend = false;
         resend_.pop();
     }
     return 0;
 }
 
 void CompletionsOut::sent(std::uint64_t sequence, GranuleRun run) noexcept {
-    Part& p = parts_[sequence % kSlots];
+    Part& p = places_->parts[sequence % kSlots];
     p.queued &= ~granule_mask(run);
     if (sequence == cursor_) {
         if (p.queued == 0) ++cursor_;
@@ -74,7 +74,7 @@ void CompletionsOut::sent(std::uint64_t sequence, GranuleRun run) noexcept {
 
 void CompletionsOut::acked(std::uint64_t sequence, GranuleRun run) noexcept {
     if (sequence <= released_ || sequence >= next()) return;
-    Part& p = parts_[sequence % kSlots];
+    Part& p = places_->parts[sequence % kSlots];
     p.acked |= granule_mask(run);
     p.queued &= ~granule_mask(run);
     if (sequence == cursor_ && p.queued == 0) ++cursor_;
@@ -82,7 +82,7 @@ void CompletionsOut::acked(std::uint64_t sequence, GranuleRun run) noexcept {
 
 void CompletionsOut::lost(std::uint64_t sequence, GranuleRun run) noexcept {
     if (sequence <= released_ || sequence >= next()) return;
-    Part& p = parts_[sequence % kSlots];
+    Part& p = places_->parts[sequence % kSlots];
     p.queued |= granule_mask(run) & ~p.acked;
     if (p.queued == 0 || sequence >= cursor_ || p.in_resend) return;
     p.in_resend = true;
@@ -93,16 +93,16 @@ void CompletionsOut::release_to(std::uint64_t sequence) noexcept {
     while (released_ < sequence && released_ + 1 < next()) {
         ++released_;
         const std::uint32_t slot = slot_of(released_);
-        parts_[released_ % kSlots].queued = 0;
+        places_->parts[released_ % kSlots].queued = 0;
         memory_.results[slot].request_sequence = 0;
-        free_[free_count_++] = static_cast<std::uint16_t>(slot);
+        places_->free[free_count_++] = static_cast<std::uint16_t>(slot);
     }
     cursor_ = std::max(cursor_, released_ + 1);
 }
 
 void CompletionsOut::rewind() noexcept {
     for (std::uint64_t s = released_ + 1; s < next(); ++s) {
-        Part& p = parts_[s % kSlots];
+        Part& p = places_->parts[s % kSlots];
         p.acked = 0;
         p.queued = granules(s);
     }
@@ -111,7 +111,7 @@ void CompletionsOut::rewind() noexcept {
 }
 
 void CompletionsOut::restart() noexcept {
-    for (Part& p : parts_) p.queued = p.acked = 0;
+    for (Part& p : places_->parts) p.queued = p.acked = 0;
     adopt();
 }
 

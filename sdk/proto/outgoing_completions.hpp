@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "proto/granules.hpp"
 #include "proto/memory.hpp"
@@ -23,13 +24,15 @@ public:
 
     [[nodiscard]] std::uint32_t free_slots() const noexcept { return free_count_; }
     /// A free result slot, or kNone.
-    [[nodiscard]] std::uint32_t take_slot() noexcept { return free_count_ == 0 ? kNone : free_[--free_count_]; }
+    [[nodiscard]] std::uint32_t take_slot() noexcept { return free_count_ == 0 ? kNone : places_->free[--free_count_]; }
     /// The answer in `slot` is whole: gives it the next completion sequence.
     void answered(std::uint32_t slot, std::uint64_t follows_posted) noexcept;
 
     [[nodiscard]] std::uint64_t released() const noexcept { return released_; }
     [[nodiscard]] std::uint64_t next() const noexcept { return memory_.next[FL_CLASS_COMPLETION]; }
-    [[nodiscard]] std::uint32_t slot_of(std::uint64_t sequence) const noexcept { return slot_of_[sequence % kSlots]; }
+    [[nodiscard]] std::uint32_t slot_of(std::uint64_t sequence) const noexcept {
+        return places_->slot_of[sequence % kSlots];
+    }
 
     [[nodiscard]] std::uint64_t pick() noexcept {
         if (!resend_.empty()) [[unlikely]] {
@@ -39,7 +42,7 @@ public:
     }
     [[nodiscard]] bool is_resend(std::uint64_t sequence) const noexcept { return sequence < cursor_; }
     [[nodiscard]] std::uint64_t queued(std::uint64_t sequence) const noexcept {
-        return parts_[sequence % kSlots].queued;
+        return places_->parts[sequence % kSlots].queued;
     }
     void sent(std::uint64_t sequence, GranuleRun run) noexcept;
     void acked(std::uint64_t sequence, GranuleRun run) noexcept;
@@ -61,14 +64,18 @@ private:
     [[nodiscard]] std::uint64_t granules(std::uint64_t sequence) const noexcept;
     void adopt() noexcept;
 
-    FunctionMemory& memory_;
+    struct Places {
+        std::array<Part, kSlots> parts{};  // by completion sequence
+        std::array<std::uint16_t, kSlots> slot_of{};
+        std::array<std::uint16_t, kSlots> free{};
+    };
+
     std::uint32_t free_count_ = 0;
-    ResendQueue resend_;
+    FunctionMemory& memory_;
     std::uint64_t released_ = 0, cursor_ = 1;
     std::uint64_t header_limit_ = 0;
-    std::array<Part, kSlots> parts_{};  // by completion sequence
-    std::array<std::uint16_t, kSlots> slot_of_{};
-    std::array<std::uint16_t, kSlots> free_{};
+    ResendQueue resend_;
+    std::unique_ptr<Places> places_ = std::make_unique<Places>();
 };
 
 }  // namespace farlane::proto

@@ -9,14 +9,15 @@ namespace farlane::proto {
 
 namespace {
 
-constexpr std::uint32_t kFirstRecords = 64;
+constexpr std::uint32_t kFirstRecords = 8;
 
 }  // namespace
 
 PostedOut::PostedOut(std::uint64_t next, std::uint32_t window)
-    : ring_(std::min(kFirstRecords, window)),
-      mask_(ring_.size() - 1),
+    : base_(next),
+      ring_(std::min(kFirstRecords, window)),
       window_(window),
+      mask_(ring_.size() - 1),
       next_(next),
       released_(next - 1),
       cursor_(next) {
@@ -27,8 +28,9 @@ void PostedOut::grow() {
     std::vector<PostedRecord> more(ring_.size() * 2);
     const std::uint64_t mask = more.size() - 1;
     for (std::uint64_t s = released_ + 1; s < next_; ++s) {
-        more[s & mask] = at(s);
-        more[s & mask].in_resend = false;
+        PostedRecord& r = more[(s - base_) & mask];
+        r = at(s);
+        r.in_resend = false;
     }
     ring_ = std::move(more);
     mask_ = mask;
@@ -37,7 +39,7 @@ void PostedOut::grow() {
         PostedRecord& r = at(s);
         if (r.queued == 0) continue;
         r.in_resend = true;
-        resend_.push(static_cast<std::uint32_t>(s & mask_));
+        resend_.push(static_cast<std::uint32_t>(place(s)));
     }
 }
 
@@ -58,7 +60,7 @@ void PostedOut::lost(std::uint64_t sequence, GranuleRun run) noexcept {
     r.queued |= granule_mask(run) & ~r.acked;
     if (r.queued == 0 || sequence >= cursor_ || r.in_resend) return;
     r.in_resend = true;
-    resend_.push(static_cast<std::uint32_t>(sequence & mask_));
+    resend_.push(static_cast<std::uint32_t>(place(sequence)));
 }
 
 void PostedOut::limits(std::uint64_t header, std::uint64_t data) noexcept {
@@ -78,7 +80,7 @@ void PostedOut::rewind() noexcept {
 }
 
 void PostedOut::restart(std::uint64_t next) noexcept {
-    next_ = cursor_ = next;
+    next_ = cursor_ = base_ = next;
     released_ = next - 1;
     header_limit_ = data_used_ = data_limit_ = 0;
 }

@@ -46,7 +46,7 @@ public:
     [[nodiscard]] std::uint32_t room() const noexcept {
         return window_ - static_cast<std::uint32_t>(next_ - 1 - released_);
     }
-    [[nodiscard]] PostedRecord& at(std::uint64_t sequence) noexcept { return ring_[sequence & mask_]; }
+    [[nodiscard]] PostedRecord& at(std::uint64_t sequence) noexcept { return ring_[place(sequence)]; }
 
     /// Place of the record next(); null when the window is full. Fill it in, then commit().
     [[nodiscard]] PostedRecord* prepare() {
@@ -70,6 +70,8 @@ public:
         return cursor_allowed() ? cursor_ : 0;
     }
     [[nodiscard]] bool is_resend(std::uint64_t sequence) const noexcept { return sequence < cursor_; }
+    /// Something was not yet sent at all.
+    [[nodiscard]] bool unsent() const noexcept { return cursor_ < next_; }
     /// The cursor has something that credits hold back.
     [[nodiscard]] bool blocked() const noexcept { return cursor_ < next_ && !cursor_allowed(); }
     void sent(std::uint64_t sequence, GranuleRun run) noexcept {
@@ -102,9 +104,10 @@ public:
     void limits(std::uint64_t header, std::uint64_t data) noexcept;
     /// The peer has released one more: its record, which is free after the call.
     [[nodiscard]] PostedRecord& release_one() noexcept {
-        ++released_;
+        PostedRecord& r = at(++released_);
         if (cursor_ <= released_) cursor_ = released_ + 1;
-        return at(released_);
+        if (released_ + 1 == next_) base_ = next_;
+        return r;
     }
 
     /// A new binding: everything behind `released()` is sent again; no credits yet.
@@ -115,16 +118,18 @@ public:
 private:
     void grow();
     [[nodiscard]] std::uint64_t pick_resend() noexcept;
+    [[nodiscard]] std::size_t place(std::uint64_t sequence) const noexcept { return (sequence - base_) & mask_; }
     [[nodiscard]] bool cursor_allowed() const noexcept {
         if (cursor_ >= next_ || cursor_ > header_limit_) return false;
-        const PostedRecord& r = ring_[cursor_ & mask_];
+        const PostedRecord& r = ring_[place(cursor_)];
         return r.counted || data_used_ + posted_data_units(r.tlp) <= data_limit_;
     }
 
+    std::uint64_t base_;  // what has the first place of the ring: a window that is empty begins there again
     std::vector<PostedRecord> ring_;
     ResendQueue resend_;
-    std::uint64_t mask_;
     std::uint32_t window_;
+    std::uint64_t mask_;
     std::uint64_t next_;      // sequence to give next
     std::uint64_t released_;  // by the peer, and everything before
     std::uint64_t cursor_;    // first record that was not yet sent whole

@@ -7,20 +7,21 @@ namespace farlane::proto {
 
 namespace {
 
-constexpr std::uint32_t kFirstPackets = 256;
+constexpr std::uint32_t kFirstPackets = 64;  // few: so that the first of all three rings are close together
+constexpr std::uint32_t kLeastPackets = 256;
 constexpr std::uint32_t kFirstRefs = 512;
 constexpr std::uint32_t kRefsPerPacket = 4;  // of the largest ring; a frame holds at most 200
 
 }  // namespace
 
 PacketWindow::PacketWindow(std::uint32_t max_packets)
-    : packets_(kFirstPackets),
-      resolved_(kFirstPackets / 64),
-      refs_(kFirstRefs),
-      mask_(kFirstPackets - 1),
+    : mask_(kFirstPackets - 1),
+      max_packets_(std::bit_ceil(std::clamp<std::uint32_t>(max_packets, kLeastPackets, 1u << 24))),
       ref_mask_(kFirstRefs - 1),
-      max_packets_(std::bit_ceil(std::clamp<std::uint32_t>(max_packets, kFirstPackets, 1u << 24))),
-      max_refs_(max_packets_ * kRefsPerPacket) {}
+      max_refs_(max_packets_ * kRefsPerPacket),
+      packets_(kFirstPackets),
+      resolved_(kFirstPackets / 64),
+      refs_(kFirstRefs) {}
 
 bool PacketWindow::grow(std::size_t refs) {
     if (next_ - oldest_ == packets_.size()) {
@@ -29,7 +30,7 @@ bool PacketWindow::grow(std::size_t refs) {
         std::vector<std::uint64_t> resolved_bits(packets.size() / 64);
         const std::uint64_t mask = packets.size() - 1;
         for (std::uint64_t n = oldest_; n < next_; ++n) {
-            packets[n & mask] = at(n);
+            packets[(n - base_) & mask] = at(n);
             if (resolved(n)) resolved_bits[(n & mask) >> 6] |= std::uint64_t{1} << (n & 63);
         }
         packets_ = std::move(packets);
@@ -74,6 +75,9 @@ void PacketWindow::drop_oldest() noexcept {
     ref_begin_ += at(oldest_).ref_count;
     ++oldest_;
     scan_ = std::max(scan_, oldest_);
+    if (oldest_ != next_) return;
+    base_ = next_;
+    ref_begin_ = ref_end_ = 0;
 }
 
 void PacketWindow::retire(Time lost_before) noexcept {

@@ -41,7 +41,7 @@ public:
     /// Nearly as many wait for an acknowledgement as can be remembered.
     [[nodiscard]] bool crowded() const noexcept { return in_flight_packets_ >= max_packets_ - max_packets_ / 8; }
 
-    [[nodiscard]] SentPacket& at(std::uint64_t number) noexcept { return packets_[number & mask_]; }
+    [[nodiscard]] SentPacket& at(std::uint64_t number) noexcept { return packets_[(number - base_) & mask_]; }
     [[nodiscard]] bool resolved(std::uint64_t number) const noexcept {
         return (resolved_[(number & mask_) >> 6] >> (number & 63) & 1) != 0;
     }
@@ -117,20 +117,21 @@ private:
         --in_flight_packets_;
     }
 
-    std::vector<SentPacket> packets_;
-    std::vector<std::uint64_t> resolved_;
-    std::vector<RecordRef> refs_;
-    std::uint64_t mask_ = 0;
-    std::uint32_t ref_mask_ = 0;
     std::uint64_t next_ = 1;
     std::uint64_t oldest_ = 1;
-    std::uint64_t scan_ = 1;
-    std::uint64_t largest_acked_ = 0;
-    std::uint32_t ref_begin_ = 0, ref_end_ = 0;
+    std::uint64_t base_ = 1;  // what has the first place of `packets_`: a window that is empty begins there again
+    std::uint64_t mask_ = 0;
     std::uint64_t in_flight_bytes_ = 0;
     std::uint32_t in_flight_packets_ = 0;
     std::uint32_t max_packets_;
+    std::uint32_t ref_begin_ = 0, ref_end_ = 0;
+    std::uint32_t ref_mask_ = 0;
     std::uint32_t max_refs_;
+    std::vector<SentPacket> packets_;
+    std::vector<std::uint64_t> resolved_;
+    std::vector<RecordRef> refs_;
+    std::uint64_t scan_ = 1;
+    std::uint64_t largest_acked_ = 0;
 };
 
 }  // namespace farlane::proto

@@ -16,25 +16,40 @@
 
 namespace farlane::proto {
 
-struct Path {
+/// How soon the sender of a packet wants it acknowledged.
+enum class Asks : std::uint8_t {
+    nothing,
+    patiently,  ///< nobody waits for it: early enough that the sender does not probe
+    soon,
+};
+
+struct alignas(64) Path {
     Path(PathId id_, const PathConfig& config, std::uint32_t packet_window, Time now)
         : id(id_),
-          max_frame_bytes(std::min<std::uint32_t>(config.max_frame_bytes, FL_FRAME_MAX_BYTES)),
-          sent(packet_window),
-          mtu(config.max_frame_bytes, config.reliable_mtu),
-          congestion(mtu.frame_bytes(), config.link_bits_per_s / 8),
           last_sent(now),
           last_heard(now),
-          last_progress(now) {}
+          sent(packet_window),
+          congestion(MtuProbe(config.max_frame_bytes, config.reliable_mtu).frame_bytes(), config.link_bits_per_s / 8),
+          mtu(config.max_frame_bytes, config.reliable_mtu),
+          last_progress(now),
+          max_frame_bytes(std::min<std::uint32_t>(config.max_frame_bytes, FL_FRAME_MAX_BYTES)) {}
 
     // --- acknowledgement of what arrives
     static constexpr unsigned kAckEvery = 8;  ///< packets that ask for one
     static constexpr Duration kShortestAckDelay = std::chrono::microseconds(25);
-    void arrived(bool in_order, bool asks_for_ack, Time now) noexcept {
+    /// Half of the time after which any sender probes, and less than the smallest window.
+    static constexpr Duration kPatience = std::chrono::microseconds(500);
+    static constexpr std::uint32_t kPatientBytes = FL_FRAME_BASE_BYTES;
+    void arrived(bool in_order, Asks asks, std::uint32_t bytes, Time now) noexcept {
         last_heard = now;
         ++packets_received;
-        if (!asks_for_ack) return;
-        if (++unacknowledged == 1) ack_deadline = now + ack_delay();
+        if (asks == Asks::nothing) return;
+        unacknowledged_bytes += bytes;
+        const bool patient = asks == Asks::patiently && unacknowledged_bytes <= kPatientBytes;
+        if (++unacknowledged == 1 || (ack_patient && !patient)) {
+            ack_patient = patient;
+            ack_deadline = std::min(ack_deadline, now + (patient ? std::max(kPatience, ack_delay()) : ack_delay()));
+        }
         if (!in_order || unacknowledged >= kAckEvery) ack_now = true;
     }
     [[nodiscard]] Duration ack_delay() const noexcept {
@@ -50,7 +65,7 @@ struct Path {
     }
     void ack_sent(Time now) noexcept {
         last_ack_sent = now;
-        unacknowledged = 0;
+        unacknowledged = unacknowledged_bytes = 0;
         ack_now = false;
         ack_deadline = kNever;
     }
@@ -85,46 +100,47 @@ struct Path {
         return sent.in_flight_bytes() < congestion.window_bytes() && !sent.crowded() && now >= congestion.next_send();
     }
 
+    // What every frame needs is first.
     PathId id;
     PathState state = PathState::opening;
-    std::uint32_t max_frame_bytes;
-    PacketWindow sent;
-    MtuProbe mtu;
-    Rtt rtt;
-    Congestion congestion;
-
-    Time last_sent;       ///< any frame
-    Time last_heard;      ///< any good frame
-    Time last_progress;   ///< something newly acknowledged
-    Time last_waiting{};  ///< newest packet that waits for an acknowledgement was sent
-
-    unsigned unacknowledged = 0;  ///< packets received that ask for an acknowledgement
     bool ack_now = false;
+    bool ack_patient = false;                ///< all that wait do it patiently
+    bool probe_armed = false;                ///< the session's timer knows of the next one
+    bool keepalive_due = false;              ///< dead: what brings it back
+    bool hello_due = false;                  ///< HELLO or HELLO_ACK has to go out
+    unsigned unacknowledged = 0;             ///< packets received that ask for an acknowledgement
+    std::uint32_t unacknowledged_bytes = 0;  ///< their frames
+    unsigned probes = 0;                     ///< tail probes since something was acknowledged
+    unsigned probe_frames = 0;               ///< frames that may leave although the window is full
     Time ack_deadline = kNever;
     Time last_ack_sent{};
-
-    unsigned probes = 0;        ///< tail probes since something was acknowledged
-    bool probe_armed = false;   ///< the session's timer knows of the next one
-    unsigned probe_frames = 0;  ///< frames that may leave although the window is full
-    unsigned reorder_threshold = 3;
-    std::uint64_t largest_large_acked = 0;  ///< newest packet above FL_FRAME_BASE_BYTES that arrived
+    Time last_sent;       ///< any frame
+    Time last_heard;      ///< any good frame
+    Time last_waiting{};  ///< newest packet that waits for an acknowledgement was sent
+    std::uint64_t packets_sent = 0, packets_received = 0;
+    PacketWindow sent;
+    Congestion congestion;
+    Rtt rtt;
+    MtuProbe mtu;
+    Time last_progress;  ///< something newly acknowledged
     Time loss_deadline = kNever;
+    unsigned window_lost = 0, window_acked = 0;  ///< recent history for "repeated loss"
+    unsigned reorder_threshold = 3;
+    std::uint32_t max_frame_bytes;
+    std::uint64_t largest_large_acked = 0;  ///< newest packet above FL_FRAME_BASE_BYTES that arrived
+    std::uint64_t packets_lost = 0;
 
-    // dead: what brings it back
-    bool keepalive_due = false;
+    // dead
     Time next_probe{};
     unsigned good_probes = 0, good_probes_needed = 1;
     std::uint64_t dead_since_packet = 0;
-    unsigned window_lost = 0, window_acked = 0;  ///< recent history for "repeated loss"
 
     // opening: hello
-    bool hello_due = false;    ///< HELLO or HELLO_ACK has to go out
     std::uint64_t hellos = 0;  ///< packet numbers of session 0
     Time hello_sent{};
     Time hello_deadline = kNever;
     Duration hello_interval = std::chrono::milliseconds(10);
 
-    std::uint64_t packets_sent = 0, packets_lost = 0, packets_received = 0;
     ReceiveWindow received;
 };
 

@@ -11,7 +11,15 @@ namespace farlane::proto {
 
 SessionCore::SessionCore(Session& self_, const SessionConfig& config_, SessionHandler& handler_,
                          std::unique_ptr<Seal> seal_, bool initiating_)
-    : self(self_), config(config_), handler(handler_), seal(std::move(seal_)), initiating(initiating_) {
+    : initiating(initiating_),
+      integrity(config_.integrity),
+      session_id(config_.session_id),
+      seal(std::move(seal_)),
+      self(self_),
+      handler(handler_),
+      config(config_),
+      own_work(std::make_unique<Workspace>()) {
+    work = own_work.get();
     if (seal == nullptr) seal = std::make_unique<ClearSeal>();
     config.max_paths = std::max<std::uint16_t>(config.max_paths, 1);
     peer.keepalive = config.keepalive;
@@ -61,7 +69,7 @@ Path& SessionCore::make_path(PathId id, const PathConfig& path_config, Time now)
 }
 
 Status SessionCore::bind(FunctionCore& f, const std::optional<Session::Resume>& resume, Time now) noexcept {
-    const FunctionHandle h = f.handle();
+    const FunctionHandle h = f.renew_handle();
     if (state == SessionState::closed) return Status::unreachable;
     if (h.index >= config.max_functions) return Status::limit;
     if (f.session != nullptr) return Status::busy;
@@ -90,7 +98,7 @@ void SessionCore::forget(FunctionCore& f) noexcept {
         past[i] = kPastBit | f.handle().generation;
     }
     f.session = nullptr;
-    if (touched_ == &f) touched_ = nullptr;
+    if (work->touched == &f) work->touched = nullptr;
 }
 
 void SessionCore::quarantine(FunctionCore& f) noexcept {
@@ -171,7 +179,9 @@ void Session::on_timer(Time now) noexcept {
     state_->on_timer(now);
 }
 
-void Session::attend(std::vector<std::uint32_t>& awake, std::uint32_t number) {
+void Session::attend(std::vector<std::uint32_t>& awake, std::uint32_t number, Workspace& work) {
+    state_->work = &work;
+    state_->own_work.reset();
     state_->awake_list = &awake;
     state_->awake_number = number;
     state_->awake = false;
@@ -226,7 +236,7 @@ const PeerInfo& Session::peer() const noexcept {
 }
 
 std::uint32_t Session::session_id() const noexcept {
-    return state_->config.session_id;
+    return state_->session_id;
 }
 
 const SessionCounters& Session::counters() const noexcept {

@@ -25,6 +25,7 @@ namespace farlane::proto {
 
 using Instance = std::array<std::uint8_t, FL_INSTANCE_BYTES>;
 using PathId = std::uint16_t;
+struct Workspace;
 
 enum class SessionState : std::uint8_t {
     idle,    ///< nothing said yet (the accepting side starts in `hello`)
@@ -177,10 +178,10 @@ public:
 
     // --- many sessions
     /// From now on `number` is put into `awake`, once, whenever there may be something to send or next_timer() is
-    /// earlier than it was. A session that is attended so and rests need not be looked at. `awake` outlives the
-    /// session. An acknowledgement may be put off then until settle(): whoever attends builds first, so that what came
-    /// with it is answered first, and then settles.
-    void attend(std::vector<std::uint32_t>& awake, std::uint32_t number);
+    /// earlier than it was. A session that is attended so and rests need not be looked at. `awake` and `work`, which
+    /// all sessions of one thread share, outlive the session. An acknowledgement may be put off then until settle():
+    /// whoever attends builds first, so that what came with it is answered first, and then settles.
+    void attend(std::vector<std::uint32_t>& awake, std::uint32_t number, Workspace& work);
     void rouse() noexcept;   ///< puts it there
     void settle() noexcept;  ///< takes what on_frame() put off
     /// It was looked at, and `number` is taken out. Returns next_timer().

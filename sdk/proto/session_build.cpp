@@ -62,7 +62,7 @@ SessionCore::Choice SessionCore::choose(Time now) noexcept {
 }
 
 Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint64_t not_on) noexcept {
-    not_on_ = not_on;
+    work->not_on = not_on;
     if ((due & kDueCold) != 0) [[unlikely]] {
         const Session::Built built = build_cold(out, now);
         if (built.bytes != 0) return built;
@@ -83,33 +83,33 @@ void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
         settle();
         while (!p.sent.make_room(FrameFill::kMaxRefs)) give_up_oldest(p, now);
     }
-    fill_.ref_count = 0;
-    ack_written_ = false;
-    data_bytes_ = 0;
-    fill_.writer.begin(out, peer_session, p.id, p.sent.next(),
-                       static_cast<std::uint32_t>(now.time_since_epoch().count()), seal->frame_flags(),
-                       seal->trailer_bytes());
-    fill_.empty_room = fill_.writer.room();
+    work->fill.ref_count = 0;
+    work->ack_written = false;
+    work->data_bytes = 0;
+    work->fill.writer.begin(out, peer_session, p.id, p.sent.next(),
+                            static_cast<std::uint32_t>(now.time_since_epoch().count()), seal->frame_flags(),
+                            seal->trailer_bytes());
+    work->fill.empty_room = work->fill.writer.room();
 }
 
 Session::Built SessionCore::finish(Path& p, Time now) noexcept {
-    const std::size_t bytes = fill_.writer.finish();
-    const std::span<std::byte> frame = fill_.writer.frame();
-    if (config.integrity)
+    const std::size_t bytes = work->fill.writer.finish();
+    const std::span<std::byte> frame = work->fill.writer.frame();
+    if (integrity)
         seal->seal(frame, p.sent.next());
     else
         std::fill(frame.end() - static_cast<std::ptrdiff_t>(seal->trailer_bytes()), frame.end(), std::byte{0});
-    if (ack_written_) p.ack_sent(now);
-    const bool waited_for = fill_.ref_count != 0;
-    p.sent.sent(now, static_cast<std::uint16_t>(bytes), data_bytes_, fill_.all_refs(), waited_for);
+    if (work->ack_written) p.ack_sent(now);
+    const bool waited_for = work->fill.ref_count != 0;
+    p.sent.sent(now, static_cast<std::uint16_t>(bytes), work->data_bytes, work->fill.all_refs(), waited_for);
     p.last_sent = now;
     ++p.packets_sent;
     ++counters.frames_out;
     counters.bytes_out += bytes;
-    counters.records_out += fill_.ref_count;
+    counters.records_out += work->fill.ref_count;
     if (waited_for) {
         p.last_waiting = now;
-        if (data_bytes_ != 0) p.congestion.sent(bytes, now);
+        if (work->data_bytes != 0) p.congestion.sent(bytes, now);
         if (p.congestion.next_send() > now) [[unlikely]]
             arm(p.congestion.next_send());
         if (!p.probe_armed) {
@@ -123,8 +123,8 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
 void SessionCore::write_ack(Path& p, Time now) noexcept {
     AckRecord a;
     a.path = p.id;
-    const unsigned count = p.received.report(a, ack_ranges_, now);
-    ack_written_ = fill_.writer.ack(a, {ack_ranges_.data(), count});
+    const unsigned count = p.received.report(a, work->ack_ranges, now);
+    work->ack_written = work->fill.writer.ack(a, {work->ack_ranges.data(), count});
 }
 
 void SessionCore::write_credits(bool all) noexcept {
@@ -132,7 +132,7 @@ void SessionCore::write_credits(bool all) noexcept {
     for (FunctionCore* f = credits.front(); f != nullptr;) {
         FunctionCore* const following = decltype(credits)::next(*f);
         if (all || f->credit_due) {
-            if (f->write_credit(fill_))
+            if (f->write_credit(work->fill))
                 credits.remove(*f);
             else
                 rest = true;
@@ -144,16 +144,16 @@ void SessionCore::write_credits(bool all) noexcept {
 }
 
 void SessionCore::write_control() noexcept {
-    while (!fill_.refs_full()) {
+    while (!work->fill.refs_full()) {
         std::uint32_t sequence = 0;
         const auto record = control_out.next(sequence);
         if (record.empty()) {
             due &= ~kDueControl;
             return;
         }
-        if (!fill_.writer.raw(record)) return;
+        if (!work->fill.writer.raw(record)) return;
         control_out.sent(sequence);
-        fill_.add({RefKind::control, sequence});
+        work->fill.add({RefKind::control, sequence});
     }
 }
 
@@ -169,21 +169,21 @@ void SessionCore::write_due(Path& p) noexcept {
 }
 
 void SessionCore::write_functions() noexcept {
-    const std::size_t room = fill_.writer.room();
+    const std::size_t room = work->fill.writer.room();
     while (FunctionCore* f = ready.front()) {
-        const bool more = f->fill(fill_);
+        const bool more = f->fill(work->fill);
         if (more) {
             ready.rotate();
             break;
         }
         ready.remove(*f);
     }
-    data_bytes_ = static_cast<std::uint16_t>(room - fill_.writer.room());
+    work->data_bytes = static_cast<std::uint16_t>(room - work->fill.writer.room());
 }
 
 bool SessionCore::write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept {
-    if (fill_.refs_full() || !fill_.writer.control(type, 0, fl_control{})) return false;
-    fill_.add({kind, sequence});
+    if (work->fill.refs_full() || !work->fill.writer.control(type, 0, fl_control{})) return false;
+    work->fill.add({kind, sequence});
     return true;
 }
 
@@ -193,22 +193,23 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     const std::span<std::byte> place = out.first(std::min(out.size(), size));
     begin(p, place, now);
     const bool ack_was_due = p.ack_now;
+    const bool patient = !initiating && p.ack_patient && p.unacknowledged >= Path::kAckAlong;
     if (p.ack_along(now)) write_ack(p, now);
     if ((due & (kDueRecords | kDuePath)) != 0) [[unlikely]]
         write_due(p);
     if (data) write_functions();
     // What fits an empty frame is not cut, to go beside an acknowledgement: that can wait, or both would.
-    if (data && fill_.ref_count == 0 && ack_written_ && !ack_was_due && !ready.empty()) [[unlikely]] {
+    if (data && work->fill.ref_count == 0 && work->ack_written && !ack_was_due && !ready.empty()) [[unlikely]] {
         begin(p, place, now);
         write_functions();
     }
     if (probe) {
         --p.probe_frames;
-        if (fill_.ref_count == 0) (void)write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0);
+        if (work->fill.ref_count == 0) (void)write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0);
     }
-    if (fill_.ref_count == 0) {
+    if (work->fill.ref_count == 0) {
         if (!ack_was_due) return {};  // an acknowledgement alone waits for its time
-        if (!credits.empty() && p.usable()) write_credits(true);
+        if (!credits.empty() && p.usable() && !patient) write_credits(true);
     }
     return finish(p, now);
 }
@@ -222,7 +223,8 @@ Session::Built SessionCore::build_mtu_probe(std::span<std::byte> out, Time now) 
         if (out.size() < size) continue;
         begin(*p, out.first(size), now);
         if (!write_alone(FL_CONTROL_PROBE, RefKind::mtu_probe, size)) continue;
-        if (fill_.writer.room() >= FL_RECORD_ALIGN_BYTES && !fill_.writer.pad(fill_.writer.room())) continue;
+        if (work->fill.writer.room() >= FL_RECORD_ALIGN_BYTES && !work->fill.writer.pad(work->fill.writer.room()))
+            continue;
         return finish(*p, now);
     }
     due &= ~kDueMtu;
@@ -238,7 +240,7 @@ Session::Built SessionCore::build_cold(std::span<std::byte> out, Time now) noexc
         begin(*p, out.first(FL_FRAME_BASE_BYTES), now);
         fl_control_status body{};
         body.status.set(static_cast<std::uint32_t>(why));
-        if (!fill_.writer.control(FL_CONTROL_BYE, 0, body)) return {};
+        if (!work->fill.writer.control(FL_CONTROL_BYE, 0, body)) return {};
         return finish(*p, now);
     }
     for (const auto& p : paths) {

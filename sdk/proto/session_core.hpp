@@ -16,6 +16,7 @@
 #include "proto/intrusive_list.hpp"
 #include "proto/path.hpp"
 #include "proto/session.hpp"
+#include "proto/workspace.hpp"
 
 namespace farlane::proto {
 
@@ -44,7 +45,7 @@ enum Due : std::uint32_t {
 constexpr std::uint32_t kDueCold = kDueHello | kDueGoodbye;
 constexpr std::uint32_t kDueRecords = kDueControl | kDueCredit | kDueAllCredits | kDueKeepalive;
 
-class SessionCore {
+class alignas(64) SessionCore {
 public:
     SessionCore(Session& self, const SessionConfig& config, SessionHandler& handler, std::unique_ptr<Seal> seal,
                 bool initiating);
@@ -85,12 +86,12 @@ public:
     void quarantine(FunctionCore& f) noexcept;
     /// A record of it was executed: what the peer is told of it is looked at once a frame, not once a record.
     void touch(FunctionCore& f, Time now) noexcept {
-        if (touched_ == &f) return;
+        if (work->touched == &f) return;
         untouch(now);
-        touched_ = &f;
+        work->touched = &f;
     }
     void untouch(Time now) noexcept {
-        if (FunctionCore* f = std::exchange(touched_, nullptr)) f->progressed(now);
+        if (FunctionCore* f = std::exchange(work->touched, nullptr)) f->progressed(now);
     }
     void arm(Time t) noexcept {
         timer = std::min(timer, t);
@@ -163,34 +164,51 @@ public:
     [[nodiscard]] bool on_hint(const Hint& h, Time now) noexcept;
     void doubt_timer(Time now) noexcept;
 
-    Session& self;
-    SessionConfig config;
-    SessionHandler& handler;
-    std::unique_ptr<Seal> seal;
-    const bool initiating;
+    // What every frame needs is first: of a thousand sessions each is used now and then, and then its cache lines have
+    // to come from far away.
     SessionState state = SessionState::idle;
     Status why = Status::ok;
-
-    PeerInfo peer;
-    std::uint32_t peer_session = 0;  ///< what goes into our frames
-    std::uint64_t nonce = 0;
-    std::uint8_t version = FL_WIRE_VERSION;
-    SessionCounters counters;
-
-    std::vector<std::unique_ptr<Path>> paths;
-    Path* single = nullptr;     ///< the only path
-    std::size_t last_path = 0;  ///< ties are broken in turn
-    Time last_heard{};
-    Time doubted = kNever;  ///< since when: the peer may have forgotten this session
-    Time next_doubt{};      ///< hints before that are ignored
+    const bool initiating;
+    const bool integrity;
+    bool awake = false;
+    std::uint32_t awake_number = 0;
+    std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
+    Workspace* work;
+    Path* single = nullptr;  ///< the only path
+    // what is due
+    std::uint32_t due = 0;  ///< Due bits
+    const std::uint32_t session_id;
+    Time timer = kNever;        ///< not later than the first of all deadlines
+    Time late_ack_at = kNever;  ///< kNever: there is no late_ack
+    std::unique_ptr<Seal> seal;
 
     std::vector<FunctionCore*> functions;
-    static constexpr std::uint32_t kPastBit = 1u << 16;
-    std::vector<std::uint32_t> past;  ///< by index: generation taken out last, with kPastBit; as long as functions
-    std::uint16_t bindings = 0;
     IntrusiveList<FunctionCore, &FunctionCore::ready_link> ready;
     IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< the peer does not know all of them
     IntrusiveList<FunctionCore, &FunctionCore::quarantine_link> quarantined;
+    Time last_heard{};
+    std::uint32_t peer_session = 0;  ///< what goes into our frames
+    SessionCounters counters;
+    // An acknowledgement of few packets: what came with it is answered first, since taking it costs as much as the rest
+    // of a small frame.
+    AckRecord late_ack;
+    Time functions_timer = kNever, credit_timer = kNever;
+    std::vector<std::unique_ptr<Path>> paths;
+    std::size_t last_path = 0;  ///< ties are broken in turn
+
+    Session& self;
+    SessionHandler& handler;
+    SessionConfig config;
+    PeerInfo peer;
+    std::uint64_t nonce = 0;
+    std::uint8_t version = FL_WIRE_VERSION;
+    std::unique_ptr<Workspace> own_work;  ///< until somebody attends
+    Time doubted = kNever;                ///< since when: the peer may have forgotten this session
+    Time next_doubt{};                    ///< hints before that are ignored
+
+    static constexpr std::uint32_t kPastBit = 1u << 16;
+    std::vector<std::uint32_t> past;  ///< by index: generation taken out last, with kPastBit; as long as functions
+    std::uint16_t bindings = 0;
     struct LimitsTold {  ///< by the last attach reply, used by the bind that follows
         CreditRecord credit;
         bool valid = false;
@@ -199,23 +217,11 @@ public:
     ControlSender control_out;
     ControlReceiver control_in;
 
-    std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
-    std::uint32_t awake_number = 0;
-    bool awake = false;
-    // An acknowledgement of few packets: what came with it is answered first, since taking it costs as much as the rest
-    // of a small frame.
-    AckRecord late_ack;
-    Time late_ack_at = kNever;  ///< kNever: there is none
-
-    // what is due
-    std::uint32_t due = 0;  ///< Due bits
-    Time timer = kNever;    ///< not later than the first of all deadlines
-    Time functions_timer = kNever, credit_timer = kNever;
-
 private:
     // session_receive.cpp
     [[nodiscard]] bool open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept;
-    [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, bool& asks_for_ack, Time now) noexcept;
+    [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept;
+    [[nodiscard]] Asks asks_of(const Record& r) const noexcept;
     [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
     void heard_after_silence(Path& p, Time now) noexcept;
     // session_build.cpp
@@ -223,7 +229,7 @@ private:
         Path* path = nullptr;
         bool data = false;
     };
-    [[nodiscard]] bool takes(const Path& p) const noexcept { return p.id >= 64 || (not_on_ >> p.id & 1) == 0; }
+    [[nodiscard]] bool takes(const Path& p) const noexcept { return p.id >= 64 || (work->not_on >> p.id & 1) == 0; }
     [[nodiscard]] Choice choose(Time now) noexcept;
     [[nodiscard]] Path* best_path(Time now, bool with_room) noexcept;
     Session::Built build_cold(std::span<std::byte> out, Time now) noexcept;
@@ -256,14 +262,6 @@ private:
     // session_control.cpp
     bool deliver_control(const ControlRecord& c) noexcept;
     void dispatch(const ControlRecord& c) noexcept;
-
-    Record record_;  // filled again and again
-    FunctionCore* touched_ = nullptr;
-    std::uint64_t not_on_ = 0;  // of the frame: paths whose ports take no more
-    FrameFill fill_;
-    std::array<AckRange, FL_ACK_MAX_RANGES> ack_ranges_;
-    bool ack_written_ = false;
-    std::uint16_t data_bytes_ = 0;  // of the frame: records of functions
 };
 
 struct Session::State : SessionCore {

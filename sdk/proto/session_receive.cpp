@@ -8,11 +8,10 @@ namespace farlane::proto {
 
 bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept {
     Drop d = parse_header(frame, h);
-    if (d == kNoDrop && h.session != config.session_id) d = Drop::frame_session;
+    if (d == kNoDrop && h.session != session_id) d = Drop::frame_session;
     if (d == kNoDrop && h.flags != seal->frame_flags()) d = Drop::frame_flags;
     if (d == kNoDrop && ((p = path(h.path)) == nullptr || h.path != arrived_on)) d = Drop::frame_path;
-    if (d == kNoDrop && config.integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number))
-        d = Drop::frame_crc;
+    if (d == kNoDrop && integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number)) d = Drop::frame_crc;
     if (d == kNoDrop) d = p->received.check(h.packet_number);
     if (d == kNoDrop) return true;
     counters.drop(d);
@@ -30,11 +29,11 @@ void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time n
     last_heard = now;
     if (state != SessionState::open || p->state != PathState::up || !quarantined.empty()) [[unlikely]]
         heard_after_silence(*p, now);
-    bool asks_for_ack = false;
-    if (!take_records(records_of(frame, h), *p, asks_for_ack, now)) return;
+    Asks asks = Asks::nothing;
+    if (!take_records(records_of(frame, h), *p, asks, now)) return;
     if (state == SessionState::closed) return;
     const bool in_order = p->received.take(h.packet_number, h.sent_ns, now);
-    p->arrived(in_order, asks_for_ack, now);
+    p->arrived(in_order, asks, h.frame_bytes, now);
     if (p->ack_now) due |= kDuePath;
     arm(p->ack_deadline);
 }
@@ -51,26 +50,33 @@ void SessionCore::heard_after_silence(Path& p, Time now) noexcept {
     }
 }
 
-bool SessionCore::take_records(std::span<const std::byte> records, Path& p, bool& asks_for_ack, Time now) noexcept {
+// A device may wait until what it wrote is released, to use its buffer again. A host that waits asks with a KEEPALIVE.
+Asks SessionCore::asks_of(const Record& r) const noexcept {
+    if (r.family == FL_FAMILY_ACK) return Asks::nothing;
+    if (r.family == FL_FAMILY_CREDIT) return Asks::patiently;
+    const bool patient = r.family == FL_FAMILY_TLP && (!initiating || r.tlp.record_class != RecordClass::posted);
+    return patient ? Asks::patiently : Asks::soon;
+}
+
+bool SessionCore::take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept {
     RecordReader reader(records);
     bool all_taken = true;
     for (;;) {
-        switch (reader.next(record_)) {
+        switch (reader.next(work->record)) {
             case Next::end: untouch(now); return all_taken;
             case Next::bad:
                 // Sent again it would be as bad: the packet is acknowledged, so that it does not count as
                 // lost, and the path and the other records go on. Its own transaction is missed by its function.
                 counters.drop(reader.drop());
-                asks_for_ack = true;
+                asks = Asks::soon;
                 continue;
             case Next::record: break;
         }
         ++counters.records_in;
-        const std::uint8_t family = record_.family;
-        asks_for_ack = asks_for_ack || family != FL_FAMILY_ACK;
-        if (!on_record(record_, p, now)) all_taken = false;
+        asks = std::max(asks, asks_of(work->record));
+        if (!on_record(work->record, p, now)) all_taken = false;
         if (state == SessionState::closed) {
-            touched_ = nullptr;
+            work->touched = nullptr;
             return false;
         }
     }

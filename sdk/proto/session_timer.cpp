@@ -128,13 +128,12 @@ void SessionCore::credit_timers(Time now) noexcept {
         return;
     }
     credit_timer = kNever;
-    for (FunctionCore* f = credits.front(); f != nullptr; f = decltype(credits)::next(*f)) {
+    for (const FunctionCore* f = credits.front(); f != nullptr; f = decltype(credits)::next(*f)) {
         if (f->credit_deadline <= now) {
-            f->credit_due = true;
-            due |= kDueCredit;
-        } else {
-            arm_credit(f->credit_deadline);
+            due |= kDueAllCredits;  // one frame for all, not one for each as its time comes
+            return;
         }
+        arm_credit(f->credit_deadline);
     }
 }
 

@@ -310,6 +310,44 @@ TEST(Credits, HurryBringsTheReleaseInARoundTrip) {
     EXPECT_LE(x.w.now - start, 11ms);
 }
 
+// --- acknowledgement
+
+TEST(Patience, FewBytesOfAHostAreAcknowledgedTogether) {
+    Bound x(40);
+    const std::uint64_t before = x.w.sides[1].frames, records = x.w.target().counters().records_out;
+    for (unsigned i = 0; i < 16; ++i) {
+        ASSERT_EQ(x.write(0, 64), Status::ok);
+        x.w.run_for(100us);
+    }
+    EXPECT_LE(x.w.sides[1].frames - before, 4u);
+    EXPECT_LE(x.w.target().counters().records_out - records, 1u)
+        << "16 records are untold at the end, not with each frame";
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    EXPECT_EQ(x.w.initiator().counters().tail_probes, 0u);
+    x.expect_clean();
+}
+
+TEST(Patience, ALoneWriteIsAcknowledgedBeforeItsSenderProbes) {
+    Bound x(41);
+    ASSERT_EQ(x.write(0, 64), Status::ok);
+    const Time start = x.w.now;
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    EXPECT_LE(x.w.now - start, 700us) << "a round trip of 100 us, and 500 us";
+    EXPECT_EQ(x.w.initiator().counters().tail_probes, 0u);
+}
+
+TEST(Patience, EndsWithMuchDataAndIsNotForDevices) {
+    Bound x(42);
+    ASSERT_EQ(x.write(0, 4096), Status::ok);
+    Time start = x.w.now;
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    EXPECT_LE(x.w.now - start, 200us);
+    ASSERT_EQ(x.b.function->submit(write_tlp(0, 64), std::span(x.data).first(64), 1, true, x.w.now), Status::ok);
+    start = x.w.now;
+    ASSERT_TRUE(x.until([&] { return x.b.function->posted_drained(); }));
+    EXPECT_LE(x.w.now - start, 200us) << "a round trip of 100 us, and 25 us";
+}
+
 // --- completion timeout
 
 TEST(Timeout, AllOnesEventAndQuarantine) {

@@ -15,6 +15,7 @@
 
 #include "proto/codec.hpp"
 #include "proto/session.hpp"
+#include "proto/workspace.hpp"
 
 namespace farlane::proto::sim {
 
@@ -128,7 +129,7 @@ public:
     void open() {
         Side& a = sides[0];
         a.session = std::make_unique<Session>(a.config, a.owner, nullptr);
-        a.session->attend(awake_, 0);
+        a.session->attend(awake_, 0, room_);
         for (std::size_t i = 0; i < wires.size(); ++i) (void)a.session->add_path(a.path, now);
     }
     /// open() and wait until both sides are open on all paths.
@@ -184,6 +185,7 @@ public:
 
 private:
     std::vector<std::uint32_t> awake_;  // outlives the sessions
+    Workspace room_;                    // and so does this
 
 public:
     Random random;
@@ -304,7 +306,7 @@ private:
                 if (on_hello) on_hello(*hello);
                 accepted_nonce_ = hello->nonce;
                 s.session = std::make_unique<Session>(s.config, s.owner, nullptr, *hello, s.path, now);
-                s.session->attend(awake_, to);
+                s.session->attend(awake_, to, room_);
             } else {
                 s.session->on_hello(*hello, s.path, now);
             }
