@@ -101,10 +101,9 @@ void set_option(int fd, int level, int name, int value) {
 // None of these decides whether the port works; GSO is tried again with every message.
 void set_options(int fd, int family, std::uint64_t buffer_bytes) {
     const int size = static_cast<int>(buffer_bytes);
-    if (family == AF_INET6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     for (const int name : {SO_RCVBUF, SO_SNDBUF}) set_option(fd, SOL_SOCKET, name, size);
     for (const int name : {SO_RCVBUFFORCE, SO_SNDBUFFORCE}) set_option(fd, SOL_SOCKET, name, size);
-    set_option(fd, SOL_UDP, UDP_GRO, 1);
+    set_udp_offload(fd, true);
     // Whoever reads looks into the network card's queue, too (with CAP_NET_ADMIN): the processor that has its
     // interrupt may be waiting with interrupts off for the very answer that comes there.
     set_option(fd, SOL_SOCKET, SO_BUSY_POLL, kBusyPollUs);
@@ -132,9 +131,10 @@ Failure bind_failure(const Query& query, int error, const std::string& where) {
 Result<UdpSocket> bind_one(const addrinfo& at, std::uint64_t buffer_bytes, const Query& query) {
     UdpSocket s;
     s.family = at.ai_family;
-    s.buffer_bytes = buffer_bytes;
-    s.fd = new_udp_socket(s);
+    s.fd = ::socket(at.ai_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s.fd < 0) return query.fail(std::string("no UDP socket: ") + std::strerror(errno), Status::io);
+    if (s.family == AF_INET6) set_option(s.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    set_options(s.fd, s.family, buffer_bytes);
     if (::bind(s.fd, at.ai_addr, at.ai_addrlen) != 0) {
         const int error = errno;
         ::close(s.fd);
@@ -183,22 +183,8 @@ Result<UdpSocket> open_udp_socket(const std::string& body, std::uint64_t buffer_
     return bind_one(**list, buffer_bytes, query);
 }
 
-int new_udp_socket(const UdpSocket& like) noexcept {
-    const int fd = ::socket(like.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0) set_options(fd, like.family, like.buffer_bytes);
-    return fd;
-}
-
-bool connect_udp(int fd, const Address& peer, const UdpSocket& bound) noexcept {
-    sockaddr_storage own{};
-    socklen_t size = sizeof own;
-    // Both share the address for these calls only: later it is in use for whoever wants it, as it was before.
-    for (const int s : {bound.fd, fd}) set_option(s, SOL_SOCKET, SO_REUSEADDR, 1);
-    const bool done = ::getsockname(bound.fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
-                      ::bind(fd, reinterpret_cast<const sockaddr*>(&own), size) == 0 &&
-                      ::connect(fd, reinterpret_cast<const sockaddr*>(peer.bytes), peer.size) == 0;
-    for (const int s : {bound.fd, fd}) set_option(s, SOL_SOCKET, SO_REUSEADDR, 0);
-    return done;
+void set_udp_offload(int fd, bool on) noexcept {
+    set_option(fd, SOL_UDP, UDP_GRO, on ? 1 : 0);
 }
 
 Result<Address> resolve_udp(std::string_view text, int family) {

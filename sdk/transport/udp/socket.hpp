@@ -19,7 +19,6 @@ struct UdpSocket {
     int family = AF_INET;   ///< an AF_INET6 socket also carries IPv4 (mapped addresses)
     bool loopback = false;  ///< bound to a loopback address
     std::string local;      ///< own address as text
-    std::uint64_t buffer_bytes = 0;
 };
 
 /// Opens and binds. `body` is what stands behind "udp:"; empty = all addresses, any free port.
@@ -27,14 +26,11 @@ struct UdpSocket {
 [[nodiscard]] Result<UdpSocket> open_udp_socket(const std::string& body, std::uint64_t buffer_bytes,
                                                 const Query& query);
 
+/// Generic receive offload, which is on in a new socket.
+void set_udp_offload(int fd, bool on) noexcept;
+
 /// The same without opening: only the form of `body`.
 [[nodiscard]] Result<bool> check_udp_address(const std::string& body, const Query& query);
-
-/// A further socket, as `like` but without an address; -1 = there is none.
-[[nodiscard]] int new_udp_socket(const UdpSocket& like) noexcept;
-/// Gives it the address of `bound` and connects it to `peer`: what comes from there comes to it from now on. False:
-/// that can not be had, and `fd` is of no use.
-[[nodiscard]] bool connect_udp(int fd, const Address& peer, const UdpSocket& bound) noexcept;
 
 /// The form that resolve_udp() wants; names are not looked up.
 [[nodiscard]] Result<bool> check_udp_target(std::string_view text);

@@ -4,6 +4,7 @@
 
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "transport/openers.hpp"
@@ -30,11 +31,10 @@ std::optional<Failure> read_keys(Query& query, Keys& keys) {
 
 UdpPort::UdpPort(UdpSocket socket, std::uint32_t frame_bytes, unsigned batch, std::string url)
     : socket_(std::move(socket)),
-      flow_(socket_),
+      wait_fd_(::epoll_create1(EPOLL_CLOEXEC)),
       batch_(batch),
       rx_arena_(kRxSlots, kRxSlotBytes),
       tx_arena_(kTxBuffers, frame_bytes) {
-    common_.fd = socket_.fd;
     info_.url = std::move(url);
     info_.local = socket_.local;
     info_.kind = "udp";
@@ -48,17 +48,27 @@ UdpPort::UdpPort(UdpSocket socket, std::uint32_t frame_bytes, unsigned batch, st
 }
 
 UdpPort::~UdpPort() {
+    if (wait_fd_ >= 0) ::close(wait_fd_);
     ::close(socket_.fd);
+}
+
+bool UdpPort::arm() noexcept {
+    if (ready_count_ != 0) return false;
+    epoll_event event{};
+    event.events = EPOLLIN;
+    return wait_fd_ < 0 || ::epoll_ctl(wait_fd_, EPOLL_CTL_ADD, socket_.fd, &event) == 0;
+}
+
+void UdpPort::disarm() noexcept {
+    if (wait_fd_ >= 0) (void)::epoll_ctl(wait_fd_, EPOLL_CTL_DEL, socket_.fd, nullptr);
 }
 
 PortCounters UdpPort::counters() const noexcept {
     PortCounters c = counters_;
     // what the kernel dropped because the lane did not read in time
-    for (const int fd : {socket_.fd, flow_.fd()}) {
-        std::uint32_t info[SK_MEMINFO_VARS] = {};
-        socklen_t size = sizeof info;
-        if (::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0) c.rx_dropped += info[SK_MEMINFO_DROPS];
-    }
+    std::uint32_t info[SK_MEMINFO_VARS] = {};
+    socklen_t size = sizeof info;
+    if (::getsockopt(socket_.fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0) c.rx_dropped += info[SK_MEMINFO_DROPS];
     return c;
 }
 

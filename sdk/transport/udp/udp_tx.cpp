@@ -99,22 +99,10 @@ std::uint32_t UdpPort::group_at(std::uint32_t first) const noexcept {
 bool UdpPort::send_one() noexcept {
     const std::uint32_t index = pending_at(0);
     const TxBuffer& frame = tx_buffers_[index];
-    if (flow_.leads_to(frame.to)) {
-        if (::send(flow_.fd(), tx_arena_.at(index), frame.size_bytes, MSG_DONTWAIT) < 0) return flow_failed(errno);
-        flow_.sent();
-    } else if (::sendto(socket_.fd, tx_arena_.at(index), frame.size_bytes, MSG_DONTWAIT,
-                        reinterpret_cast<const sockaddr*>(frame.to.bytes), frame.to.size) < 0) {
+    if (::sendto(socket_.fd, tx_arena_.at(index), frame.size_bytes, MSG_DONTWAIT,
+                 reinterpret_cast<const sockaddr*>(frame.to.bytes), frame.to.size) < 0)
         return send_failed(errno, 1);
-    }
     complete(1);
-    return true;
-}
-
-// What is refused for more than a moment is the common socket's: it tells what is wrong with the frame.
-bool UdpPort::flow_failed(int error) noexcept {
-    if (error == EAGAIN || error == ENOBUFS || error == ENOMEM) return false;
-    // an ICMP answer to an earlier frame; reporting it cleared it
-    if (error != EINTR && error != ECONNREFUSED) flow_.close();
     return true;
 }
 
