@@ -209,7 +209,7 @@ void SharedDevice::look_at_queues() {
             throw Error(Status::protocol, "accelerator '" + provider_->info().name +
                                               "' does not tell the state of queue pair " + std::to_string(n));
         }
-        queues_[n] = {false, state != FL_ACCEL_QUEUE_DISABLED, all[n].context.get(), all[n].sq_address.get()};
+        queues_[n] = {false, state != FL_ACCEL_QUEUE_DISABLED, 0, all[n].context.get(), all[n].sq_address.get()};
     }
 }
 
@@ -287,6 +287,11 @@ void SharedDevice::disable_queue(std::uint32_t queue) noexcept {
     if (!provider_->shared()) give_back_queue(queue);
 }
 
+std::uint32_t SharedDevice::context_of(std::uint32_t queue) const {
+    const std::lock_guard lock(mutex_);
+    return queues_[queue].context;
+}
+
 bool SharedDevice::disabled(std::uint32_t queue) {
     return read_queue(queue).state.get() == FL_ACCEL_QUEUE_DISABLED;
 }
@@ -294,6 +299,21 @@ bool SharedDevice::disabled(std::uint32_t queue) {
 void SharedDevice::set_leaving(std::uint32_t queue, bool leaving) {
     const std::lock_guard lock(mutex_);
     queues_[queue].leaving = leaving;
+    if (leaving) ++queues_[queue].times_left;
+}
+
+/// Asks the device about a pair that is leaving: without the lock, which others take for every buffer.
+bool SharedDevice::has_left(std::uint32_t queue) {
+    std::uint64_t times = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!queues_[queue].leaving) return true;
+        times = queues_[queue].times_left;
+    }
+    if (!disabled(queue)) return false;
+    const std::lock_guard lock(mutex_);
+    if (queues_[queue].times_left == times) queues_[queue].leaving = false;  // else taken and left again meanwhile
+    return !queues_[queue].leaving;
 }
 
 void SharedDevice::wait_disabled(std::uint32_t queue) {
@@ -311,11 +331,9 @@ void SharedDevice::wait_disabled(std::uint32_t queue) {
 /// A pair that the device has to let go of before `queue` can be bound to `context`: in a context that has not ended
 /// yet the new one would find what the old one left.
 std::optional<std::uint32_t> SharedDevice::in_the_way(std::uint32_t queue, std::uint32_t context) {
-    const std::lock_guard lock(mutex_);  // kept while asking: a pair that is free may be taken and left again at once
     for (std::uint32_t n = 0; n < queues_.size(); ++n) {
-        if (!queues_[n].leaving || (n != queue && queues_[n].context != context)) continue;
-        if (!disabled(n)) return n;
-        queues_[n].leaving = false;
+        const bool concerned = n == queue || context_of(n) == context;
+        if (concerned && !has_left(n)) return n;
     }
     return std::nullopt;
 }
