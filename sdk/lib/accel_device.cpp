@@ -157,8 +157,15 @@ void SharedDevice::throw_reset() {
 
 std::uint32_t SharedDevice::take_context() {
     if (!provider_->shared()) {
+        ask_all();
         const std::lock_guard lock(mutex_);
-        const std::uint32_t number = first_free(contexts_, "contexts");
+        auto avoided = contexts_;
+        // Where all share one memory, what an old one still has is in the way of every number.
+        for (const Slot& q : queues_) {
+            if (q.leaving && q.context < avoided.size() && memory_.apart() && local_.apart()) avoided[q.context] = true;
+        }
+        const bool none = std::ranges::find(avoided, false) == avoided.end();
+        const std::uint32_t number = first_free(none ? contexts_ : avoided, "contexts");
         contexts_[number] = true;
         return number;
     }
@@ -214,8 +221,11 @@ void SharedDevice::look_at_queues() {
 }
 
 std::uint32_t SharedDevice::take_queue() {
+    ask_all();
     const std::lock_guard lock(mutex_);
-    const std::uint32_t number = first_free(queues_, "queue pairs", &Slot::taken);
+    const auto ready = std::ranges::find_if(queues_, [](const Slot& q) { return !q.taken && !q.leaving; });
+    const std::uint32_t number = ready != queues_.end() ? static_cast<std::uint32_t>(ready - queues_.begin())
+                                                        : first_free(queues_, "queue pairs", &Slot::taken);
     queues_[number].taken = true;
     return number;
 }
@@ -314,6 +324,11 @@ bool SharedDevice::has_left(std::uint32_t queue) {
     const std::lock_guard lock(mutex_);
     if (queues_[queue].times_left == times) queues_[queue].leaving = false;  // else taken and left again meanwhile
     return !queues_[queue].leaving;
+}
+
+/// Who takes a number passes over those that are still leaving, while there are others.
+void SharedDevice::ask_all() {
+    for (std::uint32_t n = 0; n < queues_.size(); ++n) (void)has_left(n);
 }
 
 void SharedDevice::wait_disabled(std::uint32_t queue) {

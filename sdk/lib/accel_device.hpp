@@ -102,6 +102,7 @@ private:
     [[nodiscard]] std::uint32_t context_of(std::uint32_t queue) const;
     [[nodiscard]] bool disabled(std::uint32_t queue);
     [[nodiscard]] bool has_left(std::uint32_t queue);
+    void ask_all();
     void set_leaving(std::uint32_t queue, bool leaving);
     void wait_disabled(std::uint32_t queue);
     [[nodiscard]] const Ranges& ranges(Place place) const noexcept { return place == Place::local ? local_ : memory_; }

@@ -112,5 +112,32 @@ TEST_F(AccelPairs, NobodyWaitsForTheAnswerOfTheDeviceWithOthers) {
     EXPECT_TRUE(had);
 }
 
+TEST_F(AccelPairs, APairThatHangsKeepsNobodyFromTheOthers) {
+    open();
+    EXPECT_EQ(device_->take_context(), 1U);
+    EXPECT_EQ(device_->take_context(), 2U);
+    for (const std::uint32_t pair : {1U, 2U, 3U}) EXPECT_EQ(pair_of(1), pair);
+    EXPECT_THROW((void)pair_of(2), Enough);
+    EXPECT_EQ(device_->take_context(), 0U);
+    registers_->pairs[0].state.set(FL_ACCEL_QUEUE_DISABLED);
+    EXPECT_EQ(pair_of(0), 0U);
+}
+
+TEST_F(AccelPairs, OneThatHasLetGoMeanwhileIsAsGoodAsAnyOther) {
+    open();
+    registers_->pairs[0].state.set(FL_ACCEL_QUEUE_DISABLED);
+    EXPECT_EQ(device_->take_context(), 0U);
+    EXPECT_EQ(pair_of(0), 0U);
+}
+
+/// Its device addresses are not free before.
+TEST_F(AccelPairs, WhereAllShareOneMemoryANewContextWaits) {
+    open(0);
+    EXPECT_EQ(device_->take_context(), 0U);
+    EXPECT_THROW((void)pair_of(0), Enough);
+    EXPECT_EQ(device_->take_context(), 1U);
+    EXPECT_EQ(pair_of(1), 1U);
+}
+
 }  // namespace
 }  // namespace farlane::test
