@@ -18,7 +18,7 @@ using accel::detail::Place;
 using accel::detail::SharedDevice;
 using namespace std::chrono_literals;
 
-/// Pairs become enabled and disabled at once; `states` may say otherwise.
+/// Pairs become enabled at once.
 class Registers final : public provider::DeviceProvider {
 public:
     static constexpr std::uint32_t kPairs = 4, kContexts = 3;
@@ -38,6 +38,7 @@ public:
         head_.aperture_bytes.set(kMemory);
     }
     fl_accel_queue_registers pairs[kPairs]{};
+    fl_accel_queue_state disabled = FL_ACCEL_QUEUE_DISABLED;  ///< that a pair is in when it was disabled
     std::function<void()> state_read;  ///< while the one who reads the state of a pair waits for the answer
 
     const FunctionInfo& info() const override { return info_; }
@@ -55,7 +56,8 @@ public:
         auto& pair = pairs[offset / FL_ACCEL_QUEUE_STRIDE];
         const std::uint64_t field = offset % FL_ACCEL_QUEUE_STRIDE;
         std::memcpy(reinterpret_cast<std::byte*>(&pair) + field, data.data(), data.size());
-        if (field == offsetof(fl_accel_queue_registers, control)) pair.state.set(pair.control.get());
+        if (field != offsetof(fl_accel_queue_registers, control)) return;
+        pair.state.set(pair.control.get() != 0 ? FL_ACCEL_QUEUE_ENABLED : disabled);
     }
 
     void config_read(std::uint32_t, std::span<std::byte>) override {}
@@ -128,6 +130,17 @@ TEST_F(AccelPairs, OneThatHasLetGoMeanwhileIsAsGoodAsAnyOther) {
     registers_->pairs[0].state.set(FL_ACCEL_QUEUE_DISABLED);
     EXPECT_EQ(device_->take_context(), 0U);
     EXPECT_EQ(pair_of(0), 0U);
+}
+
+TEST_F(AccelPairs, AnAnswerOfBeforeSaysNothingOfOneThatWasTakenAndLeftAgain) {
+    open();
+    registers_->pairs[0].state.set(FL_ACCEL_QUEUE_DISABLED);
+    registers_->disabled = FL_ACCEL_QUEUE_DISABLING;
+    registers_->state_read = [&] {
+        ASSERT_EQ(pair_of(1), 0U);
+        device_->disable_queue(0);
+    };
+    EXPECT_EQ(pair_of(2), 1U);
 }
 
 /// Its device addresses are not free before.
