@@ -157,8 +157,15 @@ void SharedDevice::throw_reset() {
 
 std::uint32_t SharedDevice::take_context() {
     if (!provider_->shared()) {
+        ask_all();
         const std::lock_guard lock(mutex_);
-        const std::uint32_t number = first_free(contexts_, "contexts");
+        auto avoided = contexts_;
+        // Where all share one memory, what an old one still has is in the way of every number.
+        for (const Slot& q : queues_) {
+            if (q.leaving && q.context < avoided.size() && memory_.apart() && local_.apart()) avoided[q.context] = true;
+        }
+        const bool none = std::ranges::find(avoided, false) == avoided.end();
+        const std::uint32_t number = first_free(none ? contexts_ : avoided, "contexts");
         contexts_[number] = true;
         return number;
     }
@@ -209,13 +216,16 @@ void SharedDevice::look_at_queues() {
             throw Error(Status::protocol, "accelerator '" + provider_->info().name +
                                               "' does not tell the state of queue pair " + std::to_string(n));
         }
-        queues_[n] = {false, state != FL_ACCEL_QUEUE_DISABLED, all[n].context.get(), all[n].sq_address.get()};
+        queues_[n] = {false, state != FL_ACCEL_QUEUE_DISABLED, 0, all[n].context.get(), all[n].sq_address.get()};
     }
 }
 
 std::uint32_t SharedDevice::take_queue() {
+    ask_all();
     const std::lock_guard lock(mutex_);
-    const std::uint32_t number = first_free(queues_, "queue pairs", &Slot::taken);
+    const auto ready = std::ranges::find_if(queues_, [](const Slot& q) { return !q.taken && !q.leaving; });
+    const std::uint32_t number = ready != queues_.end() ? static_cast<std::uint32_t>(ready - queues_.begin())
+                                                        : first_free(queues_, "queue pairs", &Slot::taken);
     queues_[number].taken = true;
     return number;
 }
@@ -287,6 +297,11 @@ void SharedDevice::disable_queue(std::uint32_t queue) noexcept {
     if (!provider_->shared()) give_back_queue(queue);
 }
 
+std::uint32_t SharedDevice::context_of(std::uint32_t queue) const {
+    const std::lock_guard lock(mutex_);
+    return queues_[queue].context;
+}
+
 bool SharedDevice::disabled(std::uint32_t queue) {
     return read_queue(queue).state.get() == FL_ACCEL_QUEUE_DISABLED;
 }
@@ -294,6 +309,26 @@ bool SharedDevice::disabled(std::uint32_t queue) {
 void SharedDevice::set_leaving(std::uint32_t queue, bool leaving) {
     const std::lock_guard lock(mutex_);
     queues_[queue].leaving = leaving;
+    if (leaving) ++queues_[queue].times_left;
+}
+
+/// Asks the device about a pair that is leaving: without the lock, which others take for every buffer.
+bool SharedDevice::has_left(std::uint32_t queue) {
+    std::uint64_t times = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!queues_[queue].leaving) return true;
+        times = queues_[queue].times_left;
+    }
+    if (!disabled(queue)) return false;
+    const std::lock_guard lock(mutex_);
+    if (queues_[queue].times_left == times) queues_[queue].leaving = false;  // else taken and left again meanwhile
+    return !queues_[queue].leaving;
+}
+
+/// Who takes a number passes over those that are still leaving, while there are others.
+void SharedDevice::ask_all() {
+    for (std::uint32_t n = 0; n < queues_.size(); ++n) (void)has_left(n);
 }
 
 void SharedDevice::wait_disabled(std::uint32_t queue) {
@@ -311,11 +346,9 @@ void SharedDevice::wait_disabled(std::uint32_t queue) {
 /// A pair that the device has to let go of before `queue` can be bound to `context`: in a context that has not ended
 /// yet the new one would find what the old one left.
 std::optional<std::uint32_t> SharedDevice::in_the_way(std::uint32_t queue, std::uint32_t context) {
-    const std::lock_guard lock(mutex_);  // kept while asking: a pair that is free may be taken and left again at once
     for (std::uint32_t n = 0; n < queues_.size(); ++n) {
-        if (!queues_[n].leaving || (n != queue && queues_[n].context != context)) continue;
-        if (!disabled(n)) return n;
-        queues_[n].leaving = false;
+        const bool concerned = n == queue || context_of(n) == context;
+        if (concerned && !has_left(n)) return n;
     }
     return std::nullopt;
 }

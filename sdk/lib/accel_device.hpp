@@ -88,7 +88,8 @@ private:
     /// A queue pair as this process knows it.
     struct Slot {
         bool taken = false;
-        bool leaving = false;       ///< being disabled; the device was not seen to have let go of it
+        bool leaving = false;  ///< being disabled; the device was not seen to have let go of it
+        std::uint64_t times_left = 0;
         std::uint32_t context = 0;  ///< that it is or was bound to
         std::uint64_t sq_address = 0;
     };
@@ -98,7 +99,10 @@ private:
     [[nodiscard]] std::optional<std::uint32_t> in_the_way(std::uint32_t queue, std::uint32_t context);
     void wait_until_gone(std::uint32_t queue, std::uint32_t context, const std::function<void()>& while_waiting);
     void program_queue(std::uint32_t queue, std::uint32_t context, std::uint32_t entries, std::uint64_t cq_iova);
+    [[nodiscard]] std::uint32_t context_of(std::uint32_t queue) const;
     [[nodiscard]] bool disabled(std::uint32_t queue);
+    [[nodiscard]] bool has_left(std::uint32_t queue);
+    void ask_all();
     void set_leaving(std::uint32_t queue, bool leaving);
     void wait_disabled(std::uint32_t queue);
     [[nodiscard]] const Ranges& ranges(Place place) const noexcept { return place == Place::local ? local_ : memory_; }

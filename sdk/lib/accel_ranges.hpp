@@ -31,6 +31,8 @@ public:
     /// Ranges of that many contexts lie within 64 bits and apart from each other.
     [[nodiscard]] bool sane(std::uint32_t contexts) const noexcept;
     [[nodiscard]] bool empty() const noexcept { return bytes_ == 0; }
+    /// No context's memory is in another's range.
+    [[nodiscard]] bool apart() const noexcept { return empty() || stride_ != 0; }
     /// The context has [first, +bytes) of the memory, and not its whole range. False: that can not be.
     [[nodiscard]] bool grant(std::uint32_t context, std::uint64_t first, std::uint64_t bytes);
     [[nodiscard]] std::optional<std::uint64_t> take(std::uint32_t context, std::uint64_t bytes);

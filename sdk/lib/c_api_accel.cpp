@@ -13,9 +13,7 @@ using farlane::Error;
 using farlane::Status;
 using farlane::c_api::context_of;
 using farlane::c_api::event_of;
-using farlane::c_api::EventHandle;
 using farlane::c_api::guard;
-using farlane::c_api::handle_of;
 using farlane::c_api::need;
 using farlane::c_api::stream_of;
 using farlane::c_api::view_of;
@@ -334,13 +332,12 @@ int fl_accel_event_create(fl_accel_context* context, fl_accel_event** out) {
     return guard([&] {
         need(out, "out");
         *out = nullptr;
-        auto made = std::make_unique<EventHandle>(EventHandle{context_of(context).create_event()});
-        *out = reinterpret_cast<fl_accel_event*>(made.release());
+        *out = std::make_unique<fl_accel_event>(fl_accel_event{context_of(context).create_event()}).release();
     });
 }
 
 void fl_accel_event_destroy(fl_accel_event* event) {
-    delete handle_of(event);
+    delete event;
 }
 
 int fl_accel_record(fl_accel_stream* stream, fl_accel_event* event) {

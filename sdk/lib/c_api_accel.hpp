@@ -22,6 +22,9 @@ struct fl_accel_context {
     farlane::accel::Context context;
     fl_accel_stream standard;
 };
+struct fl_accel_event {
+    farlane::accel::Event event;
+};
 struct fl_accel_buffer {
     farlane::accel::RawBuffer buffer;
 };
@@ -47,17 +50,9 @@ inline accel::Stream& stream_of(fl_accel_stream* stream) {
     return *stream->stream;
 }
 
-/// What an fl_accel_event is. The device's interface has a struct of that name, too (uapi/accel.h), and one program can
-/// not have two: here it stays a name.
-struct EventHandle {
-    accel::Event event;
-};
-inline EventHandle* handle_of(fl_accel_event* event) noexcept {
-    return reinterpret_cast<EventHandle*>(event);
-}
 inline accel::Event& event_of(fl_accel_event* event) {
     need(event, "event");
-    return handle_of(event)->event;
+    return event->event;
 }
 
 /// A typed view of what the caller named; its bounds and alignment are checked here.

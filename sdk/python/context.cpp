@@ -81,13 +81,28 @@ void look_at_signals() {
     throw Error(Status::canceled, "interrupted");
 }
 
-/// ^C and exit do not wait for what runs.
+void close_hurriedly(ContextHandle& h) {
+    const WithPatience now(Patience::end);
+    h.hurried = true;
+    try {
+        h.close();
+    } catch (...) {
+        h.hurried = false;
+        throw;
+    }
+}
+
+/// ^C and exit do not wait for what runs, nor does ^C while this waits for its turn.
 void leave(ContextHandle& h, const py::args& raised) {
     const bool hurried = raised.size() > 0 && (PyErr_GivenExceptionMatches(raised[0].ptr(), PyExc_KeyboardInterrupt) ||
                                                PyErr_GivenExceptionMatches(raised[0].ptr(), PyExc_SystemExit));
-    const WithPatience now(hurried ? Patience::end : patience);
-    if (hurried) h.hurried = true;
-    h.close();
+    if (hurried) return close_hurriedly(h);
+    try {
+        h.close();
+    } catch (const py::error_already_set&) {
+        close_hurriedly(h);
+        throw;
+    }
 }
 
 std::shared_ptr<ContextHandle> open(const std::shared_ptr<DeviceHandle>& device, std::uint32_t queue_slots,

@@ -240,10 +240,11 @@ TEST_P(AccelErrorTexts, WhatCostsTheContext) {
 }
 
 /// The pair and the number of the context are free again before the device has let go of them.
-TEST_P(AccelErrorTexts, ContextsThatStillEndAreWaitedFor) {
+TEST_P(AccelErrorTexts, ContextsThatStillEndAreWaitedForWhenNoneIsLeft) {
     struct Enough {};
     ContextOptions impatient;
     impatient.while_waiting = [] { throw Enough(); };
+    Context first(device_), second(device_);
     executor_->hold_cancels(true);
     {
         Context context(device_, impatient);
@@ -268,7 +269,7 @@ TEST_P(AccelErrorTexts, ANewContextNeverJoinsOneThatStillEnds) {
     ContextOptions impatient;
     impatient.while_waiting = [] { throw Enough(); };
     for (const bool alone : {true, false}) {
-        std::optional<Context> other;
+        std::optional<Context> other, third;
         if (!alone) other.emplace(device_);  // what is known of the device's pairs stays
         executor_->hold_cancels(true);
         {
@@ -278,6 +279,9 @@ TEST_P(AccelErrorTexts, ANewContextNeverJoinsOneThatStillEnds) {
             second.launch(module.kernel("hang"), {1});
             turn_until_held(1);
         }
+        Context next(device_, impatient);
+        (void)next.create_stream();
+        if (alone) third.emplace(device_, impatient);
         EXPECT_THROW(Context(device_, impatient), Enough);
         ContextOptions patient;
         patient.while_waiting = [&] { executor_->hold_cancels(false); };

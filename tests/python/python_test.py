@@ -540,7 +540,7 @@ class Programs(WithContext):
             except farlane.Error as e:
                 seen.append(e.status)
         seen = []
-        for call in ("create_event", "close"):
+        for call in ("create_event", "close", None):  # None: the block ends, and that waits
             context = self.hanging()[0]
             waits = threading.Event()
             waiter = threading.Thread(target=wait, daemon=True)
@@ -551,12 +551,35 @@ class Programs(WithContext):
                     waits.wait()
                     time.sleep(0.1)
                     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-                    getattr(context, call)()
-            waiter.join()
+                    if call:
+                        getattr(context, call)()
+            waiter.join(20)
+            self.assertFalse(waiter.is_alive(), call)
             self.assertLess(time.monotonic() - began, 15)
             with self.raises("canceled"):
                 context.synchronize()
-        self.assertEqual(seen, ["canceled"] * 2)
+        self.assertEqual(seen, ["canceled"] * 3)
+
+    def test_refused_leaves(self):
+        """A block that can not be left in a hurry goes on as before."""
+        def callback(_):
+            try:
+                context.__exit__(KeyboardInterrupt, None, None)
+            except farlane.Error as e:
+                seen.append(e.status)
+            called.set()
+        seen, called = [], threading.Event()
+        context = accel.Context(self.device)
+        context.on_complete(callback)
+        called.wait()
+        self.assertEqual(seen, ["invalid"])
+        context.load("hang\n").kernel("hang")(grid=1)
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            with self.assertRaises(KeyboardInterrupt):
+                context.synchronize()
+        finally:
+            context.__exit__(KeyboardInterrupt, None, None)
 
     def test_files(self):
         with tempfile.NamedTemporaryFile("w", suffix=".cl") as file:
