@@ -184,7 +184,7 @@ std::optional<int> run(const Config& config, const Successor& successor, control
             control.publish(e);
         });
     };
-    callbacks.warn = [&](std::string line) { log_later(loop, spdlog::level::warn, std::move(line)); };
+    callbacks.log = [&](spdlog::level::level_enum level, std::string line) { log_later(loop, level, std::move(line)); };
     callbacks.kick = [&](ClientId client, const std::string& why) {
         loop.post([&control, client, why] { control.close_client(client, why); });
     };
