@@ -159,6 +159,7 @@ struct DeviceConfig {
     std::string name;
     std::string kind;                                          ///< "nvme", "accel"
     std::vector<std::pair<std::string, std::string>> options;  ///< checked by the factory
+    std::function<void(std::string)> log = {};                 ///< a line; any thread; none: standard error
 };
 
 /// Makes a device. Errors name the key and list what is valid.

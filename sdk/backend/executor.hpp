@@ -255,6 +255,7 @@ struct WorkerExecutorOptions {
         cpu;  ///< for the built-in kernels, copies and fills in the aperture; its plan and memory are not used
     std::uint32_t max_jobs = 1;
     std::function<void()> wake;
+    std::function<void(std::string)> log;  ///< a line; any thread; must not block; none: standard error
 };
 /// Starts the worker once to look at its devices. Errors: unsupported (no such runtime or device; the text lists what
 /// was found), not_found (no worker program), no_memory, io.

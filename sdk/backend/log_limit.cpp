@@ -37,4 +37,9 @@ std::optional<std::string> LogLimit::rest(Time now) {
     return left_out();
 }
 
+std::optional<std::string> LogLimit::last() {
+    if (left_out_ == 0) return std::nullopt;
+    return left_out();
+}
+
 }  // namespace farlane::backend

@@ -23,6 +23,8 @@ public:
     [[nodiscard]] std::optional<std::string> take(Time now, const std::string& line);
     /// What was left out and no later line has told; to be asked now and then.
     [[nodiscard]] std::optional<std::string> rest(Time now);
+    /// The same at the end, when there is no later.
+    [[nodiscard]] std::optional<std::string> last();
 
 private:
     [[nodiscard]] bool may(Time now) noexcept;

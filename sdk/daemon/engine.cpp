@@ -80,7 +80,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const Config& config, const Identit
     e->host_.share_places = config.daemon.share_places;
     e->host_.warn = [raw = e.get()](const std::string& line) {
         const auto told = raw->lost_contexts_.take(raw->lane_.now().time_since_epoch(), line);
-        if (told && raw->callbacks_.warn) raw->callbacks_.warn(*told);
+        if (told) raw->log(spdlog::level::warn, *told);
     };
     e->holdings_ = std::make_unique<Holdings>(e->host_, *e->initiator_, config.daemon.state_dir, config.session.grace,
                                               e->callbacks_.kick);
@@ -132,7 +132,8 @@ Result<lane::PeerPath> Engine::resolve(const PathSettings& p) {
 }
 
 Result<bool> Engine::add_export(const ExportSettings& e) {
-    auto device = backend::make_device({e.name, e.device, e.options}, *memory_);
+    const auto warn = [this](const std::string& line) { log(spdlog::level::warn, line); };
+    auto device = backend::make_device({e.name, e.device, e.options, warn}, *memory_);
     if (!device.ok()) return {device.failure().status, e.where + ": [[export]] " + device.failure().detail};
     if (const Status s = target_->add(e.name, std::move(*device)); s != Status::ok)
         return {s, e.where + ": [[export]] '" + e.name + "': " + std::string(status_text(s))};
@@ -166,8 +167,8 @@ std::vector<std::string> Engine::apply_exports(const std::vector<ExportSettings>
 void Engine::start() {
     lane_.post([this] {
         bells_.adopt_thread();
-        for (const std::string& line : holdings_->restore()) spdlog::info("{}", line);
-        for (const std::string& line : standing_->restore()) spdlog::info("{}", line);
+        for (const std::string& line : holdings_->restore()) log(spdlog::level::info, line);
+        for (const std::string& line : standing_->restore()) log(spdlog::level::info, line);
     });
     thread_ = std::jthread([this](const std::stop_token& stop) {
         ::pthread_setname_np(::pthread_self(), "farlane-lane");
@@ -176,10 +177,15 @@ void Engine::start() {
             CPU_ZERO(&set);
             CPU_SET(*config_.lane.cpu, &set);
             if (const int error = ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set); error != 0)
-                spdlog::error("[lane] cpu = {}: {}", *config_.lane.cpu, std::strerror(error));
+                log(spdlog::level::err, fmt::format("[lane] cpu = {}: {}", *config_.lane.cpu, std::strerror(error)));
         }
         lane_.run(stop);
     });
+}
+
+void Engine::log(spdlog::level::level_enum level, const std::string& line) const {
+    if (callbacks_.log) return callbacks_.log(level, line);
+    spdlog::log(level, "{}", line);
 }
 
 void Engine::leave() {

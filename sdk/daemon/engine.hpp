@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include <spdlog/common.h>
+
 #include "backend/backend.hpp"
 #include "backend/log_limit.hpp"
 #include "daemon/bell.hpp"
@@ -29,8 +31,9 @@ public:
     struct Callbacks {
         std::function<void(Json)> event;                         ///< lane thread
         std::function<void(ClientId, const std::string&)> kick;  ///< lane thread
-        std::function<void(std::string)> warn;                   ///< a line for the log; lane thread
-        KernelBus::Opener open_kernel;                           ///< none: the kernel module of this host
+        /// A line for the log; any thread, must not block. None: written at once.
+        std::function<void(spdlog::level::level_enum, std::string)> log;
+        KernelBus::Opener open_kernel;  ///< none: the kernel module of this host
     };
     /// Opens everything the configuration names. The failure names what, and where it stands.
     [[nodiscard]] static Result<std::unique_ptr<Engine>> open(const Config& config, const Identity& identity,
@@ -82,6 +85,7 @@ private:
     [[nodiscard]] Result<lane::PeerPath> resolve(const PathSettings& p);
     [[nodiscard]] Result<bool> open_exports();
     [[nodiscard]] Result<bool> add_export(const ExportSettings& e);
+    void log(spdlog::level::level_enum level, const std::string& line) const;
     [[nodiscard]] proto::SessionConfig session_config() const;
     [[nodiscard]] Json port_stats();
     [[nodiscard]] Json session_stats();

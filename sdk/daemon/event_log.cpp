@@ -16,4 +16,9 @@ void EventLog::tell_rest(Time now) {
         if (const auto rest = limit.rest(now)) print_(*rest);
 }
 
+void EventLog::tell_last() {
+    for (auto& [what, limit] : limits_)
+        if (const auto rest = limit.last()) print_(*rest);
+}
+
 }  // namespace farlane::daemon

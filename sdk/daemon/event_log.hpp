@@ -20,6 +20,8 @@ public:
     void tell(Time now, const control::Json& event);
     /// What was left out and no later line has told; to be called now and then.
     void tell_rest(Time now);
+    /// The same at the end, when there is no later.
+    void tell_last();
 
 private:
     Print print_;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -63,6 +64,28 @@ void EventLoop::post(std::function<void()> work) {
         const std::scoped_lock lock(mutex_);
         posted_.push_back(std::move(work));
     }
+    ring();
+}
+
+bool EventLoop::post_if_room(std::function<void()> work) {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (posted_.size() >= kMaxPosted) {
+            ++left_out_;
+            return false;
+        }
+        posted_.push_back(std::move(work));
+    }
+    ring();
+    return true;
+}
+
+std::uint64_t EventLoop::take_left_out() {
+    const std::scoped_lock lock(mutex_);
+    return std::exchange(left_out_, 0);
+}
+
+void EventLoop::ring() noexcept {
     const std::uint64_t one = 1;
     (void)!::write(wake_.get(), &one, sizeof one);
 }

@@ -15,10 +15,11 @@
 
 namespace farlane::daemon {
 
-/// One thread runs it; post() and stop() may be called by any.
+/// One thread runs it; post(), post_if_room() and stop() may be called by any.
 class EventLoop {
 public:
     using Ready = std::function<void(std::uint32_t events)>;
+    static constexpr std::size_t kMaxPosted = 4096;
     EventLoop();
     ~EventLoop();
     EventLoop(const EventLoop&) = delete;
@@ -30,6 +31,10 @@ public:
     /// Calls `work` every `period`.
     void every(std::chrono::milliseconds period, std::function<void()> work);
     void post(std::function<void()> work);
+    /// The same for what others can cause without end; false: kMaxPosted wait already, it is left out and counted.
+    bool post_if_room(std::function<void()> work);
+    /// How many were left out since the last call.
+    [[nodiscard]] std::uint64_t take_left_out();
     void run();
     void stop();
     /// One turn: waits at most `at_most`.
@@ -44,13 +49,15 @@ private:
     struct Watch {
         Ready ready;
     };
+    void ring() noexcept;
     void run_posted();
 
     control::UniqueFd epoll_, wake_;
     std::map<int, std::shared_ptr<Watch>> watches_;
     std::vector<Timer> timers_;
     std::mutex mutex_;
-    std::vector<std::function<void()>> posted_;
+    std::vector<std::function<void()>> posted_;  ///< guarded by mutex_
+    std::uint64_t left_out_ = 0;                 ///< guarded by mutex_
     bool stopping_ = false;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: the command line. Hands on: a daemon that runs until SIGTERM. Owns: the order of
 // start and stop. docs/configuration.md.
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -47,7 +48,16 @@ control::UniqueFd signal_descriptor() {
 
 // What the lane has to say is printed by the control thread: a log that is not read must not stop the lane.
 void log_later(EventLoop& loop, spdlog::level::level_enum level, std::string line) {
-    loop.post([level, line = std::move(line)] { spdlog::log(level, "{}", line); });
+    loop.post_if_room([level, line = std::move(line)] { spdlog::log(level, "{}", line); });
+}
+
+// While nobody reads the log, what peers cause must not fill the memory either. `events` are some of what the loop
+// left out, and told to who asked for them.
+void tell_left_out(EventLoop& loop, ControlServer& control, std::atomic<std::uint64_t>& events) {
+    if (const std::uint64_t lost = loop.take_left_out(); lost != 0)
+        spdlog::warn("{} events and lines were left out: the log was not read", lost);
+    if (const std::uint64_t lost = events.exchange(0); lost != 0)
+        control.publish({{"role", "daemon"}, {"kind", "overflow"}, {"lost", lost}, {"detail", ""}});
 }
 
 std::chrono::nanoseconds now() {
@@ -178,13 +188,15 @@ std::optional<int> run(const Config& config, const Successor& successor, control
     ControlServer& control = **server;
     Engine::Callbacks callbacks;
     EventLog events([](const std::string& line) { spdlog::info("{}", line); });
+    std::atomic<std::uint64_t> lost_events{0};
     callbacks.event = [&](const Json& e) {
-        loop.post([&control, &events, e] {
+        const bool kept = loop.post_if_room([&control, &events, e] {
             events.tell(now(), e);
             control.publish(e);
         });
+        if (!kept) ++lost_events;
     };
-    callbacks.warn = [&](std::string line) { log_later(loop, spdlog::level::warn, std::move(line)); };
+    callbacks.log = [&](spdlog::level::level_enum level, std::string line) { log_later(loop, level, std::move(line)); };
     callbacks.kick = [&](ClientId client, const std::string& why) {
         loop.post([&control, client, why] { control.close_client(client, why); });
     };
@@ -216,7 +228,10 @@ std::optional<int> run(const Config& config, const Successor& successor, control
     });
     loop.every(kBellCheck, [&] { running.check_bells(); });
     loop.every(std::chrono::seconds(30), [&] { log_drops(loop, running); });
-    loop.every(std::chrono::seconds(1), [&] { events.tell_rest(now()); });
+    loop.every(std::chrono::seconds(1), [&] {
+        events.tell_rest(now());
+        tell_left_out(loop, control, lost_events);
+    });
     if (!config.peers.empty()) loop.every(std::chrono::seconds(1), [&] { log_peers(loop, running); });
     if (const auto interval = watchdog_interval())
         // By way of the lane: a lane that is stuck is what the watchdog is for.
@@ -236,6 +251,8 @@ std::optional<int> run(const Config& config, const Successor& successor, control
                  config.session.grace.count());
     running.stop();
     loop.turn(std::chrono::milliseconds(0));  // answers that the lane gave last
+    events.tell_last();
+    tell_left_out(loop, control, lost_events);
     control.drain(std::chrono::milliseconds(200));
     (void)::unlink((config.daemon.socket + ".lock").c_str());  // still locked: nobody else can have it
     if (!upgrades.left()) return 0;

@@ -33,10 +33,21 @@ private:
     std::atomic<unsigned>& clock_;
 };
 
+/// Ends at once, after its gate.
+class Brief final : public PoolTask {
+public:
+    backend::Outcome run(std::size_t, Scratch&, const std::atomic<bool>&) override {
+        if (gate != nullptr) gate->acquire();
+        return {};
+    }
+    std::binary_semaphore* gate = nullptr;
+};
+
 /// Declared behind its tasks, which threads may run until the pool has ended.
 struct OneThread {
+    explicit OneThread(std::size_t tasks = 8) : pool(1, tasks, 2, [this] { ended.release(); }) {}
     std::counting_semaphore<> ended{0};
-    Pool pool{1, 8, 2, [this] { ended.release(); }};
+    Pool pool;
     std::uint64_t wait() {
         ended.acquire();
         PoolDone done;
@@ -88,6 +99,30 @@ TEST(AccelPool, WhoComesLateHasNoMoreThanTheOthers) {
     EXPECT_EQ(t.wait(), 3U);
     EXPECT_EQ(other.last, 202U) << "behind one part of the late one";
     EXPECT_EQ(t.wait(), 2U);
+}
+
+/// Places of tasks that ended are taken again in any order.
+TEST(AccelPool, ThousandsOfTasksKeepTheirOrder) {
+    constexpr std::uint64_t kTasks = 8000, kCanceled = 4001;
+    std::binary_semaphore gate{0};
+    Brief first, others;
+    first.gate = &gate;
+    OneThread t(kTasks);
+    for (int round = 0; round < 2; ++round) {
+        t.pool.submit(0, first, 1, true, 0);
+        for (std::uint64_t job = 1; job < kTasks; ++job) t.pool.submit(job, others, 1, true, job % 2);
+        t.pool.cancel(kCanceled);
+        t.pool.cancel(kTasks);  // there is none
+        EXPECT_EQ(t.wait(), kCanceled);
+        gate.release();
+        std::uint64_t last[2] = {};
+        for (std::uint64_t n = 1; n < kTasks; ++n) {
+            const std::uint64_t job = t.wait();
+            EXPECT_TRUE(job > last[job % 2] || job == 0) << job << " behind " << last[job % 2];
+            EXPECT_NE(job, kCanceled);
+            last[job % 2] = job;
+        }
+    }
 }
 
 }  // namespace

@@ -205,6 +205,11 @@ TEST(AccelWorkerRules, DisablingEndsFlightsAndTheContext) {
     d.set_up(1);
     EXPECT_EQ(d.state(1), FL_ACCEL_QUEUE_DISABLED);
     EXPECT_EQ(d.reason(1), FL_ACCEL_REASON_NOT_READY);
+    const std::uint32_t pasid = Driver::queue_register(1, offsetof(fl_accel_queue_registers, pasid));
+    d.write32(pasid, 77);
+    d.set_up(1);
+    EXPECT_EQ(d.reason(1), FL_ACCEL_REASON_NOT_READY) << "who may have it next is told to wait";
+    d.write32(pasid, 0);
     w.worker->end(0);
     d.settle();
     EXPECT_EQ(d.state(0), FL_ACCEL_QUEUE_DISABLED);

@@ -37,7 +37,7 @@ public:
         engine_ = daemon::Engine::open(config, identity_,
                                        {.event = [](daemon::Json) {},
                                         .kick = [](daemon::ClientId, const std::string&) {},
-                                        .warn = {},
+                                        .log = {},
                                         .open_kernel = {}})
                       .take();
         server_ = daemon::ControlServer::open(loop_, config.daemon.socket, 0600, "").take();

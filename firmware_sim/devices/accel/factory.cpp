@@ -64,7 +64,8 @@ Result<AccelOptions> parse(const backend::DeviceConfig& config) {
     return o;
 }
 
-Result<std::unique_ptr<backend::Executor>> make_executor(const AccelOptions& options, Waker& waker) {
+Result<std::unique_ptr<backend::Executor>> make_executor(const AccelOptions& options, Waker& waker,
+                                                         const std::function<void(std::string)>& log) {
     backend::CpuExecutorOptions cpu;
     cpu.plan = plan_of(options);
     cpu.threads = options.threads;
@@ -88,6 +89,7 @@ Result<std::unique_ptr<backend::Executor>> make_executor(const AccelOptions& opt
     wanted.cpu = cpu;
     wanted.max_jobs = cpu.max_jobs;
     wanted.wake = cpu.wake;
+    wanted.log = log;
     return backend::make_worker_executor(wanted);
 }
 
@@ -104,7 +106,7 @@ Result<std::unique_ptr<backend::Device>> make_accel(const backend::DeviceConfig&
     auto options = parse(config);
     if (!options) return options.failure();
     auto waker = std::make_unique<Waker>();
-    auto executor = make_executor(*options, *waker);
+    auto executor = make_executor(*options, *waker, config.log);
     if (!executor) {
         return {executor.status(), "accel '" + config.name + "': " + executor.failure().detail};
     }

@@ -63,11 +63,11 @@ fl_accel_reason Processor::check_enable(const QueuePair& q) const noexcept {
     const bool vector = q.vector == FL_ACCEL_NO_VECTOR || q.vector < layout_.vectors;
     if (!entries || !address || !vector) return FL_ACCEL_REASON_BAD_QUEUE;
     if (q.context >= layout_.plan.contexts || q.pasid > FL_PASID_MAX) return FL_ACCEL_REASON_BAD_CONTEXT;
+    if (contexts_[q.context].ending()) return FL_ACCEL_REASON_NOT_READY;
     const auto owned_by_other = [&](const QueuePair& o) {
         return o.state != FL_ACCEL_QUEUE_DISABLED && o.context == q.context && o.pasid != q.pasid;
     };
     if (std::ranges::any_of(queues_, owned_by_other)) return FL_ACCEL_REASON_BAD_CONTEXT;
-    if (contexts_[q.context].ending()) return FL_ACCEL_REASON_NOT_READY;
     return FL_ACCEL_REASON_NONE;
 }
 

@@ -22,6 +22,11 @@ std::string names_of(const FoundDevice& device) {
     return text;
 }
 
+std::function<void(std::string)> log_of(const WorkerExecutorOptions& options) {
+    if (options.log) return options.log;
+    return [](const std::string& line) { std::cerr << "farlane: " + line + '\n'; };
+}
+
 std::span<const std::byte> bytes_of_text(std::string_view text) noexcept {
     return std::as_bytes(std::span(text));
 }
@@ -34,12 +39,14 @@ WorkerExecutor::WorkerExecutor(const WorkerExecutorOptions& options, Parts parts
       names_(names_of(parts_.device)),
       name_(options.name),
       wake_(options.wake),
+      log_(log_of(options)),
       scratch_(kMaxCompleteRecord),
       jobs_(options.max_jobs + options.plan.contexts),
       channels_(options.plan.contexts),
       janitor_(options.wake),
       watch_(channels_, *parts_.aperture, janitor_,
-             {parts_.program, options.kind == FL_ACCEL_EXECUTOR_CUDA ? "cuda" : "opencl", options.name, options.wake}),
+             {parts_.program, options.kind == FL_ACCEL_EXECUTOR_CUDA ? "cuda" : "opencl", options.name, options.wake,
+              log_}),
       services_(make_services()) {
     services_.time_limit_ns = std::uint64_t{options.time_limit_ms} * 1'000'000;
     services_.build_limit_ns = std::uint64_t{options.build_limit_ms} * 1'000'000;
@@ -67,7 +74,7 @@ Link::Services WorkerExecutor::make_services() {
             [this](std::string_view text) {
                 if (complaint_ == text) return;  // one context after the other says the same
                 complaint_ = text;
-                std::cerr << "farlane: worker process of accelerator '" << name_ << "': " << text << '\n';
+                log_("worker process of accelerator '" + name_ + "': " + complaint_);
             },
         .lost =
             [this](std::uint32_t context, std::string_view text) {
@@ -75,7 +82,7 @@ Link::Services WorkerExecutor::make_services() {
                     losses_.take(std::chrono::nanoseconds(now_ns()),
                                  "context " + std::to_string(context) + " is lost: its worker process (pid " +
                                      std::to_string(channels_[context].pid.load()) + ") " + std::string(text));
-                if (line) std::cerr << "farlane: accelerator '" << name_ << "': " << *line << '\n';
+                if (line) log_("accelerator '" + name_ + "': " + *line);
             },
         .scratch = scratch_,
     };

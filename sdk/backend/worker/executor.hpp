@@ -122,6 +122,7 @@ private:
     std::uint64_t energy_uj_ = 0;
     std::uint64_t made_ns_ = now_ns();
     std::function<void()> wake_;
+    std::function<void(std::string)> log_;
     std::vector<std::byte> scratch_;
     std::vector<std::byte> output_;
     Jobs jobs_;

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iostream>
 
 namespace farlane::backend::worker {
 namespace {
@@ -195,8 +194,8 @@ void Watch::serve(Request& request) {
 void Watch::launch(std::uint32_t context, const Handle& control) {
     const auto started = try_launch(context, control);
     if (started.ok()) return;
-    std::cerr << "farlane: accelerator '" << options_.name << "': context " << context
-              << " gets no worker process: " << started.failure().detail << '\n';
+    options_.log("accelerator '" + options_.name + "': context " + std::to_string(context) +
+                 " gets no worker process: " + started.failure().detail);
     workers_[context] = {};
     channels_[context].cause = Cause::not_ready;
     channels_[context].dead.store(true, std::memory_order_release);

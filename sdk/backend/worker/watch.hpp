@@ -25,6 +25,7 @@ public:
         std::string kind;  ///< for the command line of the workers
         std::string name;  ///< of the device, for the log
         std::function<void()> wake;
+        std::function<void(std::string)> log;
     };
     Watch(std::vector<Channel>& channels, Aperture& aperture, Janitor& janitor, Options options);
     /// Kills and reaps all workers.

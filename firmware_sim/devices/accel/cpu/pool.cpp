@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
-#include <tuple>
 
 namespace farlane::firmware::accel {
 
@@ -20,6 +19,9 @@ std::byte* Scratch::get(unsigned slot, std::size_t bytes) {
 
 Pool::Pool(unsigned threads, std::size_t max_tasks, std::uint32_t owners, std::function<void()> wake)
     : entries_(max_tasks), used_ns_(owners), wake_(std::move(wake)) {
+    free_.reserve(max_tasks);
+    for (Entry& e : entries_) free_.push_back(&e);
+    used_.reserve(max_tasks);
     done_.reserve(max_tasks);
     threads_.reserve(threads);
     for (unsigned i = 0; i < threads; ++i) {
@@ -40,23 +42,20 @@ void Pool::submit(std::uint64_t job, PoolTask& task, std::size_t parts, bool is_
     {
         const std::lock_guard lock(mutex_);
         // Who had nothing to do has not saved time for later.
-        const bool idle = std::ranges::all_of(entries_, [](const Entry& e) { return e.task == nullptr; });
-        if (idle) clock_ns_ = *std::ranges::max_element(used_ns_);
+        if (used_.empty()) clock_ns_ = *std::ranges::max_element(used_ns_);
         used_ns_[owner] = std::max(used_ns_[owner], clock_ns_);
-        for (Entry& e : entries_) {
-            if (e.task != nullptr) continue;
-            e.job = job;
-            e.owner = owner;
-            e.order = submitted_++;
-            e.task = &task;
-            e.parts = parts;
-            e.next = e.running = 0;
-            e.is_kernel = is_kernel;
-            e.busy_ns = 0;
-            e.stop.store(false, std::memory_order_relaxed);
-            e.outcome = {};
-            break;
-        }
+        Entry& e = *free_.back();
+        free_.pop_back();
+        used_.push_back(&e);
+        e.job = job;
+        e.owner = owner;
+        e.task = &task;
+        e.parts = parts;
+        e.next = e.running = 0;
+        e.is_kernel = is_kernel;
+        e.busy_ns = 0;
+        e.stop.store(false, std::memory_order_relaxed);
+        e.outcome = {};
     }
     if (parts > 1) {
         changed_.notify_all();
@@ -76,9 +75,8 @@ bool Pool::take(PoolDone& done) noexcept {
 
 void Pool::cancel(std::uint64_t job) noexcept {
     const std::lock_guard lock(mutex_);
-    for (Entry& e : entries_) {
-        if (e.job == job) stop(e);
-    }
+    const auto at = std::ranges::find(used_, job, [](const Entry* e) { return e->job; });
+    if (at != used_.end()) stop(**at);
 }
 
 /// With the mutex held: parts nobody has taken are given up, running ones are asked to end.
@@ -103,11 +101,10 @@ void Pool::work(std::stop_token stop) {
 
 /// Of whoever has used least; the oldest of his.
 Pool::Entry* Pool::find_work() noexcept {
-    const auto place = [this](const Entry& e) { return std::tuple(used_ns_[e.owner], e.order); };
     Entry* first = nullptr;
-    for (Entry& e : entries_) {
-        if (e.task == nullptr || e.next == e.parts) continue;
-        if (first == nullptr || place(e) < place(*first)) first = &e;
+    for (Entry* e : used_) {
+        if (e->next == e->parts) continue;
+        if (first == nullptr || used_ns_[e->owner] < used_ns_[first->owner]) first = e;
     }
     return first;
 }
@@ -148,6 +145,8 @@ void Pool::end(Entry& entry) noexcept {
     done_count_.store(done_.size(), std::memory_order_release);
     if (entry.is_kernel && entry.outcome.ok()) kernels_run_.fetch_add(1, std::memory_order_relaxed);
     entry.task = nullptr;
+    std::erase(used_, &entry);
+    free_.push_back(&entry);
     wake_();
 }
 

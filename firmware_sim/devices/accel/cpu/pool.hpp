@@ -64,7 +64,6 @@ private:
     struct Entry {
         std::uint64_t job = 0;
         std::uint32_t owner = 0;
-        std::uint64_t order = 0;  ///< of submit()
         PoolTask* task = nullptr;
         std::size_t parts = 0;
         std::size_t next = 0;     ///< first part nobody has taken
@@ -84,9 +83,10 @@ private:
     std::mutex mutex_;
     std::condition_variable_any changed_;
     std::vector<Entry> entries_;              ///< free when task == nullptr; guarded by mutex_ (but stop)
+    std::vector<Entry*> free_;                ///< guarded by mutex_
+    std::vector<Entry*> used_;                ///< the oldest first; guarded by mutex_
     std::vector<std::uint64_t> used_ns_;      ///< by owner; guarded by mutex_
     std::uint64_t clock_ns_ = 0;              ///< what who came last to a thread had used; guarded by mutex_
-    std::uint64_t submitted_ = 0;             ///< guarded by mutex_
     std::vector<PoolDone> done_;              ///< guarded by mutex_
     std::atomic<std::size_t> done_count_{0};  ///< = done_.size()
     std::atomic<std::uint64_t> kernels_run_{0};

@@ -430,10 +430,10 @@ FL_ASSERT_OFFSET(fl_accel_completion, phase, 30);
 	X(BAD_PROPERTY, bad_property, 28, UNSUPPORTED, "property is unknown or not offered by this device") \
 	X(BAD_VALUE, bad_value, 29, INVALID, "event value is 0")                                          \
 	X(BAD_QUEUE, bad_queue, 30, INVALID, "queue registers are not valid: entries, address or vector") \
-	X(BAD_CONTEXT, bad_context, 31, INVALID, "context or PASID is not offered by this device")        \
+	X(BAD_CONTEXT, bad_context, 31, INVALID, "context or PASID is not offered, or another PASID has the context") \
 	X(BAD_DOORBELL, bad_doorbell, 32, PROTOCOL, "doorbell names slots or completions that are not there") \
 	X(CQ_ADDRESS, cq_address, 33, OUT_OF_BOUNDS, "completion queue is not mapped for the device to write") \
-	X(NOT_READY, not_ready, 34, BUSY, "device is resetting")                                         \
+	X(NOT_READY, not_ready, 34, BUSY, "device is resetting, or the context ends")                     \
 	X(BAD_COMMAND_ID, bad_command_id, 35, INVALID, "command id is reserved")                          \
 	X(BUILD, build, 36, INVALID, "module does not compile; its report has the build log")             \
 	X(TIME_LIMIT, time_limit, 37, TIMEOUT, "the kernel ran longer than the time limit; the context is lost") \
