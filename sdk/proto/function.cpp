@@ -58,6 +58,14 @@ void FunctionCore::mark_ready(bool other) noexcept {
     session->rouse();
 }
 
+// One that credits hold back asks at once as well: the answer may be what it waits for.
+void FunctionCore::hurry() noexcept {
+    hurried = posted_out.unsent();
+    if (session == nullptr || (hurried && !posted_out.blocked())) return;
+    session->due |= kDueKeepalive;
+    session->rouse();
+}
+
 Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify,
                             Time /*now*/, std::uint64_t* sequence) noexcept {
     if (gone) return Status::device_lost;
@@ -205,9 +213,7 @@ bool Function::adopted() const noexcept {
 }
 
 void Function::hurry() noexcept {
-    if (state_->session == nullptr || posted_drained()) return;
-    state_->session->due |= kDueKeepalive;
-    state_->session->rouse();
+    if (!posted_drained()) state_->hurry();
 }
 
 void Function::hold(bool on) noexcept {

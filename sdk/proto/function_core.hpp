@@ -46,6 +46,8 @@ public:
     Status request(const Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into, std::uint64_t cookie,
                    Time now) noexcept;
     void answer(RequestId id, Status status) noexcept;
+    /// Asks the peer what it has released, behind all that there is.
+    void hurry() noexcept;
     /// There may be something to send; `other`: besides new posted records.
     void mark_ready(bool other) noexcept;
 
@@ -97,6 +99,7 @@ public:
     bool strip_relaxed = false;  ///< the peer did not agree to relaxed ordering
     bool other_work = true;      ///< more may have to be sent than posted records
     bool credit_due = false;     ///< function_credit.cpp
+    bool hurried = false;        ///< a KEEPALIVE goes behind the posted records that are not sent
     RequestsIn requests_in;
 
     Link<FunctionCore> ready_link;

@@ -241,6 +241,7 @@ private:
     void write_credits(bool all) noexcept;
     void write_control() noexcept;
     void write_due(Path& p) noexcept;
+    void write_keepalive(Path& p) noexcept;
     void write_functions() noexcept;
     [[nodiscard]] bool write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept;
     // session_timer.cpp
