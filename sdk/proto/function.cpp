@@ -101,6 +101,8 @@ Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, 
     counters.payload_bytes_out += payload.size();
     if (sequence != nullptr) *sequence = r->tlp.sequence;
     mark_ready(false);
+    if (posted_out.room() == 0 && limits.posted_window < kUntoldRecords) [[unlikely]]
+        hurry();  // the peer does not know that this window is full
     return Status::ok;
 }
 

@@ -62,6 +62,7 @@ public:
     bool on_tlp(const TlpRecord& r, Time now) noexcept;
 
     // --- function_credit.cpp
+    static constexpr std::uint64_t kUntoldRecords = 16;  ///< the peer is told at once
     void on_credit(const CreditRecord& c) noexcept;
     /// Something was executed or released: is it time to tell the peer?
     void progressed(Time now) noexcept;
@@ -163,6 +164,7 @@ private:
     void settle_in_doubt() noexcept;
 
     [[nodiscard]] bool credit_is_due() const noexcept;
+    [[nodiscard]] bool credit_can_wait() const noexcept;
     void hear(const Heard& other) noexcept;
 };
 

@@ -348,6 +348,33 @@ TEST(Credits, HurryIsAskedBehindAllThatIsThere) {
     EXPECT_EQ(keepalives, 1u);
 }
 
+TEST(Credits, SmallWindowsDoNotWaitForTheTimer) {
+    struct Case {
+        FunctionLimits host, device;
+        std::array<std::uint16_t, 2> bytes;  // of the writes, in turn
+        Duration bound;                      // what it takes when no credit waits for others
+    };
+    const std::array<Case, 6> cases{{{{}, {.posted_window = 1}, {8, 8}, 8ms},
+                                     {{}, {.posted_window = 2}, {8, 8}, 4ms},
+                                     {{.posted_window = 1}, {}, {8, 8}, 8ms},
+                                     {{.posted_window = 2}, {}, {8, 8}, 4ms},
+                                     {{.posted_window = 8}, {}, {8, 8}, 1ms},
+                                     {{}, {.reorder_bytes = 4096 + 512}, {600, 4096}, 7200us}}};
+    for (const Case& c : cases) {
+        SCOPED_TRACE(&c - cases.data());
+        Bound x(20, c.host, c.device);
+        const Function& host = *x.a.function;
+        const Time start = x.w.now;
+        for (unsigned written = 0; written < 64 || !host.posted_drained();) {
+            while (written < 64 && x.write(0, c.bytes[written % 2]) == Status::ok) ++written;
+            ASSERT_TRUE(x.until(
+                [&] { return host.posted_drained() || (written < 64 && host.room(RecordClass::posted) != 0); }));
+        }
+        EXPECT_LE(x.w.now - start, c.bound);
+        x.expect_clean();
+    }
+}
+
 // --- acknowledgement
 
 TEST(Patience, FewBytesOfAHostAreAcknowledgedTogether) {
