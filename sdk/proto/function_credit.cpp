@@ -74,12 +74,9 @@ bool FunctionCore::credit_can_wait() const noexcept {
 
 void FunctionCore::progressed(Time now) noexcept {
     if (credit_due) return;
+    credit_due = credit_is_due();
     session->list_credit(*this);
-    if (credit_is_due()) {
-        credit_due = true;
-        session->due |= kDueCredit;
-        return;
-    }
+    if (credit_due) return;
     const bool posted = posted_in.placed() != told.released_posted;
     const Time at = now + (!posted ? kIdleDelay : credit_can_wait() ? kPatientDelay : session->credit_delay());
     if (at >= credit_deadline) return;

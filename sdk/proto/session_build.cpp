@@ -128,18 +128,11 @@ void SessionCore::write_ack(Path& p, Time now) noexcept {
 }
 
 void SessionCore::write_credits(bool all) noexcept {
-    bool rest = false;
-    for (FunctionCore* f = credits.front(); f != nullptr;) {
-        FunctionCore* const following = decltype(credits)::next(*f);
-        if (all || f->credit_due) {
-            if (f->write_credit(work->fill))
-                credits.remove(*f);
-            else
-                rest = true;
-        }
-        f = following;
+    while (FunctionCore* f = credits.front()) {
+        if (!all && !f->credit_due) break;
+        if (!f->write_credit(work->fill)) return;
+        credits.remove(*f);
     }
-    if (rest) return;
     due &= ~(kDueCredit | kDueAllCredits);
 }
 
