@@ -58,6 +58,14 @@ void FunctionCore::mark_ready(bool other) noexcept {
     session->rouse();
 }
 
+// One that credits hold back asks at once as well: the answer may be what it waits for.
+void FunctionCore::hurry() noexcept {
+    hurried = posted_out.unsent();
+    if (session == nullptr || (hurried && !posted_out.blocked())) return;
+    session->due |= kDueKeepalive;
+    session->rouse();
+}
+
 Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie, bool notify,
                             Time /*now*/, std::uint64_t* sequence) noexcept {
     if (gone) return Status::device_lost;
@@ -93,6 +101,8 @@ Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, 
     counters.payload_bytes_out += payload.size();
     if (sequence != nullptr) *sequence = r->tlp.sequence;
     mark_ready(false);
+    if (posted_out.room() == 0 && limits.posted_window < kUntoldRecords) [[unlikely]]
+        hurry();  // the peer does not know that this window is full
     return Status::ok;
 }
 
@@ -205,9 +215,7 @@ bool Function::adopted() const noexcept {
 }
 
 void Function::hurry() noexcept {
-    if (state_->session == nullptr || posted_drained()) return;
-    state_->session->due |= kDueKeepalive;
-    state_->session->rouse();
+    if (!posted_drained()) state_->hurry();
 }
 
 void Function::hold(bool on) noexcept {

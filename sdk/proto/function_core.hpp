@@ -46,6 +46,8 @@ public:
     Status request(const Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into, std::uint64_t cookie,
                    Time now) noexcept;
     void answer(RequestId id, Status status) noexcept;
+    /// Asks the peer what it has released, behind all that there is.
+    void hurry() noexcept;
     /// There may be something to send; `other`: besides new posted records.
     void mark_ready(bool other) noexcept;
 
@@ -60,6 +62,7 @@ public:
     bool on_tlp(const TlpRecord& r, Time now) noexcept;
 
     // --- function_credit.cpp
+    static constexpr std::uint64_t kUntoldRecords = 16;  ///< the peer is told at once
     void on_credit(const CreditRecord& c) noexcept;
     /// Something was executed or released: is it time to tell the peer?
     void progressed(Time now) noexcept;
@@ -97,6 +100,7 @@ public:
     bool strip_relaxed = false;  ///< the peer did not agree to relaxed ordering
     bool other_work = true;      ///< more may have to be sent than posted records
     bool credit_due = false;     ///< function_credit.cpp
+    bool hurried = false;        ///< a KEEPALIVE goes behind the posted records that are not sent
     RequestsIn requests_in;
 
     Link<FunctionCore> ready_link;
@@ -160,6 +164,7 @@ private:
     void settle_in_doubt() noexcept;
 
     [[nodiscard]] bool credit_is_due() const noexcept;
+    [[nodiscard]] bool credit_can_wait() const noexcept;
     void hear(const Heard& other) noexcept;
 };
 

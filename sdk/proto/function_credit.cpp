@@ -7,8 +7,10 @@
 //   - with every pure acknowledgement, unless it is of several packets that may all wait: each of their functions would
 //     have its cache lines fetched once more for it; and as the answer to a keep-alive;
 //   - otherwise, those of all functions, after a quarter of the round trip, at most 1 ms (posted records), or 5 ms (few
-//     bytes that a host has written: who waits for them asks with a keep-alive), or 10 ms (no posted records).
+//     bytes that a host has written, and half of each window is left: who waits for them asks with a keep-alive), or
+//     10 ms (no posted records).
 // So a register read that follows its answer carries none.
+#include <algorithm>
 #include <limits>
 
 #include "proto/function_core.hpp"
@@ -18,9 +20,9 @@ namespace farlane::proto {
 
 namespace {
 
-constexpr std::uint64_t kUntoldRecords = 16;
 constexpr std::uint64_t kUntoldBytes = 64u << 10;
 constexpr std::uint64_t kFewBytes = 1024;
+constexpr std::uint64_t kMostUnits = FL_TLP_MAX_PAYLOAD_BYTES / FL_CREDIT_DATA_UNIT_BYTES;  // of one record
 constexpr std::uint64_t kUntoldCompletions = kRequestWindow / 4;
 constexpr Duration kPatientDelay = std::chrono::milliseconds(5);
 constexpr Duration kIdleDelay = std::chrono::milliseconds(10);
@@ -50,9 +52,10 @@ bool FunctionCore::credit_is_due() const noexcept {
     const std::uint64_t placed_now = posted_in.placed();
     if (placed_now != told.released_posted) {
         if (placed_now - told.released_posted >= kUntoldRecords || untold_bytes >= kUntoldBytes) return true;
-        if (told.posted_limit - placed_now < posted_in.window() / 4) return true;
+        const std::uint64_t left = told.posted_limit - placed_now;
+        if (left == 0 || left < posted_in.window() / 4) return true;
         const std::uint64_t all_units = posted_in.reorder_bytes() / FL_CREDIT_DATA_UNIT_BYTES;
-        if (told.data_limit - placed_units < all_units / 4) return true;
+        if (told.data_limit - placed_units < std::max(all_units / 4, kMostUnits)) return true;
     }
     const std::uint64_t executed = memory.released[kRequest];
     const std::uint64_t left = told.request_limit - executed;
@@ -61,17 +64,21 @@ bool FunctionCore::credit_is_due() const noexcept {
     return completions_in.released() - told.released_completions >= kUntoldCompletions;
 }
 
+// Nobody waits: few bytes of a host, and the peer can go on.
+bool FunctionCore::credit_can_wait() const noexcept {
+    if (session->initiating || untold_bytes > kFewBytes) return false;
+    const std::uint64_t all_units = posted_in.reorder_bytes() / FL_CREDIT_DATA_UNIT_BYTES;
+    return told.posted_limit - posted_in.placed() >= posted_in.window() / 2 &&
+           told.data_limit - placed_units >= all_units / 2;
+}
+
 void FunctionCore::progressed(Time now) noexcept {
     if (credit_due) return;
+    credit_due = credit_is_due();
     session->list_credit(*this);
-    if (credit_is_due()) {
-        credit_due = true;
-        session->due |= kDueCredit;
-        return;
-    }
-    const bool patient = !session->initiating && untold_bytes <= kFewBytes;
+    if (credit_due) return;
     const bool posted = posted_in.placed() != told.released_posted;
-    const Time at = now + (!posted ? kIdleDelay : patient ? kPatientDelay : session->credit_delay());
+    const Time at = now + (!posted ? kIdleDelay : credit_can_wait() ? kPatientDelay : session->credit_delay());
     if (at >= credit_deadline) return;
     credit_deadline = at;
     session->arm_credit(at);

@@ -31,10 +31,7 @@ public:
 
     [[nodiscard]] std::uint64_t released() const noexcept { return released_; }
     [[nodiscard]] bool beyond(std::uint64_t sequence) const noexcept { return sequence - released_ > kWindow; }
-    [[nodiscard]] Slot& at(std::uint64_t sequence) noexcept {
-        if (slots_ == nullptr) slots_ = std::make_unique<std::array<Slot, kWindow>>();
-        return (*slots_)[sequence % kWindow];
-    }
+    [[nodiscard]] Slot& at(std::uint64_t sequence) noexcept { return (*slots_)[sequence % kWindow]; }
     /// Nothing is here but what has been released.
     [[nodiscard]] bool idle() const noexcept { return pending_ == 0; }
     void open(Slot& s, std::uint64_t sequence) noexcept {
@@ -58,7 +55,6 @@ public:
     /// not hold: the peer sends everything that was not told again.
     void forget_held() noexcept {
         waiting = 0;
-        if (slots_ == nullptr) return;
         for (Slot& s : *slots_) {
             if (s.sequence == 0 || s.done) continue;
             s.sequence = 0;
@@ -68,8 +64,7 @@ public:
     unsigned waiting = 0;  ///< slots that are held back
 
     void restart(std::uint64_t released) noexcept {
-        if (slots_ != nullptr)
-            for (Slot& s : *slots_) s.sequence = 0;
+        for (Slot& s : *slots_) s.sequence = 0;
         pending_ = waiting = 0;
         released_ = released;
     }
@@ -77,7 +72,8 @@ public:
 private:
     std::uint64_t released_;
     std::uint32_t pending_ = 0;
-    std::unique_ptr<std::array<Slot, kWindow>> slots_;  // made when something comes early or in parts
+    // Elsewhere: only what comes early or in parts needs it. Made here: later there is nobody to tell that it failed.
+    std::unique_ptr<std::array<Slot, kWindow>> slots_ = std::make_unique<std::array<Slot, kWindow>>();
 };
 
 }  // namespace farlane::proto

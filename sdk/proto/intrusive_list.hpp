@@ -18,6 +18,13 @@ public:
     [[nodiscard]] T* front() const noexcept { return head_; }
     [[nodiscard]] static T* next(const T& item) noexcept { return (item.*Member).next; }
 
+    /// Goes to the front even when it is in the list.
+    void push_front(T& item) noexcept {
+        remove(item);
+        item.*Member = {nullptr, head_, true};
+        (head_ != nullptr ? (head_->*Member).previous : tail_) = &item;
+        head_ = &item;
+    }
     /// Nothing happens when it is in the list.
     void push_back(T& item) noexcept {
         Link<T>& l = item.*Member;

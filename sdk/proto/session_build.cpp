@@ -128,18 +128,11 @@ void SessionCore::write_ack(Path& p, Time now) noexcept {
 }
 
 void SessionCore::write_credits(bool all) noexcept {
-    bool rest = false;
-    for (FunctionCore* f = credits.front(); f != nullptr;) {
-        FunctionCore* const following = decltype(credits)::next(*f);
-        if (all || f->credit_due) {
-            if (f->write_credit(work->fill))
-                credits.remove(*f);
-            else
-                rest = true;
-        }
-        f = following;
+    while (FunctionCore* f = credits.front()) {
+        if (!all && !f->credit_due) break;
+        if (!f->write_credit(work->fill)) return;
+        credits.remove(*f);
     }
-    if (rest) return;
     due &= ~(kDueCredit | kDueAllCredits);
 }
 
@@ -162,7 +155,10 @@ void SessionCore::write_due(Path& p) noexcept {
     // Credits behind the attach reply: with it the peer knows the function that they are for.
     if ((due & kDueControl) != 0 && p.usable()) write_control();
     if ((due & (kDueCredit | kDueAllCredits)) != 0 && p.usable()) write_credits((due & kDueAllCredits) != 0);
-    if (!p.keepalive_due && (due & kDueKeepalive) == 0) return;
+    if (p.keepalive_due || (due & kDueKeepalive) != 0) write_keepalive(p);
+}
+
+void SessionCore::write_keepalive(Path& p) noexcept {
     if (!write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0)) return;
     p.keepalive_due = false;
     if (p.usable()) due &= ~kDueKeepalive;
@@ -177,6 +173,10 @@ void SessionCore::write_functions() noexcept {
             break;
         }
         ready.remove(*f);
+        if (f->hurried && !f->posted_out.unsent()) [[unlikely]] {
+            f->hurried = false;
+            due |= kDueKeepalive;
+        }
     }
     work->data_bytes = static_cast<std::uint16_t>(room - work->fill.writer.room());
 }
@@ -203,6 +203,8 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
         begin(p, place, now);
         write_functions();
     }
+    if (data && (due & kDueKeepalive) != 0) [[unlikely]]
+        write_keepalive(p);
     if (probe) {
         --p.probe_frames;
         if (work->fill.ref_count == 0) (void)write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0);

@@ -78,8 +78,8 @@ public:
 
     // --- for functions
     void list_credit(FunctionCore& f) noexcept {
-        credits.push_back(f);
-        if (!f.credit_due) return;
+        if (!f.credit_due) return credits.push_back(f);
+        credits.push_front(f);
         due |= kDueCredit;
         rouse();
     }
@@ -184,7 +184,7 @@ public:
 
     std::vector<FunctionCore*> functions;
     IntrusiveList<FunctionCore, &FunctionCore::ready_link> ready;
-    IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< the peer does not know all of them
+    IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< not all of them is told; due ones first
     IntrusiveList<FunctionCore, &FunctionCore::quarantine_link> quarantined;
     Time last_heard{};
     std::uint32_t peer_session = 0;  ///< what goes into our frames
@@ -241,6 +241,7 @@ private:
     void write_credits(bool all) noexcept;
     void write_control() noexcept;
     void write_due(Path& p) noexcept;
+    void write_keepalive(Path& p) noexcept;
     void write_functions() noexcept;
     [[nodiscard]] bool write_alone(std::uint8_t type, RefKind kind, std::uint64_t sequence) noexcept;
     // session_timer.cpp

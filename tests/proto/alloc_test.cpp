@@ -9,6 +9,7 @@
 #include <new>
 
 #include "proto/endpoint.hpp"
+#include "proto/incoming_completions.hpp"
 #include "proto/session.hpp"
 
 namespace {
@@ -183,6 +184,14 @@ TEST(Allocation, NoneUnderLossWhenWarm) {
     x.work(5000);
     EXPECT_EQ(allocations - before, 0u);
     EXPECT_GT(x.ha.completed - done, 9'000u);
+}
+
+// The peer chooses when one comes early: then nothing may fail.
+TEST(Allocation, NoneForTheFirstEarlyCompletion) {
+    CompletionsIn in(0);
+    const std::uint64_t before = allocations;
+    in.open(in.at(2), 2);
+    EXPECT_EQ(allocations - before, 0u);
 }
 
 TEST(Allocation, CounterWorks) {

@@ -310,6 +310,71 @@ TEST(Credits, HurryBringsTheReleaseInARoundTrip) {
     EXPECT_LE(x.w.now - start, 11ms);
 }
 
+TEST(Credits, HurryBesideAnAnswerBringsTheRelease) {
+    Bound x(9);
+    ASSERT_EQ(x.write(0, 8), Status::ok);
+    ASSERT_EQ(x.read(1), Status::ok);
+    x.a.function->hurry();
+    const Time start = x.w.now;
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    EXPECT_LE(x.w.now - start, 150us) << "a round trip of 100 us; the credits go with the answer";
+    EXPECT_EQ(x.a.endpoint.completions, 1u);
+}
+
+TEST(Credits, HurryIsAskedBehindAllThatIsThere) {
+    Bound x(10);
+    x.w.wires[0].faults.bytes_per_us = 100;
+    for (unsigned i = 0; i < 15; ++i) ASSERT_EQ(x.write(i * 4096, 4000), Status::ok);
+    for (unsigned i = 0; i < 15; ++i) ASSERT_EQ(x.write(0, 8), Status::ok);
+    x.a.function->hurry();
+    unsigned keepalives = 0;
+    bool behind = false;
+    x.w.tap = [&](unsigned from, PathId, std::span<std::byte> frame) {
+        Header h;
+        EXPECT_EQ(parse_header(frame, h), kNoDrop);
+        RecordReader reader(records_of(frame, h));
+        Record r;
+        while (from == 0 && reader.next(r) == Next::record) {
+            if (r.family == FL_FAMILY_TLP) behind = r.tlp.tlp.sequence == 30;
+            if (r.family != FL_FAMILY_CONTROL) continue;
+            ++keepalives;
+            EXPECT_TRUE(behind);
+        }
+        return true;
+    };
+    const Time start = x.w.now;
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    EXPECT_LE(x.w.now - start, 1ms) << "60,000 bytes need 600 us, and a round trip of 100 us";
+    EXPECT_EQ(keepalives, 1u);
+}
+
+TEST(Credits, SmallWindowsDoNotWaitForTheTimer) {
+    struct Case {
+        FunctionLimits host, device;
+        std::array<std::uint16_t, 2> bytes;  // of the writes, in turn
+        Duration bound;                      // what it takes when no credit waits for others
+    };
+    const std::array<Case, 6> cases{{{{}, {.posted_window = 1}, {8, 8}, 8ms},
+                                     {{}, {.posted_window = 2}, {8, 8}, 4ms},
+                                     {{.posted_window = 1}, {}, {8, 8}, 8ms},
+                                     {{.posted_window = 2}, {}, {8, 8}, 4ms},
+                                     {{.posted_window = 8}, {}, {8, 8}, 1ms},
+                                     {{}, {.reorder_bytes = 4096 + 512}, {600, 4096}, 7200us}}};
+    for (const Case& c : cases) {
+        SCOPED_TRACE(&c - cases.data());
+        Bound x(20, c.host, c.device);
+        const Function& host = *x.a.function;
+        const Time start = x.w.now;
+        for (unsigned written = 0; written < 64 || !host.posted_drained();) {
+            while (written < 64 && x.write(0, c.bytes[written % 2]) == Status::ok) ++written;
+            ASSERT_TRUE(x.until(
+                [&] { return host.posted_drained() || (written < 64 && host.room(RecordClass::posted) != 0); }));
+        }
+        EXPECT_LE(x.w.now - start, c.bound);
+        x.expect_clean();
+    }
+}
+
 // --- acknowledgement
 
 TEST(Patience, FewBytesOfAHostAreAcknowledgedTogether) {

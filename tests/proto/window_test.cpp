@@ -492,8 +492,16 @@ TEST(IntrusiveList, KeepsOrderAndForgets) {
     l.remove(c);
     l.rotate();
     EXPECT_EQ(l.front(), &a);
-    l.remove(a);
+    l.push_front(b);
+    EXPECT_EQ(l.front(), &b);
+    l.push_front(c);
+    EXPECT_EQ(l.front(), &c);
+    l.rotate();
+    EXPECT_EQ(l.front(), &b);
     l.remove(b);
+    EXPECT_EQ(l.front(), &a);
+    l.remove(a);
+    l.remove(c);
     EXPECT_TRUE(l.empty());
 }
 
