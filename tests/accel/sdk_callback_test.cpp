@@ -12,7 +12,19 @@ namespace {
 
 using namespace accel;
 
-class AccelCallbacks : public AccelPrograms {};
+class AccelCallbacks : public AccelPrograms {
+protected:
+    struct Enough {};
+    bool enough_ = false;
+    /// Of a context whose waits end when the test has had enough.
+    ContextOptions impatient() {
+        ContextOptions options;
+        options.while_waiting = [this] {
+            if (enough_) throw Enough();
+        };
+        return options;
+    }
+};
 
 /// Waits for it as the port needs it: with Progress::caller nothing moves by itself.
 Status wait_for(std::future<Status> called, Fabric& fabric, Stream& stream, bool caller) {
@@ -155,13 +167,8 @@ TEST_P(AccelCallbacks, MayNotCallTheirContext) {
 
 /// By what is called meanwhile; then everything is as it was.
 TEST_P(AccelCallbacks, WaitsCanBeEnded) {
-    struct Enough {};
-    bool enough = true;
-    ContextOptions options;
-    options.while_waiting = [&] {
-        if (enough) throw Enough();
-    };
-    Context context(device_, options);
+    enough_ = true;
+    Context context(device_, impatient());
     Stream& s = context.stream();
     Stream other = context.create_stream();
     const auto data = bytes((1 << 20) + 5);  // both halves of what a download goes through
@@ -174,7 +181,7 @@ TEST_P(AccelCallbacks, WaitsCanBeEnded) {
     EXPECT_THROW(s.download(x, got), Enough);
     EXPECT_THROW(s.synchronize(), Enough);
     EXPECT_THROW(context.synchronize(), Enough);
-    enough = false;
+    enough_ = false;
     executor_->open_gate();
     other.download(y, got);  // through the memory that the first download was to go through
     s.download(x, got);
@@ -184,17 +191,12 @@ TEST_P(AccelCallbacks, WaitsCanBeEnded) {
 
 /// What the device still writes to is there until it has.
 TEST_P(AccelCallbacks, QuestionsCanBeEnded) {
-    struct Enough {};
-    ContextOptions options;
-    bool enough = true;
-    options.while_waiting = [&] {
-        if (enough) throw Enough();
-    };
-    Context context(device_, options);
+    enough_ = true;
+    Context context(device_, impatient());
     auto module = context.load(ModuleKind::opencl_c, "gate\n");
     context.stream().launch(module.kernel("gate"), {1});
     EXPECT_THROW((void)context.properties(), Enough);
-    enough = false;
+    enough_ = false;
     executor_->open_gate();
     context.synchronize();
     EXPECT_EQ(context.properties().device_name, "fake");
@@ -202,13 +204,8 @@ TEST_P(AccelCallbacks, QuestionsCanBeEnded) {
 
 /// Wherever in a full queue: nobody else gets the address of a buffer that the device has made.
 TEST_P(AccelCallbacks, AllocationsCanBeEnded) {
-    struct Enough {};
-    ContextOptions options;
+    ContextOptions options = impatient();
     options.queue_slots = FL_ACCEL_MIN_ENTRIES;
-    bool enough = false;
-    options.while_waiting = [&] {
-        if (enough) throw Enough();
-    };
     unsigned ended = 0;
     for (unsigned room = 0; room < 4; ++room) {
         Context context(device_, options);
@@ -217,7 +214,7 @@ TEST_P(AccelCallbacks, AllocationsCanBeEnded) {
         context.synchronize();
         executor_->hold_builds(true);
         auto module = context.load(ModuleKind::opencl_c, "add\n");
-        enough = true;
+        enough_ = true;
         for (unsigned fills = room; fills < FL_ACCEL_MIN_ENTRIES - 4; ++fills) context.stream().fill(x, 1.0F);
         std::vector<Buffer<float>> kept;
         try {
@@ -225,7 +222,7 @@ TEST_P(AccelCallbacks, AllocationsCanBeEnded) {
         } catch (const Enough&) {
             ++ended;
         }
-        enough = false;
+        enough_ = false;
         executor_->hold_builds(false);
         for (int i = 0; i < 4; ++i) kept.push_back(context.allocate<float>(10));
         for (const auto& y : kept) other.fill(y, 2.0F);
@@ -236,25 +233,20 @@ TEST_P(AccelCallbacks, AllocationsCanBeEnded) {
 
 /// What a call has for its first time is all there afterwards, or nothing of it is.
 TEST_P(AccelCallbacks, FirstTimesCanBeEnded) {
-    struct Enough {};
-    ContextOptions options;
+    ContextOptions options = impatient();
     options.queue_slots = FL_ACCEL_MIN_ENTRIES;
-    bool enough = false;
-    options.while_waiting = [&] {
-        if (enough) throw Enough();
-    };
     Context context(device_, options);
     Stream& s = context.stream();
     const auto data = bytes(4096);
     const auto x = context.allocate<std::byte>(data.size());
     context.synchronize();
     device_.config_write16(0x04, 0x0002);  // without bus mastering nothing completes
-    enough = true;
+    enough_ = true;
     EXPECT_THROW(while (true) s.fill(x, std::byte{1}), Enough);
     // Eight blocks of staging memory would be more than the context has.
     for (int i = 0; i < 8; ++i) EXPECT_THROW(s.upload(x, data), Enough);
     EXPECT_THROW((void)context.load(ModuleKind::opencl_c, "scale\n"), Enough);
-    enough = false;
+    enough_ = false;
     device_.config_write16(0x04, 0x0006);
     EXPECT_EQ(context.load(ModuleKind::opencl_c, "scale\n").names(), std::vector<std::string>{"scale"});
     s.fill(x, std::byte{2});
