@@ -89,6 +89,17 @@ struct Header {
 /// Checks and decodes the frame header. Integrity (Seal::open over the first frame_bytes) and
 /// the meaning of session, path and packet number are the caller's.
 [[nodiscard]] Drop parse_header(std::span<const std::byte> frame, Header& out) noexcept;
+/// What the header of the next frame of a session says when nothing was lost.
+struct LoneFrame {
+    std::uint32_t session = 0;
+    std::uint16_t path = 0;
+    std::uint8_t flags = 0;
+    std::size_t trailer_bytes = 0;
+    std::uint64_t packet_number = 0;
+};
+/// True when the header is the expected one, and one transaction is all that the frame holds: then parse_header() would
+/// say the same. Otherwise nothing is said.
+[[nodiscard]] bool read_lone_header(std::span<const std::byte> frame, const LoneFrame& expected, Header& out) noexcept;
 /// The records of a frame whose header has been parsed (and that has been opened).
 [[nodiscard]] std::span<const std::byte> records_of(std::span<const std::byte> frame, const Header& h) noexcept;
 
@@ -170,6 +181,10 @@ enum class Next : std::uint8_t {
     end,     ///< no more
     bad,     ///< drop() says why; calling again goes on with the record behind, if there can be one
 };
+
+/// One record that is a whole memory write, memory read or completion with data, with nothing rare about it.
+/// False: RecordReader says what it is.
+[[nodiscard]] bool read_plain_tlp(std::span<const std::byte> record, TlpRecord& out) noexcept;
 
 /// Walks the records of one frame. Padding records are skipped.
 class RecordReader {

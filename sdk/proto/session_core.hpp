@@ -221,7 +221,9 @@ private:
     // session_receive.cpp
     [[nodiscard]] bool open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept;
     [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept;
-    [[nodiscard]] Asks asks_of(const Record& r) const noexcept;
+    [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    void arrived(const Header& h, Path& p, Asks asks, Time now) noexcept;
+    [[nodiscard]] Asks asks_of(std::uint8_t family, RecordClass record_class) const noexcept;
     [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
     void heard_after_silence(Path& p, Time now) noexcept;
     // session_build.cpp
