@@ -54,6 +54,14 @@ public:
     // --- function_send.cpp
     /// Puts records into the frame. True: there is more than fits.
     bool fill(FrameFill& f) noexcept;
+    /// One request, or one completion that fits a cache line, is all that fill() would put into a frame.
+    [[nodiscard]] bool has_lone() const noexcept {
+        if (posted_out.unsent() || posted_out.resends() || hurried || resubmitting) return false;
+        const bool completion = completions_out.has_unsent(), request = requests_out.has_unsent();
+        return completion != request && (completion ? completions_out.one_whole() : requests_out.one());
+    }
+    /// Puts it into an empty frame. False: it stays.
+    [[nodiscard]] bool fill_lone(FrameFill& f) noexcept;
     void acked(const RecordRef& ref) noexcept;
     void lost(const RecordRef& ref) noexcept;
 

@@ -141,6 +141,14 @@ bool FunctionCore::fill(FrameFill& f) noexcept {
     }
 }
 
+bool FunctionCore::fill_lone(FrameFill& f) noexcept {
+    const Put put = requests_out.has_unsent() ? put_request(f, requests_out.cursor())
+                                              : put_completion(f, completions_out.cursor());
+    if (put == Put::no_room) return false;
+    other_work = false;
+    return true;
+}
+
 void FunctionCore::acked(const RecordRef& ref) noexcept {
     switch (ref.kind()) {
         case RefKind::non_posted: requests_out.acked(ref.sequence()); break;

@@ -41,6 +41,13 @@ public:
         return cursor_ < next() && cursor_ <= header_limit_ ? cursor_ : 0;
     }
     [[nodiscard]] bool is_resend(std::uint64_t sequence) const noexcept { return sequence < cursor_; }
+    [[nodiscard]] std::uint64_t cursor() const noexcept { return cursor_; }
+    /// Something is there to be sent, for the first time or again.
+    [[nodiscard]] bool has_unsent() const noexcept { return cursor_ < next() || !resend_.empty(); }
+    /// It is one of a single granule, nothing of it was ever sent, and it may go.
+    [[nodiscard]] bool one_whole() const noexcept {
+        return cursor_ + 1 == next() && cursor_ <= header_limit_ && resend_.empty() && queued(cursor_) == 1;
+    }
     [[nodiscard]] std::uint64_t queued(std::uint64_t sequence) const noexcept {
         return places_->parts[sequence % kSlots].queued;
     }

@@ -72,6 +72,8 @@ public:
     [[nodiscard]] bool is_resend(std::uint64_t sequence) const noexcept { return sequence < cursor_; }
     /// Something was not yet sent at all.
     [[nodiscard]] bool unsent() const noexcept { return cursor_ < next_; }
+    /// Something may have to be sent again.
+    [[nodiscard]] bool resends() const noexcept { return !resend_.empty(); }
     /// The cursor has something that credits hold back.
     [[nodiscard]] bool blocked() const noexcept { return cursor_ < next_ && !cursor_allowed(); }
     void sent(std::uint64_t sequence, GranuleRun run) noexcept {

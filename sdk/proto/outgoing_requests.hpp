@@ -55,6 +55,13 @@ public:
         return cursor_ < next_ && cursor_ <= header_limit_ ? cursor_ : 0;
     }
     [[nodiscard]] bool is_resend(std::uint64_t sequence) const noexcept { return sequence < cursor_; }
+    [[nodiscard]] std::uint64_t cursor() const noexcept { return cursor_; }
+    /// Something is there to be sent, for the first time or again.
+    [[nodiscard]] bool has_unsent() const noexcept { return cursor_ < next_ || !resend_.empty(); }
+    /// It is one, was never sent, and may go.
+    [[nodiscard]] bool one() const noexcept {
+        return cursor_ + 1 == next_ && cursor_ <= header_limit_ && resend_.empty();
+    }
     [[nodiscard]] std::uint32_t find(std::uint64_t sequence) const noexcept {
         const std::uint32_t s = by_sequence_[sequence & sequence_mask_];
         return s != kNone && slots_[s].used && slots_[s].tlp.sequence == sequence ? s : kNone;

@@ -68,6 +68,10 @@ Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint6
         if (built.bytes != 0) return built;
     }
     if (!flows() || out.size() < kMinFrameBytes) return {};
+    if (due == 0 && single != nullptr) {
+        const Session::Built built = build_lone(out, now);
+        if (built.bytes != 0) return built;
+    }
     // What looked ready may turn out not to be; fill_frame() notes that, so the next turn differs.
     for (unsigned turn = 0; turn < 4; ++turn) {
         const Choice c = choose(now);
@@ -78,11 +82,29 @@ Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint6
     return (due & kDueMtu) != 0 ? build_mtu_probe(out, now) : Session::Built{};
 }
 
+// The frame of a register access: the only path, and one request or one completion is all there is to send.
+Session::Built SessionCore::build_lone(std::span<std::byte> out, Time now) noexcept {
+    FunctionCore* const f = ready.front();
+    Path& p = *single;
+    if (f == nullptr || ready.next(*f) != nullptr || !f->has_lone() || p.probe_frames != 0 || p.ack_along(now) ||
+        !p.usable() || !p.has_room(now) || !p.sent.make_room(1))
+        return {};
+    start(p, out.first(std::min<std::size_t>(out.size(), p.mtu.frame_bytes())), now);
+    if (!f->fill_lone(work->fill)) return {};
+    ready.remove(*f);
+    work->data_bytes = static_cast<std::uint16_t>(work->fill.empty_room - work->fill.writer.room());
+    return finish(p, now);
+}
+
 void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
     if (!p.sent.make_room(FrameFill::kMaxRefs)) [[unlikely]] {
         settle();
         while (!p.sent.make_room(FrameFill::kMaxRefs)) give_up_oldest(p, now);
     }
+    start(p, out, now);
+}
+
+void SessionCore::start(Path& p, std::span<std::byte> out, Time now) noexcept {
     work->fill.ref_count = 0;
     work->ack_written = false;
     work->data_bytes = 0;

@@ -237,7 +237,9 @@ private:
     Session::Built build_cold(std::span<std::byte> out, Time now) noexcept;
     Session::Built build_mtu_probe(std::span<std::byte> out, Time now) noexcept;
     Session::Built fill_frame(Path& p, bool data, std::span<std::byte> out, Time now) noexcept;
+    Session::Built build_lone(std::span<std::byte> out, Time now) noexcept;
     void begin(Path& p, std::span<std::byte> out, Time now) noexcept;
+    void start(Path& p, std::span<std::byte> out, Time now) noexcept;
     Session::Built finish(Path& p, Time now) noexcept;
     void write_ack(Path& p, Time now) noexcept;
     void write_credits(bool all) noexcept;
