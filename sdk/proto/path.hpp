@@ -95,6 +95,11 @@ struct alignas(64) Path {
         return std::max<Duration>(std::chrono::milliseconds(10), rtt.smoothed() * 2);
     }
 
+    /// Since when nothing has been acknowledged of what waits. Precondition: something waits.
+    [[nodiscard]] Time silent_since() noexcept {
+        return std::max(last_progress, sent.at(sent.first_unresolved()).sent);
+    }
+
     [[nodiscard]] bool usable() const noexcept { return state == PathState::up; }
     [[nodiscard]] bool has_room(Time now) const noexcept {
         return sent.in_flight_bytes() < congestion.window_bytes() && !sent.crowded() && now >= congestion.next_send();
@@ -110,7 +115,7 @@ struct alignas(64) Path {
     bool hello_due = false;                  ///< HELLO or HELLO_ACK has to go out
     unsigned unacknowledged = 0;             ///< packets received that ask for an acknowledgement
     std::uint32_t unacknowledged_bytes = 0;  ///< their frames
-    unsigned probes = 0;                     ///< tail probes since something was acknowledged
+    unsigned probes = 0;                     ///< tail probes since something was acknowledged: it is silent
     unsigned probe_frames = 0;               ///< frames that may leave although the window is full
     Time ack_deadline = kNever;
     Time last_ack_sent{};
@@ -130,7 +135,14 @@ struct alignas(64) Path {
     std::uint64_t largest_large_acked = 0;  ///< newest packet above FL_FRAME_BASE_BYTES that arrived
     std::uint64_t packets_lost = 0;
 
+    // silent
+    Time asked_at{};              ///< the first of `probes`
+    Time alone_since = kNever;    ///< another path has not been silent from then on
+    bool sent_elsewhere = false;  ///< all that waits here has been sent again on others
+
     // dead
+    static constexpr Duration kDeadProbe = std::chrono::milliseconds(50);
+    static constexpr Duration kAskedAgain = std::chrono::milliseconds(1);
     Time next_probe{};
     unsigned good_probes = 0, good_probes_needed = 1;
     std::uint64_t dead_since_packet = 0;

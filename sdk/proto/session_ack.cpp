@@ -108,7 +108,8 @@ void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
     }
     if (sum.packets == 0) return;
     p.last_progress = now;
-    p.probes = 0;
+    if (p.probes != 0) [[unlikely]]
+        no_longer_silent(p, now);
     p.window_acked += sum.packets;
     p.congestion.acknowledged(sum.bytes, in_flight);
     if (newer) {
@@ -185,15 +186,23 @@ void SessionCore::give_up_oldest(Path& p, Time now) noexcept {
     p.sent.drop_oldest();
 }
 
-bool SessionCore::another_usable(const Path& p) const noexcept {
-    return std::any_of(paths.begin(), paths.end(), [&](const auto& q) { return q.get() != &p && q->usable(); });
+bool SessionCore::another_answers(const Path& p) const noexcept {
+    return std::any_of(paths.begin(), paths.end(),
+                       [&](const auto& q) { return q.get() != &p && q->usable() && q->probes == 0; });
+}
+
+void SessionCore::no_longer_silent(Path& p, Time now) noexcept {
+    p.probes = 0;
+    p.alone_since = kNever;
+    p.sent_elsewhere = false;
+    if (single == nullptr) arm(now);  // from here on another one may be the only one that is
 }
 
 // Half of the packets lost while another path is there: use that one, and come back after
 // several good probes in a row.
 void SessionCore::judge_losses(Path& p, Time now) noexcept {
     if (p.window_lost + p.window_acked < std::max(kLossSample, p.sent.in_flight_packets())) return;
-    if (p.window_lost > p.window_acked && another_usable(p)) kill_path(p, kGoodProbesAfterLoss, now);
+    if (p.window_lost > p.window_acked && another_answers(p)) kill_path(p, kGoodProbesAfterLoss, now);
     p.window_lost = p.window_acked = 0;
 }
 
@@ -203,6 +212,8 @@ void SessionCore::kill_path(Path& p, unsigned good_probes_needed, Time now) noex
     p.good_probes = 0;
     p.good_probes_needed = good_probes_needed;
     p.probes = p.probe_frames = 0;
+    p.alone_since = kNever;
+    p.sent_elsewhere = false;
     p.keepalive_due = true;
     due |= kDuePath;
     p.sent.find_lost(

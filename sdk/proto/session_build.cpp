@@ -18,7 +18,7 @@ bool SessionCore::wants_to_send(Time now) const noexcept {
         return flows() || (due & kDueCold) != 0;
     if (ready.empty() || !flows()) return false;
     if (single != nullptr) return single->usable() && single->has_room(now);
-    return std::any_of(paths.begin(), paths.end(), [&](const auto& p) { return p->usable() && p->has_room(now); });
+    return std::any_of(paths.begin(), paths.end(), [&](const auto& p) { return carries(*p) && p->has_room(now); });
 }
 
 // The path with the most of its window free; equal ones in turn.
@@ -29,7 +29,7 @@ Path* SessionCore::best_path(Time now, bool with_room) noexcept {
     for (std::size_t i = 1; i <= paths.size(); ++i) {
         const std::size_t index = (last_path + i) % paths.size();
         Path& p = *paths[index];
-        if (!p.usable() || !takes(p) || (with_room && !p.has_room(now))) continue;
+        if (!carries(p) || !takes(p) || (with_room && !p.has_room(now))) continue;
         if (best == nullptr || p.sent.in_flight_bytes() * best->congestion.window_bytes() <
                                    best->sent.in_flight_bytes() * p.congestion.window_bytes()) {
             best = &p;
@@ -45,12 +45,12 @@ SessionCore::Choice SessionCore::choose(Time now) noexcept {
         bool put_off = false;
         for (const auto& p : paths) {
             if (p->probe_frames == 0) continue;
-            if (takes(*p)) return {p.get(), p->usable()};
+            if (takes(*p)) return {p.get(), carries(*p)};
             put_off = true;
         }
         for (const auto& p : paths) {
             if (!p->ack_now && !p->keepalive_due) continue;
-            if (takes(*p)) return {p.get(), p->usable() && p->has_room(now)};
+            if (takes(*p)) return {p.get(), carries(*p) && p->has_room(now)};
             put_off = put_off || p->usable();  // a dead one has its next probe in any case
         }
         if (!put_off) due &= ~kDuePath;
@@ -173,17 +173,19 @@ void SessionCore::write_control() noexcept {
 }
 
 void SessionCore::write_due(Path& p) noexcept {
-    // A dead path is probed and nothing else: what was lost on it would be missed only once it is back.
+    // A dead path is probed and nothing else: what was lost on it would be missed only once it is back. So is a silent
+    // one while another answers.
+    const bool carrying = carries(p);
     // Credits behind the attach reply: with it the peer knows the function that they are for.
-    if ((due & kDueControl) != 0 && p.usable()) write_control();
-    if ((due & (kDueCredit | kDueAllCredits)) != 0 && p.usable()) write_credits((due & kDueAllCredits) != 0);
+    if ((due & kDueControl) != 0 && carrying) write_control();
+    if ((due & (kDueCredit | kDueAllCredits)) != 0 && carrying) write_credits((due & kDueAllCredits) != 0);
     if (p.keepalive_due || (due & kDueKeepalive) != 0) write_keepalive(p);
 }
 
 void SessionCore::write_keepalive(Path& p) noexcept {
     if (!write_alone(FL_CONTROL_KEEPALIVE, RefKind::keepalive, 0)) return;
     p.keepalive_due = false;
-    if (p.usable()) due &= ~kDueKeepalive;
+    if (carries(p)) due &= ~kDueKeepalive;
 }
 
 void SessionCore::write_functions() noexcept {
@@ -233,7 +235,7 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     }
     if (work->fill.ref_count == 0) {
         if (!ack_was_due) return {};  // an acknowledgement alone waits for its time
-        if (!credits.empty() && p.usable() && !patient) write_credits(true);
+        if (!credits.empty() && carries(p) && !patient) write_credits(true);
     }
     return finish(p, now);
 }

@@ -136,7 +136,11 @@ public:
     void resend(const RecordRef& ref, Path& p, Time now) noexcept;
     void give_up_oldest(Path& p, Time now) noexcept;
     void kill_path(Path& p, unsigned good_probes_needed, Time now) noexcept;
-    [[nodiscard]] bool another_usable(const Path& p) const noexcept;
+    /// Another path is up and not silent.
+    [[nodiscard]] bool another_answers(const Path& p) const noexcept;
+    /// Silent while another one is not: records take that one.
+    [[nodiscard]] bool avoided(const Path& p) const noexcept { return p.probes != 0 && another_answers(p); }
+    [[nodiscard]] bool carries(const Path& p) const noexcept { return p.usable() && !avoided(p); }
 
     // --- session_timer.cpp
     void on_timer(Time now) noexcept;
@@ -226,6 +230,7 @@ private:
     [[nodiscard]] Asks asks_of(std::uint8_t family, RecordClass record_class) const noexcept;
     [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
     void heard_after_silence(Path& p, Time now) noexcept;
+    void heard_on_dead(Path& p, Time now) noexcept;
     // session_build.cpp
     struct Choice {
         Path* path = nullptr;
@@ -251,7 +256,11 @@ private:
     // session_timer.cpp
     void path_timer(Path& p, Time now) noexcept;
     void dead_timer(Path& p, Time now) noexcept;
+    void waiting_timer(Path& p, Time now) noexcept;
+    void silent_timer(Path& p, Time now) noexcept;
+    [[nodiscard]] bool answered_elsewhere(const Path& p) const noexcept;
     void tail_probe(Path& p, Time now) noexcept;
+    void repeat(Path& p, Time now) noexcept;
     void functions_timers(Time now) noexcept;
     void credit_timers(Time now) noexcept;
     void hello_timer(Path& p, Time now) noexcept;
@@ -264,6 +273,7 @@ private:
     void delivered(const RecordRef& ref, Path& p, std::uint64_t number) noexcept;
     void delivered_rare(const RecordRef& ref, Path& p, std::uint64_t number) noexcept;
     void judge_losses(Path& p, Time now) noexcept;
+    void no_longer_silent(Path& p, Time now) noexcept;
     // session_control.cpp
     bool deliver_control(const ControlRecord& c) noexcept;
     void dispatch(const ControlRecord& c) noexcept;

@@ -83,11 +83,22 @@ bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, T
 void SessionCore::heard_after_silence(Path& p, Time now) noexcept {
     if (state == SessionState::silent || !initiating) enter(SessionState::open, Status::ok);
     if (p.state == PathState::opening && !initiating) path_is_up(p, now);
+    if (p.state == PathState::dead) heard_on_dead(p, now);
     while (!quarantined.empty()) {
         FunctionCore& f = *quarantined.front();
         quarantined.remove(f);
         f.session_answers();
     }
+}
+
+// The peer may have it up already, and so rely on it: whether it works both ways is asked at once. Not after losses:
+// that some frames arrive was known.
+void SessionCore::heard_on_dead(Path& p, Time now) noexcept {
+    if (p.good_probes_needed != 1) return;
+    const Time again = p.next_probe - Path::kDeadProbe + std::max(Path::kAskedAgain, p.rtt.smoothed());
+    if (now < again) return;
+    p.next_probe = now;
+    arm(now);
 }
 
 // A device may wait until what it wrote is released, to use its buffer again. A host that waits asks with a KEEPALIVE.

@@ -13,7 +13,8 @@ constexpr unsigned kProbedPackets = 2;                   // oldest packets whose
 constexpr unsigned kProbedRequests = 8;                  // newest packets whose requests it repeats
 constexpr unsigned kRestartAfter = 3;                    // tail probes after which the window starts again
 constexpr Duration kHalfOpen = std::chrono::seconds(3);  // a hello that nobody stands behind
-constexpr Duration kDeadProbe = std::chrono::milliseconds(50);
+// A peer that was away answers on one path before the other, and may be kept from its work between the two.
+constexpr Duration kAloneForSure = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -55,18 +56,8 @@ void SessionCore::path_timer(Path& p, Time now) noexcept {
     if (p.state == PathState::dead) return dead_timer(p, now);
     if (now - p.last_sent >= config.keepalive) p.keepalive_due = true;
     arm(std::max(now, p.last_sent) + config.keepalive);
-    if (waiting && another_usable(p)) {
-        const std::uint64_t oldest = p.sent.first_unresolved();
-        const Time since = std::max(p.last_progress, p.sent.at(oldest).sent) + p.death_delay();
-        if (since <= now) return kill_path(p, 1, now);
-        arm(since);
-    }
-    if (waiting) {
-        const Time probe_at = p.last_waiting + p.probe_interval();
-        if (probe_at <= now) tail_probe(p, now);
-        p.probe_armed = true;
-        arm(p.last_waiting + p.probe_interval());
-    }
+    if (waiting) waiting_timer(p, now);
+    if (p.state == PathState::dead) return;
     if (p.congestion.next_send() > now) arm(p.congestion.next_send());
     if (p.mtu.due(now) != 0)
         due |= kDueMtu;
@@ -74,23 +65,62 @@ void SessionCore::path_timer(Path& p, Time now) noexcept {
         arm(p.mtu.next_probe());
 }
 
+// With another path to turn to, silence is noticed although more is sent all the time.
+void SessionCore::waiting_timer(Path& p, Time now) noexcept {
+    const bool another = another_answers(p);
+    const Time since = p.probes == 0 && single == nullptr ? p.silent_since() : p.last_waiting;
+    const Time probe_at = since + p.probe_interval();
+    if (probe_at <= now) tail_probe(p, now);
+    p.probe_armed = true;
+    arm(probe_at <= now ? now + p.probe_interval() : probe_at);
+    if (p.probes != 0 && another) return silent_timer(p, now);
+    p.alone_since = kNever;
+    p.sent_elsewhere = false;
+}
+
+// When all are silent it is the peer that is away, and nothing is gained by sending more. When this one is silent alone
+// what waits here is sent again elsewhere: a copy is dropped by the receiver, if it was only slow.
+void SessionCore::silent_timer(Path& p, Time now) noexcept {
+    if (p.alone_since == kNever) p.alone_since = now;
+    const Time sure = p.alone_since + kAloneForSure;
+    if (now < sure) return arm(sure);
+    const Time dead_at = p.silent_since() + p.death_delay();
+    if (now >= dead_at) return kill_path(p, 1, now);
+    arm(dead_at);
+    if (p.sent_elsewhere) return;
+    if (!answered_elsewhere(p)) return arm(now + kAloneForSure / 2);
+    p.sent_elsewhere = true;
+    repeat(p, now);
+}
+
+// The peer was there when this path's acknowledgement should have left it: the way back of the other one may be longer.
+bool SessionCore::answered_elsewhere(const Path& p) const noexcept {
+    return std::any_of(paths.begin(), paths.end(), [&](const auto& q) {
+        const Duration longer = std::max(Duration{}, (q->rtt.smoothed() - p.rtt.smoothed()) / 2);
+        return q.get() != &p && q->usable() && q->probes == 0 && q->last_progress >= p.asked_at + longer;
+    });
+}
+
 // Frames that acknowledge the peer's on a dead path do not find out whether it works: only a probe does, however
 // many of those leave.
 void SessionCore::dead_timer(Path& p, Time now) noexcept {
     if (now >= p.next_probe) {
         p.keepalive_due = true;
-        p.next_probe = now + kDeadProbe;
+        p.next_probe = now + Path::kDeadProbe;
     }
     arm(p.next_probe);
 }
 
 // Nothing came back for a while: repeats the oldest records, and the newest requests, whether
-// or not the window has room.
+// or not the window has room; on another path if one answers, while this one is only asked whether it is there.
 void SessionCore::tail_probe(Path& p, Time now) noexcept {
-    ++p.probes;
+    if (++p.probes == 1) p.asked_at = now;
     ++counters.tail_probes;
-    p.probe_frames = p.probes == 1 ? 1 : 2;
     p.last_waiting = now;
+    due |= kDuePath;
+    const bool around = another_answers(p);
+    p.probe_frames = p.probes == 1 || around ? 1 : 2;
+    if (around) due |= kDueKeepalive;  // who waits for credits had perhaps asked on this one
     if (p.probes == kRestartAfter && p.rtt.known()) p.congestion.restart();  // else the path is longer than guessed
     unsigned repeated = 0;
     std::uint64_t n = p.sent.first_unresolved();
@@ -106,6 +136,15 @@ void SessionCore::tail_probe(Path& p, Time now) noexcept {
         if (p.sent.resolved(n) || packet.lost) continue;
         for (unsigned i = 0; i < packet.ref_count; ++i)
             if (p.sent.ref(packet, i).kind() == RefKind::non_posted) resend(p.sent.ref(packet, i), p, now);
+    }
+}
+
+// All that waits on a path.
+void SessionCore::repeat(Path& p, Time now) noexcept {
+    for (std::uint64_t n = p.sent.first_unresolved(); n < p.sent.next(); ++n) {
+        const SentPacket& packet = p.sent.at(n);
+        if (p.sent.resolved(n) || packet.lost) continue;
+        for (unsigned i = 0; i < packet.ref_count; ++i) resend(p.sent.ref(packet, i), p, now);
     }
 }
 

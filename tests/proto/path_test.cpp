@@ -85,6 +85,33 @@ TEST(Paths, ReturnsOnBothSidesUnderLoadOfOne) {
     p.verify();
 }
 
+// The two sides ask a dead path at times of their own. As soon as one has it back the other one hears of it, and asks:
+// else it would not be used in both ways when the other path dies.
+TEST(Paths, ReturnsOnBothSidesTogether) {
+    World w(2, 2);
+    for (Wire& wire : w.wires) wire.faults.delay = 100us;
+    ASSERT_TRUE(w.connect());
+    Pair p(2);
+    p.bind(w, {.completion_timeout = 30s, .completion_timeout_max = 60s});
+    ASSERT_TRUE(p.run(w, 300, 60s));
+    for (unsigned n = 0; n < 20; ++n) {
+        w.wires[1].faults.down = true;
+        const auto both_dead = [&] {
+            if (p.down.idle()) p.down.submit(1, w.now);  // the target has little to send: it finds out later
+            return usable(w.initiator()) == 1 && usable(w.target()) == 1;
+        };
+        ASSERT_TRUE(w.run_until(both_dead, 10s));
+        w.run_for(Duration(7ms) * (n % 7));
+        w.wires[1].faults.down = false;
+        ASSERT_TRUE(w.run_until([&] { return usable(w.initiator()) == 2 || usable(w.target()) == 2; }, 1s));
+        const Time one = w.now;
+        ASSERT_TRUE(w.run_until([&] { return usable(w.initiator()) == 2 && usable(w.target()) == 2; }, 1s));
+        EXPECT_LE(w.now - one, 3ms) << n;
+    }
+    ASSERT_TRUE(w.run_until([&] { return p.down.idle() && p.up.idle(); }, 10s));
+    p.verify();
+}
+
 TEST(Paths, LossyOneIsLeft) {
     World w(3, 2);
     ASSERT_TRUE(w.connect());

@@ -92,6 +92,10 @@ Time Network::next_event() const {
         for (unsigned side = 0; side < 2; ++side) {
             const End& e = p->ends[side];
             if (e.session == nullptr) continue;
+            if (away(side)) {
+                t = std::min(t, away_until_[side]);
+                continue;
+            }
             const Time timer = e.session->next_timer();
             if (timer != proto::kNever) t = std::min(t, timer - clock_offset[side]);
             for (const Load* l : e.loads) t = std::min(t, l->wake_at());
@@ -102,22 +106,51 @@ Time Network::next_event() const {
 
 // Frames first, then every end that got one or whose time has come.
 void Network::step() {
+    come_back();
     while (!flying_.empty() && flying_.front().at <= now) {
         std::pop_heap(flying_.begin(), flying_.end(), Later{});
         Flying f = std::move(flying_.back());
         flying_.pop_back();
+        if (away(f.to)) {
+            held_.push_back(std::move(f));
+            continue;
+        }
+        if (Time& until = taken_until_[f.to][f.path]; now <= until && !f.put_off) {  // nothing overtakes what it held
+            put_off(std::move(f), until += 1ns);
+            continue;
+        }
         receive(f);
         free_.push_back(std::move(f.frame));
     }
     for (unsigned n = 0; n < pairs_.size(); ++n) {
         for (unsigned side = 0; side < 2; ++side) {
             End& e = pairs_[n]->ends[side];
-            if (e.session == nullptr) continue;
+            if (e.session == nullptr || away(side)) continue;
             bool due = e.touched || e.session->next_timer() <= clock(side);
             for (const Load* l : e.loads) due = due || l->wake_at() <= now;
             if (due) turn(n, side);
         }
     }
+}
+
+// A frame takes it a microsecond, so that what came on the second path is taken that much after the first one's.
+void Network::come_back() {
+    if (held_.empty() || away(held_.front().to)) return;
+    std::stable_sort(held_.begin(), held_.end(), [](const Flying& a, const Flying& b) { return a.path < b.path; });
+    Time at = now;
+    for (Flying& f : held_) {
+        taken_until_[f.to][f.path] = at += 1us;
+        put_off(std::move(f), at);
+    }
+    held_.clear();
+}
+
+void Network::put_off(Flying f, Time at) {
+    f.at = at;
+    f.order = order_++;
+    f.put_off = true;
+    flying_.push_back(std::move(f));
+    std::push_heap(flying_.begin(), flying_.end(), Later{});
 }
 
 void Network::turn(unsigned number, unsigned side) {

@@ -3,6 +3,7 @@
 // protocol does there, in simulated time. Owns: the clock, the frames on their way. The same seed gives the same run.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -96,6 +97,8 @@ public:
 
     /// Every end gets a turn at once.
     void touch();
+    /// The process of one side gets no turn for so long. What has come meanwhile it takes then, path by path.
+    void stand_still(unsigned side, Duration d) { away_until_[side] = now + d; }
     /// Runs until `done`, at most for `limit`. False = time is up.
     bool run_until(const std::function<bool()>& done, Duration limit);
     void run_for(Duration d) {
@@ -134,6 +137,7 @@ private:
         proto::PathId path;
         std::size_t bytes;
         std::unique_ptr<std::byte[]> frame;
+        bool put_off = false;
     };
     struct Later {
         bool operator()(const Flying& a, const Flying& b) const {
@@ -147,12 +151,18 @@ private:
     void send(unsigned number, unsigned from, proto::PathId path, std::span<std::byte> frame);
     void launch(unsigned number, unsigned from, proto::PathId path, std::span<const std::byte> frame, Time at);
     void receive(Flying& f);
+    void come_back();
+    void put_off(Flying f, Time at);
+    [[nodiscard]] bool away(unsigned side) const { return now < away_until_[side]; }
     [[nodiscard]] Time clock(unsigned side) const { return now + clock_offset[side]; }
     [[nodiscard]] std::unique_ptr<std::byte[]> buffer();
 
     std::vector<std::unique_ptr<Link>> links_;
     std::vector<std::unique_ptr<Pair>> pairs_;
     std::vector<Flying> flying_;  // a heap
+    std::vector<Flying> held_;    // for a side that is away
+    std::array<Time, 2> away_until_{};
+    std::array<std::array<Time, 8>, 2> taken_until_{};  // by side and path: when it has taken what it held
     std::vector<std::unique_ptr<std::byte[]>> free_;
     std::size_t buffers_ = 0;
     std::uint64_t order_ = 0;
