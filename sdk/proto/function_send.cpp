@@ -142,8 +142,8 @@ bool FunctionCore::fill(FrameFill& f) noexcept {
 }
 
 bool FunctionCore::fill_lone(FrameFill& f) noexcept {
-    const Put put = requests_out.has_unsent() ? put_request(f, requests_out.cursor())
-                                              : put_completion(f, completions_out.cursor());
+    const Put put =
+        requests_out.has_unsent() ? put_request(f, requests_out.cursor()) : put_completion(f, completions_out.cursor());
     if (put == Put::no_room) return false;
     other_work = false;
     return true;
