@@ -11,6 +11,7 @@ constexpr unsigned kMaxReorderThreshold = 512;
 constexpr unsigned kLossSample =
     32;  // packets whose fate is known, and no fewer than are in flight, for "repeated loss"
 constexpr unsigned kGoodProbesAfterLoss = 3;
+constexpr Duration kLate = std::chrono::microseconds(400);  // less than an acknowledgement waits at most
 constexpr unsigned kFewPackets = 16;  // in flight: of a flow that waits for answers, not for the link
 
 }  // namespace
@@ -114,6 +115,7 @@ void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
     if (newer) {
         const Duration all = now - largest_sent;
         const Duration hold(a.hold_ns);
+        p.alone = hold >= kLate;
         p.rtt.sample(all > hold ? all - hold : all, now);
         p.congestion.sampled(p.rtt, now - hold, now);
     }

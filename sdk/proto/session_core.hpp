@@ -171,6 +171,8 @@ public:
     const bool initiating;
     const bool integrity;
     bool awake = false;
+    bool patience = false;  ///< FL_FEATURE_PATIENCE is in force
+    bool spaced = false;    ///< the peer's last frame could wait: its records come far apart, and in vain alone
     std::uint32_t awake_number = 0;
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     Workspace* work;
@@ -237,6 +239,7 @@ private:
     Session::Built fill_frame(Path& p, bool data, std::span<std::byte> out, Time now) noexcept;
     void begin(Path& p, std::span<std::byte> out, Time now) noexcept;
     Session::Built finish(Path& p, Time now) noexcept;
+    [[nodiscard]] bool may_wait(const Path& p, Time now) const noexcept;
     void write_ack(Path& p, Time now) noexcept;
     void write_credits(bool all) noexcept;
     void write_control() noexcept;

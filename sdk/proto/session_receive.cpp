@@ -9,7 +9,8 @@ namespace farlane::proto {
 bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept {
     Drop d = parse_header(frame, h);
     if (d == kNoDrop && h.session != session_id) d = Drop::frame_session;
-    if (d == kNoDrop && h.flags != seal->frame_flags()) d = Drop::frame_flags;
+    const unsigned own = patience ? FL_FRAME_PATIENT : 0U;  // flags that are not the seal's
+    if (d == kNoDrop && (h.flags & ~own) != seal->frame_flags()) d = Drop::frame_flags;
     if (d == kNoDrop && ((p = path(h.path)) == nullptr || h.path != arrived_on)) d = Drop::frame_path;
     if (d == kNoDrop && integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number)) d = Drop::frame_crc;
     if (d == kNoDrop) d = p->received.check(h.packet_number);
@@ -32,6 +33,8 @@ void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time n
     Asks asks = Asks::nothing;
     if (!take_records(records_of(frame, h), *p, asks, now)) return;
     if (state == SessionState::closed) return;
+    spaced = (h.flags & FL_FRAME_PATIENT) != 0;
+    if (spaced && asks == Asks::patiently) asks = Asks::sometime;
     const bool in_order = p->received.take(h.packet_number, h.sent_ns, now);
     p->arrived(in_order, asks, h.frame_bytes, now);
     if (p->ack_now) due |= kDuePath;
