@@ -67,7 +67,13 @@ void SessionCore::packet_acked(Path& p, std::uint64_t number, const SentPacket& 
         p.mtu.large_arrived(packet.bytes);
         p.largest_large_acked = std::max(p.largest_large_acked, number);
     }
-    for (unsigned i = 0; i < packet.ref_count; ++i) delivered(p.sent.ref(packet, i), p, number);
+    // A posted record that is in no other packet is not sent again: its function, which may be far from the cache, need
+    // not hear of it.
+    const bool once = !packet.lost && !packet.copied;
+    for (unsigned i = 0; i < packet.ref_count; ++i) {
+        const RecordRef& ref = p.sent.ref(packet, i);
+        if (!once || ref.kind() != RefKind::posted) delivered(ref, p, number);
+    }
 }
 
 void SessionCore::on_ack(const AckRecord& a, Time now) noexcept {

@@ -86,6 +86,7 @@ void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
         while (!p.sent.make_room(FrameFill::kMaxRefs)) give_up_oldest(p, now);
     }
     work->fill.ref_count = 0;
+    work->fill.copies = false;
     work->ack_written = false;
     work->data_bytes = 0;
     work->fill.writer.begin(out, peer_session, p.id, p.sent.next(),
@@ -119,7 +120,8 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
         std::fill(frame.end() - static_cast<std::ptrdiff_t>(seal->trailer_bytes()), frame.end(), std::byte{0});
     if (work->ack_written) p.ack_sent(now);
     const bool waited_for = work->fill.ref_count != 0;
-    p.sent.sent(now, static_cast<std::uint16_t>(bytes), work->data_bytes, work->fill.all_refs(), waited_for);
+    p.sent.sent(now, static_cast<std::uint16_t>(bytes), work->data_bytes, work->fill.all_refs(), waited_for,
+                work->fill.copies);
     p.last_sent = now;
     ++p.packets_sent;
     ++counters.frames_out;

@@ -13,6 +13,7 @@
 #include "proto/codec.hpp"
 #include "proto/control_stream.hpp"
 #include "proto/function_core.hpp"
+#include "proto/function_table.hpp"
 #include "proto/intrusive_list.hpp"
 #include "proto/path.hpp"
 #include "proto/session.hpp"
@@ -64,13 +65,12 @@ public:
         return nullptr;
     }
     [[nodiscard]] FunctionCore* function(const RecordRef& ref) const noexcept {
-        if (ref.function() >= functions.size()) return nullptr;
-        FunctionCore* f = functions[ref.function()];
+        FunctionCore* f = functions.at(ref.function());
         return f != nullptr && f->binding == ref.binding() ? f : nullptr;
     }
     /// A function with this handle was here, and was the last one of its index to be taken out.
     [[nodiscard]] bool was_bound(FunctionHandle h) const noexcept {
-        return h.index < past.size() && past[h.index] == (kPastBit | h.generation);
+        return functions.past(h.index) == (FunctionTable::kPastBit | h.generation);
     }
     Status bind(FunctionCore& f, const std::optional<Session::Resume>& resume, Time now) noexcept;
     void forget(FunctionCore& f) noexcept;
@@ -184,7 +184,7 @@ public:
     Time late_ack_at = kNever;  ///< kNever: there is no late_ack
     std::unique_ptr<Seal> seal;
 
-    std::vector<FunctionCore*> functions;
+    FunctionTable functions;
     IntrusiveList<FunctionCore, &FunctionCore::ready_link> ready;
     IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< not all of them is told; due ones first
     IntrusiveList<FunctionCore, &FunctionCore::quarantine_link> quarantined;
@@ -208,8 +208,6 @@ public:
     Time doubted = kNever;                ///< since when: the peer may have forgotten this session
     Time next_doubt{};                    ///< hints before that are ignored
 
-    static constexpr std::uint32_t kPastBit = 1u << 16;
-    std::vector<std::uint32_t> past;  ///< by index: generation taken out last, with kPastBit; as long as functions
     std::uint16_t bindings = 0;
     struct LimitsTold {  ///< by the last attach reply, used by the bind that follows
         CreditRecord credit;

@@ -96,7 +96,7 @@ bool SessionCore::on_record(const Record& r, Path& p, Time now) noexcept {
     }
     if (r.family == FL_FAMILY_CONTROL) return on_control(r.control, p, now);
     const FunctionHandle h = r.family == FL_FAMILY_TLP ? r.tlp.handle : r.credit.handle;
-    FunctionCore* f = h.index < functions.size() ? functions[h.index] : nullptr;
+    FunctionCore* f = functions.at(h.index);
     if ((f == nullptr || f->handle() != h) && was_bound(h)) [[unlikely]] {
         counters.drop(Drop::late_after_detach);
         return r.family != FL_FAMILY_TLP;  // credits of it are of no use any more

@@ -95,9 +95,10 @@ void SessionCore::tail_probe(Path& p, Time now) noexcept {
     unsigned repeated = 0;
     std::uint64_t n = p.sent.first_unresolved();
     for (; n < p.sent.next() && repeated < kProbedPackets; ++n) {
-        const SentPacket& packet = p.sent.at(n);
+        SentPacket& packet = p.sent.at(n);
         if (p.sent.resolved(n) || packet.lost) continue;
         ++repeated;
+        packet.copied = true;
         for (unsigned i = 0; i < packet.ref_count; ++i) resend(p.sent.ref(packet, i), p, now);
     }
     const std::uint64_t tail = p.sent.next() - std::min<std::uint64_t>(p.sent.next() - n, kProbedRequests);
