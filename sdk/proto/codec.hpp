@@ -93,7 +93,8 @@ struct Header {
 struct LoneFrame {
     std::uint32_t session = 0;
     std::uint16_t path = 0;
-    std::uint8_t flags = 0;
+    std::uint8_t flags = 0;      ///< those of the seal
+    std::uint8_t own_flags = 0;  ///< may be set or not
     std::size_t trailer_bytes = 0;
     std::uint64_t packet_number = 0;
 };

@@ -25,6 +25,7 @@ constexpr std::uint64_t kFewBytes = 1024;
 constexpr std::uint64_t kMostUnits = FL_TLP_MAX_PAYLOAD_BYTES / FL_CREDIT_DATA_UNIT_BYTES;  // of one record
 constexpr std::uint64_t kUntoldCompletions = kRequestWindow / 4;
 constexpr Duration kPatientDelay = std::chrono::milliseconds(5);
+constexpr Duration kSpacedDelay = std::chrono::milliseconds(40);  // ... of those that come far apart
 constexpr Duration kIdleDelay = std::chrono::milliseconds(10);
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
@@ -78,7 +79,9 @@ void FunctionCore::progressed(Time now) noexcept {
     session->list_credit(*this);
     if (credit_due) return;
     const bool posted = posted_in.placed() != told.released_posted;
-    const Time at = now + (!posted ? kIdleDelay : credit_can_wait() ? kPatientDelay : session->credit_delay());
+    const Time at = now + (!posted             ? kIdleDelay
+                           : credit_can_wait() ? (session->spaced ? kSpacedDelay : kPatientDelay)
+                                               : session->credit_delay());
     if (at >= credit_deadline) return;
     credit_deadline = at;
     session->arm_credit(at);

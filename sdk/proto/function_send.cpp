@@ -29,7 +29,10 @@ void FunctionCore::note(FrameFill& f, RefKind kind, std::uint64_t sequence, Gran
     f.add({kind, sequence, handle_.index, binding, run});
     const auto c = static_cast<unsigned>(kind);  // the first three kinds are the classes
     ++counters.sent[c];
-    if (resend) ++counters.resent[c];
+    if (resend) [[unlikely]] {
+        ++counters.resent[c];
+        f.copies = true;
+    }
 }
 
 FunctionCore::Put FunctionCore::put_posted(FrameFill& f, std::uint64_t sequence) noexcept {

@@ -49,7 +49,7 @@ bool PacketWindow::grow(std::size_t refs) {
 }
 
 void PacketWindow::sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes, std::span<const RecordRef> refs,
-                        bool waited_for) noexcept {
+                        bool waited_for, bool copied) noexcept {
     const std::uint64_t number = next_++;
     SentPacket& p = at(number);
     p.sent = now;
@@ -57,6 +57,7 @@ void PacketWindow::sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes,
     p.data_bytes = data_bytes;
     p.lost = false;
     p.in_flight = waited_for;
+    p.copied = copied;
     p.ref_begin = ref_end_;
     p.ref_count = static_cast<std::uint16_t>(refs.size());
     for (const RecordRef& r : refs) refs_[ref_end_++ & ref_mask_] = r;

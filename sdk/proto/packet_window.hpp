@@ -23,6 +23,7 @@ struct SentPacket {
     std::uint16_t data_bytes = 0;  ///< what the congestion window counts: it holds back nothing else
     bool lost = false;
     bool in_flight = false;
+    bool copied = false;  ///< records of it are, or were before, in another packet as well
 };
 
 /// Packet numbers begin with 1 and are used once. A packet is *resolved* once it is
@@ -56,8 +57,8 @@ public:
         return grow(refs);
     }
     /// Notes the packet next(). Precondition: make_room(refs.size()).
-    void sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes, std::span<const RecordRef> refs,
-              bool waited_for) noexcept;
+    void sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes, std::span<const RecordRef> refs, bool waited_for,
+              bool copied = false) noexcept;
 
     /// Calls acked(number, packet) for every packet of [low, high] that is newly acknowledged.
     /// Precondition: high < next().

@@ -19,6 +19,7 @@ namespace farlane::proto {
 /// How soon the sender of a packet wants it acknowledged.
 enum class Asks : std::uint8_t {
     nothing,
+    sometime,   ///< its sender says so, and waits longer before it probes
     patiently,  ///< nobody waits for it: early enough that the sender does not probe
     soon,
 };
@@ -40,15 +41,20 @@ struct alignas(64) Path {
     /// Half of the time after which any sender probes, and less than the smallest window.
     static constexpr Duration kPatience = std::chrono::microseconds(500);
     static constexpr std::uint32_t kPatientBytes = FL_FRAME_BASE_BYTES;
+    /// Of frames that say that they may wait. Their sender does not probe before.
+    static constexpr Duration kLongPatience = std::chrono::milliseconds(4);
     void arrived(bool in_order, Asks asks, std::uint32_t bytes, Time now) noexcept {
         last_heard = now;
         ++packets_received;
         if (asks == Asks::nothing) return;
         unacknowledged_bytes += bytes;
-        const bool patient = asks == Asks::patiently && unacknowledged_bytes <= kPatientBytes;
-        if (++unacknowledged == 1 || (ack_patient && !patient)) {
-            ack_patient = patient;
-            ack_deadline = std::min(ack_deadline, now + (patient ? std::max(kPatience, ack_delay()) : ack_delay()));
+        if (unacknowledged_bytes > kPatientBytes) asks = Asks::soon;
+        if (++unacknowledged == 1 || asks > ack_asks) {
+            ack_asks = asks;
+            const Duration patience = asks == Asks::soon        ? Duration::zero()
+                                      : asks == Asks::patiently ? kPatience
+                                                                : kLongPatience;
+            ack_deadline = std::min(ack_deadline, now + std::max(patience, ack_delay()));
         }
         if (!in_order || unacknowledged >= kAckEvery) ack_now = true;
     }
@@ -78,7 +84,7 @@ struct alignas(64) Path {
         const Duration smoothed = rtt.smoothed();
         const Duration slack =
             std::max<Duration>(std::chrono::milliseconds(1), std::min<Duration>(rtt.variance() * 4, smoothed / 2));
-        const Duration first = smoothed + slack;
+        const Duration first = smoothed + slack + (in_flight_may_wait ? kLongPatience : Duration::zero());
         if (probes == 0) return first;
         const unsigned doublings = probes < kEvenProbes ? 0 : std::min(probes - kEvenProbes + 1, 16u);
         return std::min(kProbeCap, Duration(first.count() << doublings));
@@ -109,7 +115,9 @@ struct alignas(64) Path {
     PathId id;
     PathState state = PathState::opening;
     bool ack_now = false;
-    bool ack_patient = false;                ///< all that wait do it patiently
+    Asks ack_asks = Asks::nothing;           ///< the most that one of those that wait does
+    bool alone = false;                      ///< the last acknowledgement came late: nothing took it along
+    bool in_flight_may_wait = false;         ///< all of it was sent with FL_FRAME_PATIENT
     bool probe_armed = false;                ///< the session's timer knows of the next one
     bool keepalive_due = false;              ///< dead: what brings it back
     bool hello_due = false;                  ///< HELLO or HELLO_ACK has to go out
@@ -121,6 +129,7 @@ struct alignas(64) Path {
     Time last_ack_sent{};
     Time last_sent;       ///< any frame
     Time last_heard;      ///< any good frame
+    Time last_posted{};   ///< newest packet with records of functions was sent
     Time last_waiting{};  ///< newest packet that waits for an acknowledgement was sent
     std::uint64_t packets_sent = 0, packets_received = 0;
     PacketWindow sent;

@@ -27,8 +27,8 @@ SessionCore::SessionCore(Session& self_, const SessionConfig& config_, SessionHa
 }
 
 SessionCore::~SessionCore() {
-    for (FunctionCore* f : functions)
-        if (f != nullptr) forget(*f);
+    for (std::size_t i = 0; i < functions.size(); ++i)
+        if (functions[i] != nullptr) forget(*functions[i]);
 }
 
 //            idle -> hello          first path (initiating), or a hello accepted
@@ -73,18 +73,14 @@ Status SessionCore::bind(FunctionCore& f, const std::optional<Session::Resume>& 
     if (state == SessionState::closed) return Status::unreachable;
     if (h.index >= config.max_functions) return Status::limit;
     if (f.session != nullptr) return Status::busy;
-    if (functions.size() <= h.index) {
-        functions.resize(std::size_t{h.index} + 1, nullptr);
-        past.resize(functions.size(), 0);
-    }
-    if (functions[h.index] != nullptr) return Status::busy;
-    functions[h.index] = &f;
+    if (functions.at(h.index) != nullptr) return Status::busy;
+    functions.put(h.index, &f);
     if (++bindings == 0) ++bindings;
     const bool told = limits_told.valid && limits_told.credit.handle == h;
     const CreditRecord limits = limits_told.credit;
     limits_told.valid = limits_told.valid && !told;
     const Status s = f.bind(*this, bindings, resume, told ? &limits : nullptr, now);
-    if (s != Status::ok) functions[h.index] = nullptr;
+    if (s != Status::ok) functions.put(h.index, nullptr);
     return s;
 }
 
@@ -92,11 +88,8 @@ void SessionCore::forget(FunctionCore& f) noexcept {
     ready.remove(f);
     credits.remove(f);
     quarantined.remove(f);
-    for (std::size_t i = 0; i < functions.size(); ++i) {
-        if (functions[i] != &f) continue;
-        functions[i] = nullptr;
-        past[i] = kPastBit | f.handle().generation;
-    }
+    for (std::size_t i = 0; i < functions.size(); ++i)
+        if (functions[i] == &f) functions.take_out(functions.index_of(i), f.handle().generation);
     f.session = nullptr;
     if (work->touched == &f) work->touched = nullptr;
 }
@@ -214,8 +207,7 @@ void Session::unbind(Function& f, Status why, Time /*now*/) noexcept {
 }
 
 Function* Session::find(FunctionHandle h) noexcept {
-    if (h.index >= state_->functions.size()) return nullptr;
-    FunctionCore* f = state_->functions[h.index];
+    FunctionCore* f = state_->functions.at(h.index);
     return f != nullptr && f->handle() == h ? &f->self : nullptr;
 }
 

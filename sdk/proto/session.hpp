@@ -41,7 +41,7 @@ struct SessionConfig {
     std::string name;               ///< for people
     std::uint32_t session_id = 0;   ///< what the peer writes into its frames; not 0, unique in this lane
     std::uint64_t nonce = 0;        ///< random, initiating side only
-    std::uint32_t features = FL_FEATURE_RELAXED_ORDERING | FL_FEATURE_MAPS;
+    std::uint32_t features = FL_FEATURE_RELAXED_ORDERING | FL_FEATURE_MAPS | FL_FEATURE_PATIENCE;
     Duration keepalive = std::chrono::milliseconds(1000);
     Duration grace = std::chrono::seconds(10);
     std::uint32_t packet_window = 65536;  ///< packets in flight per path at most; grows as used

@@ -11,6 +11,7 @@ constexpr unsigned kMaxReorderThreshold = 512;
 constexpr unsigned kLossSample =
     32;  // packets whose fate is known, and no fewer than are in flight, for "repeated loss"
 constexpr unsigned kGoodProbesAfterLoss = 3;
+constexpr Duration kLate = std::chrono::microseconds(400);  // less than an acknowledgement waits at most
 constexpr unsigned kFewPackets = 16;  // in flight: of a flow that waits for answers, not for the link
 
 }  // namespace
@@ -66,7 +67,13 @@ void SessionCore::packet_acked(Path& p, std::uint64_t number, const SentPacket& 
         p.mtu.large_arrived(packet.bytes);
         p.largest_large_acked = std::max(p.largest_large_acked, number);
     }
-    for (unsigned i = 0; i < packet.ref_count; ++i) delivered(p.sent.ref(packet, i), p, number);
+    // A posted record that is in no other packet is not sent again: its function, which may be far from the cache, need
+    // not hear of it.
+    const bool once = !packet.lost && !packet.copied;
+    for (unsigned i = 0; i < packet.ref_count; ++i) {
+        const RecordRef& ref = p.sent.ref(packet, i);
+        if (!once || ref.kind() != RefKind::posted) delivered(ref, p, number);
+    }
 }
 
 void SessionCore::on_ack(const AckRecord& a, Time now) noexcept {
@@ -115,6 +122,7 @@ void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
     if (newer) {
         const Duration all = now - largest_sent;
         const Duration hold(a.hold_ns);
+        p.alone = hold >= kLate;
         p.rtt.sample(all > hold ? all - hold : all, now);
         p.congestion.sampled(p.rtt, now - hold, now);
     }

@@ -9,6 +9,8 @@ namespace farlane::proto {
 namespace {
 
 constexpr std::size_t kMinFrameBytes = FL_FRAME_MIN_BYTES + 128;
+constexpr std::uint16_t kPatientRecords = FL_FRAME_BASE_BYTES / Path::kAckEvery;  // so many frames of that are patient
+constexpr Duration kSpaced = std::chrono::milliseconds(10);
 constexpr unsigned kSmallProbes = 2;  // tail probes after which a probe is of the size every path carries
 
 }  // namespace
@@ -106,6 +108,7 @@ void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
 
 void SessionCore::start(Path& p, std::span<std::byte> out, Time now) noexcept {
     work->fill.ref_count = 0;
+    work->fill.copies = false;
     work->ack_written = false;
     work->data_bytes = 0;
     work->fill.writer.begin(out, peer_session, p.id, p.sent.next(),
@@ -114,23 +117,42 @@ void SessionCore::start(Path& p, std::span<std::byte> out, Time now) noexcept {
     work->fill.empty_room = work->fill.writer.room();
 }
 
+// Small posted records of a host, and credits, that follow each other at some distance on the only path while nothing
+// comes back that would take an acknowledgement along: each would have one of its own. A lost one is noticed when the
+// next arrives.
+bool SessionCore::may_wait(const Path& p, Time now) const noexcept {
+    if (!p.alone || !patience || single == nullptr) return false;
+    if (p.sent.in_flight_packets() >= Path::kAckEvery || work->data_bytes > kPatientRecords) return false;
+    bool posted = false;
+    for (const RecordRef& r : work->fill.all_refs()) {
+        if (r.kind() != RefKind::posted && r.kind() != RefKind::credit) return false;
+        posted = posted || r.kind() == RefKind::posted;
+    }
+    return !posted || (initiating && now - p.last_posted <= kSpaced);
+}
+
 Session::Built SessionCore::finish(Path& p, Time now) noexcept {
     const std::size_t bytes = work->fill.writer.finish();
     const std::span<std::byte> frame = work->fill.writer.frame();
+    const bool patient = work->fill.ref_count != 0 && may_wait(p, now);
+    if (patient) frame[offsetof(fl_frame_header, flags)] |= std::byte{FL_FRAME_PATIENT};
     if (integrity)
         seal->seal(frame, p.sent.next());
     else
         std::fill(frame.end() - static_cast<std::ptrdiff_t>(seal->trailer_bytes()), frame.end(), std::byte{0});
     if (work->ack_written) p.ack_sent(now);
     const bool waited_for = work->fill.ref_count != 0;
-    p.sent.sent(now, static_cast<std::uint16_t>(bytes), work->data_bytes, work->fill.all_refs(), waited_for);
+    p.sent.sent(now, static_cast<std::uint16_t>(bytes), work->data_bytes, work->fill.all_refs(), waited_for,
+                work->fill.copies);
     p.last_sent = now;
     ++p.packets_sent;
     ++counters.frames_out;
     counters.bytes_out += bytes;
     counters.records_out += work->fill.ref_count;
     if (waited_for) {
+        p.in_flight_may_wait = patient && (p.in_flight_may_wait || p.sent.in_flight_packets() == 1);
         p.last_waiting = now;
+        if (work->data_bytes != 0) p.last_posted = now;
         if (work->data_bytes != 0) p.congestion.sent(bytes, now);
         if (p.congestion.next_send() > now) [[unlikely]]
             arm(p.congestion.next_send());
@@ -217,7 +239,8 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     const std::span<std::byte> place = out.first(std::min(out.size(), size));
     begin(p, place, now);
     const bool ack_was_due = p.ack_now;
-    const bool patient = !initiating && p.ack_patient && p.unacknowledged >= Path::kAckAlong;
+    const bool patient = !initiating && (p.ack_asks == Asks::sometime ||
+                                         (p.ack_asks == Asks::patiently && p.unacknowledged >= Path::kAckAlong));
     if (p.ack_along(now)) write_ack(p, now);
     if ((due & (kDueRecords | kDuePath)) != 0) [[unlikely]]
         write_due(p);

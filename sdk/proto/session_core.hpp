@@ -13,6 +13,7 @@
 #include "proto/codec.hpp"
 #include "proto/control_stream.hpp"
 #include "proto/function_core.hpp"
+#include "proto/function_table.hpp"
 #include "proto/intrusive_list.hpp"
 #include "proto/path.hpp"
 #include "proto/session.hpp"
@@ -64,13 +65,12 @@ public:
         return nullptr;
     }
     [[nodiscard]] FunctionCore* function(const RecordRef& ref) const noexcept {
-        if (ref.function() >= functions.size()) return nullptr;
-        FunctionCore* f = functions[ref.function()];
+        FunctionCore* f = functions.at(ref.function());
         return f != nullptr && f->binding == ref.binding() ? f : nullptr;
     }
     /// A function with this handle was here, and was the last one of its index to be taken out.
     [[nodiscard]] bool was_bound(FunctionHandle h) const noexcept {
-        return h.index < past.size() && past[h.index] == (kPastBit | h.generation);
+        return functions.past(h.index) == (FunctionTable::kPastBit | h.generation);
     }
     Status bind(FunctionCore& f, const std::optional<Session::Resume>& resume, Time now) noexcept;
     void forget(FunctionCore& f) noexcept;
@@ -175,6 +175,8 @@ public:
     const bool initiating;
     const bool integrity;
     bool awake = false;
+    bool patience = false;  ///< FL_FEATURE_PATIENCE is in force
+    bool spaced = false;    ///< the peer's last frame could wait: its records come far apart, and in vain alone
     std::uint32_t awake_number = 0;
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     Workspace* work;
@@ -186,7 +188,7 @@ public:
     Time late_ack_at = kNever;  ///< kNever: there is no late_ack
     std::unique_ptr<Seal> seal;
 
-    std::vector<FunctionCore*> functions;
+    FunctionTable functions;
     IntrusiveList<FunctionCore, &FunctionCore::ready_link> ready;
     IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< not all of them is told; due ones first
     IntrusiveList<FunctionCore, &FunctionCore::quarantine_link> quarantined;
@@ -210,8 +212,6 @@ public:
     Time doubted = kNever;                ///< since when: the peer may have forgotten this session
     Time next_doubt{};                    ///< hints before that are ignored
 
-    static constexpr std::uint32_t kPastBit = 1u << 16;
-    std::vector<std::uint32_t> past;  ///< by index: generation taken out last, with kPastBit; as long as functions
     std::uint16_t bindings = 0;
     struct LimitsTold {  ///< by the last attach reply, used by the bind that follows
         CreditRecord credit;
@@ -226,6 +226,8 @@ private:
     [[nodiscard]] bool open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept;
     [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept;
     [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    /// Flags of a frame that are not the seal's.
+    [[nodiscard]] std::uint8_t own_flags() const noexcept { return patience ? FL_FRAME_PATIENT : 0; }
     void arrived(const Header& h, Path& p, Asks asks, Time now) noexcept;
     [[nodiscard]] Asks asks_of(std::uint8_t family, RecordClass record_class) const noexcept;
     [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
@@ -246,6 +248,7 @@ private:
     void begin(Path& p, std::span<std::byte> out, Time now) noexcept;
     void start(Path& p, std::span<std::byte> out, Time now) noexcept;
     Session::Built finish(Path& p, Time now) noexcept;
+    [[nodiscard]] bool may_wait(const Path& p, Time now) const noexcept;
     void write_ack(Path& p, Time now) noexcept;
     void write_credits(bool all) noexcept;
     void write_control() noexcept;

@@ -9,7 +9,7 @@ namespace farlane::proto {
 bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept {
     Drop d = parse_header(frame, h);
     if (d == kNoDrop && h.session != session_id) d = Drop::frame_session;
-    if (d == kNoDrop && h.flags != seal->frame_flags()) d = Drop::frame_flags;
+    if (d == kNoDrop && (h.flags & ~own_flags()) != seal->frame_flags()) d = Drop::frame_flags;
     if (d == kNoDrop && ((p = path(h.path)) == nullptr || h.path != arrived_on)) d = Drop::frame_path;
     if (d == kNoDrop && integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number)) d = Drop::frame_crc;
     if (d == kNoDrop) d = p->received.check(h.packet_number);
@@ -37,6 +37,8 @@ void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time n
 }
 
 void SessionCore::arrived(const Header& h, Path& p, Asks asks, Time now) noexcept {
+    spaced = (h.flags & FL_FRAME_PATIENT) != 0;
+    if (spaced && asks == Asks::patiently) asks = Asks::sometime;
     const bool in_order = p.received.take(h.packet_number, h.sent_ns, now);
     p.arrived(in_order, asks, h.frame_bytes, now);
     if (p.ack_now) due |= kDuePath;
@@ -54,14 +56,15 @@ bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, T
                           {.session = session_id,
                            .path = p.id,
                            .flags = seal->frame_flags(),
+                           .own_flags = own_flags(),
                            .trailer_bytes = seal->trailer_bytes(),
                            .packet_number = p.received.largest() + 1},
                           h))
         return false;
     if (integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number)) return false;
     TlpRecord& r = work->record.tlp;
-    if (!read_plain_tlp(records_of(frame, h), r) || r.handle.index >= functions.size()) return false;
-    FunctionCore* const f = functions[r.handle.index];
+    if (!read_plain_tlp(records_of(frame, h), r)) return false;
+    FunctionCore* const f = functions.at(r.handle.index);
     if (f == nullptr || f->handle() != r.handle) return false;
     rouse();
     ++counters.frames_in;
@@ -144,7 +147,7 @@ bool SessionCore::on_record(const Record& r, Path& p, Time now) noexcept {
     }
     if (r.family == FL_FAMILY_CONTROL) return on_control(r.control, p, now);
     const FunctionHandle h = r.family == FL_FAMILY_TLP ? r.tlp.handle : r.credit.handle;
-    FunctionCore* f = h.index < functions.size() ? functions[h.index] : nullptr;
+    FunctionCore* f = functions.at(h.index);
     if ((f == nullptr || f->handle() != h) && was_bound(h)) [[unlikely]] {
         counters.drop(Drop::late_after_detach);
         return r.family != FL_FAMILY_TLP;  // credits of it are of no use any more

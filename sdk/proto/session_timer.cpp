@@ -125,9 +125,10 @@ void SessionCore::tail_probe(Path& p, Time now) noexcept {
     unsigned repeated = 0;
     std::uint64_t n = p.sent.first_unresolved();
     for (; n < p.sent.next() && repeated < kProbedPackets; ++n) {
-        const SentPacket& packet = p.sent.at(n);
+        SentPacket& packet = p.sent.at(n);
         if (p.sent.resolved(n) || packet.lost) continue;
         ++repeated;
+        packet.copied = true;
         for (unsigned i = 0; i < packet.ref_count; ++i) resend(p.sent.ref(packet, i), p, now);
     }
     const std::uint64_t tail = p.sent.next() - std::min<std::uint64_t>(p.sent.next() - n, kProbedRequests);
@@ -142,8 +143,9 @@ void SessionCore::tail_probe(Path& p, Time now) noexcept {
 // All that waits on a path.
 void SessionCore::repeat(Path& p, Time now) noexcept {
     for (std::uint64_t n = p.sent.first_unresolved(); n < p.sent.next(); ++n) {
-        const SentPacket& packet = p.sent.at(n);
+        SentPacket& packet = p.sent.at(n);
         if (p.sent.resolved(n) || packet.lost) continue;
+        packet.copied = true;
         for (unsigned i = 0; i < packet.ref_count; ++i) resend(p.sent.ref(packet, i), p, now);
     }
 }

@@ -17,6 +17,7 @@ struct FrameFill {
     FrameWriter writer;
     std::size_t empty_room = 0;  ///< room of a frame of this size with nothing in it
     unsigned ref_count = 0;
+    bool copies = false;  ///< one of the records was in another frame before
     std::array<RecordRef, kMaxRefs> refs;
 
     [[nodiscard]] bool refs_full() const noexcept { return ref_count == kMaxRefs; }

@@ -59,7 +59,7 @@ TEST(Reject, FrameHeader) {
     f.set(offsetof(fl_frame_header, version), FL_WIRE_VERSION + 1);
     EXPECT_EQ(f.header_drop(), Drop::frame_version);
     f = good;
-    f.set(offsetof(fl_frame_header, flags), 0x04);
+    f.set(offsetof(fl_frame_header, flags), 0x08);
     EXPECT_EQ(f.header_drop(), Drop::frame_flags);
     f = good;
     f.set(offsetof(fl_frame_header, reserved), 1);

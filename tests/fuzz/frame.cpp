@@ -86,7 +86,8 @@ void read_lone(std::span<const std::byte> bytes) {
     if (!proto::read_lone_header(bytes,
                                  {.session = raw.session.get(),
                                   .path = raw.path.get(),
-                                  .flags = raw.flags,
+                                  .flags = static_cast<std::uint8_t>(raw.flags & ~FL_FRAME_PATIENT),
+                                  .own_flags = FL_FRAME_PATIENT,
                                   .trailer_bytes = sealed ? FL_FRAME_TAG_BYTES : FL_FRAME_CRC_BYTES,
                                   .packet_number = raw.packet_number.get()},
                                  lone))

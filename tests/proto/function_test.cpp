@@ -10,7 +10,10 @@ namespace farlane::proto::sim {
 namespace {
 
 struct Bound {
-    explicit Bound(std::uint64_t seed = 1, const FunctionLimits& at_a = {}, const FunctionLimits& at_b = {}) : w(seed) {
+    explicit Bound(std::uint64_t seed = 1, const FunctionLimits& at_a = {}, const FunctionLimits& at_b = {},
+                   std::uint32_t features_of_b = SessionConfig{}.features)
+        : w(seed) {
+        w.sides[1].config.features = features_of_b;
         EXPECT_TRUE(w.connect());
         EXPECT_EQ(w.target().bind(b.start(at_b), {}, w.now), Status::ok);
         EXPECT_EQ(w.initiator().bind(a.start(at_a), {}, w.now), Status::ok);
@@ -411,6 +414,70 @@ TEST(Patience, EndsWithMuchDataAndIsNotForDevices) {
     start = x.w.now;
     ASSERT_TRUE(x.until([&] { return x.b.function->posted_drained(); }));
     EXPECT_LE(x.w.now - start, 200us) << "a round trip of 100 us, and 25 us";
+}
+
+// Writes some milliseconds apart: the first acknowledgements come alone, then the frames say that they may wait.
+void write_far_apart(Bound& x, unsigned writes) {
+    for (unsigned i = 0; i < writes; ++i) {
+        ASSERT_EQ(x.write(0, 64), Status::ok);
+        x.w.run_for(1500us);
+    }
+}
+
+TEST(Patience, WritesFarApartAreAcknowledgedTogetherAsWell) {
+    Bound x(43);
+    write_far_apart(x, 4);
+    const std::uint64_t written = x.w.sides[0].frames, answered = x.w.sides[1].frames;
+    write_far_apart(x, 48);
+    EXPECT_LE(x.w.sides[0].frames - written, 52u) << "acknowledgements of credits go with the writes";
+    EXPECT_LE(x.w.sides[1].frames - answered, 24u);
+    EXPECT_EQ(x.w.initiator().counters().tail_probes, 0u);
+    EXPECT_EQ(x.w.target().counters().tail_probes, 0u);
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    x.expect_clean();
+}
+
+TEST(Patience, WritesFarApartNeedAPeerThatKnowsOfIt) {
+    Bound x(44, {}, {}, FL_FEATURE_RELAXED_ORDERING | FL_FEATURE_MAPS);
+    bool said = false;
+    x.w.tap = [&](unsigned, PathId, std::span<std::byte> frame) {
+        said = said || (frame[1] & std::byte{FL_FRAME_PATIENT}) != std::byte{};
+        return true;
+    };
+    write_far_apart(x, 16);
+    EXPECT_FALSE(said);
+    x.expect_clean();
+}
+
+TEST(Patience, ALostOneFarApartIsSentAgainWithTheNext) {
+    Bound x(45);
+    write_far_apart(x, 8);
+    x.w.wires[0].faults.down = true;
+    ASSERT_EQ(x.write(0, 64), Status::ok);
+    x.w.run_for(1500us);
+    x.w.wires[0].faults.down = false;
+    const std::uint64_t executed = x.b.endpoint.posted;
+    write_far_apart(x, 2);
+    EXPECT_EQ(x.b.endpoint.posted, executed + 3);
+    // The last one: nothing comes after it.
+    x.w.wires[0].faults.down = true;
+    ASSERT_EQ(x.write(0, 64), Status::ok);
+    x.w.run_for(1500us);
+    x.w.wires[0].faults.down = false;
+    x.w.run_for(6ms);
+    EXPECT_EQ(x.b.endpoint.posted, executed + 4) << "a probe after a round trip, 1 ms and 4 ms";
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    x.expect_clean();
+}
+
+TEST(Patience, WhoAsksForAReleaseOfWritesFarApartDoesNotWait) {
+    Bound x(46);
+    write_far_apart(x, 8);
+    ASSERT_EQ(x.write(0, 64), Status::ok);
+    x.a.function->hurry();
+    const Time start = x.w.now;
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    EXPECT_LE(x.w.now - start, 200us) << "a round trip of 100 us";
 }
 
 // --- completion timeout

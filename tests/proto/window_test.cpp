@@ -8,6 +8,7 @@
 
 #include "proto/congestion.hpp"
 #include "proto/control_stream.hpp"
+#include "proto/function_table.hpp"
 #include "proto/granules.hpp"
 #include "proto/incoming_posted.hpp"
 #include "proto/intrusive_list.hpp"
@@ -26,6 +27,28 @@ namespace {
 
 using sim::Random;
 using namespace std::chrono_literals;
+
+TEST(FunctionTable, BeginsWhereItIsUsedAndGrowsBothWays) {
+    FunctionTable t;
+    auto* const some = reinterpret_cast<FunctionCore*>(&t);  // never looked at
+    for (const unsigned index : {0U, 9000U, 65535U}) EXPECT_EQ(t.at(static_cast<std::uint16_t>(index)), nullptr);
+    t.put(9000, some);
+    EXPECT_EQ(t.size(), 1u) << "no places below it";
+    EXPECT_EQ(t.at(9000), some);
+    for (const unsigned index : {0U, 8999U, 9001U, 65535U}) {
+        EXPECT_EQ(t.at(static_cast<std::uint16_t>(index)), nullptr);
+        EXPECT_EQ(t.past(static_cast<std::uint16_t>(index)), 0u);
+    }
+    t.take_out(9000, 7);
+    t.put(8990, some);
+    t.put(9003, some);
+    EXPECT_EQ(t.size(), 14u);
+    EXPECT_EQ(t.index_of(0), 8990u);
+    EXPECT_EQ(t.at(8990), some);
+    EXPECT_EQ(t.at(9003), some);
+    EXPECT_EQ(t.at(9000), nullptr);
+    EXPECT_EQ(t.past(9000), FunctionTable::kPastBit | 7u);
+}
 
 TEST(Granules, CoverPayloads) {
     EXPECT_EQ(all_granules(0), 1u);

@@ -2,6 +2,7 @@
 // Receives: pairs of loop ports. Hands on: verdicts. Owns: nothing.
 #include <poll.h>
 
+#include <set>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -58,6 +59,20 @@ TEST(Loop, FreedBuffersComeBack) {
         EXPECT_EQ(a->tx_alloc(more), 0u);
         a->tx_free(std::span(frames).first(4));
     }
+}
+
+TEST(Loop, FewBuffersTakeTurns) {
+    auto a = must_open("loop:few?depth=64"), b = must_open("loop:few?depth=64");
+    std::set<const std::byte*> used;
+    for (std::uint32_t n = 0; n < 200; ++n) {
+        std::array<TxFrame, 1> frame;
+        ASSERT_EQ(a->tx_alloc(frame), 1u);
+        used.insert(frame[0].data);
+        frame[0].size_bytes = 64;
+        a->tx_send(frame);
+        ASSERT_EQ(take(*b).size(), 1u);
+    }
+    EXPECT_LE(used.size(), 2u) << "one was under way at a time";
 }
 
 TEST(Loop, ThirdOpenIsRefusedAndAClosedEndCanBeReplaced) {

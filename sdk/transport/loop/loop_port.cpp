@@ -26,20 +26,33 @@ struct Sent {
 
 // One direction: buffers go from the sender through `sent` to the receiver and back through `freed`.
 struct Direction {
-    Direction(std::size_t depth, std::size_t frame_bytes)
-        : arena(depth, frame_bytes), sent(depth), freed(depth), event_fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    Direction(std::size_t depth_, std::size_t frame_bytes)
+        : depth(depth_),
+          arena(depth, frame_bytes),
+          sent(depth),
+          freed(depth),
+          event_fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
         if (event_fd < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
         spare.reserve(depth);
-        for (std::size_t i = depth; i-- > 0;) spare.push_back(static_cast<std::uint32_t>(i));
     }
     ~Direction() { ::close(event_fd); }
     Direction(const Direction&) = delete;
     Direction& operator=(const Direction&) = delete;
 
+    // What has come back goes out again before one that was never used does: as few buffers take turns as are under
+    // way at once, and those stay in the cache.
+    void refill(std::size_t wanted) {
+        std::uint32_t buffer = 0;
+        while (freed.pop(buffer)) spare.push_back(buffer);
+        while (spare.size() < wanted && unused < depth) spare.push_back(unused++);
+    }
+
+    const std::size_t depth;
+    std::uint32_t unused = 0;  // this one and those behind it were never used
     Arena arena;
     SpscRing<Sent> sent;
     SpscRing<std::uint32_t> freed;
-    std::vector<std::uint32_t> spare;  // the sender's: last in, first out keeps few pages in use
+    std::vector<std::uint32_t> spare;  // the sender's: last in, first out
     int event_fd;                      // readable when the sleeping receiver has a frame
     std::atomic<bool> armed{false};
 };
@@ -100,10 +113,7 @@ LoopPort::~LoopPort() {
 
 std::size_t LoopPort::tx_alloc(std::span<TxFrame> frames) noexcept {
     Direction& out = link_->directions[side_];
-    if (out.spare.size() < frames.size()) {
-        std::uint32_t buffer = 0;
-        while (out.freed.pop(buffer)) out.spare.push_back(buffer);
-    }
+    if (out.spare.size() < frames.size()) out.refill(frames.size());
     const std::size_t n = std::min(frames.size(), out.spare.size());
     for (TxFrame& frame : frames.first(n)) {
         const std::uint32_t buffer = out.spare.back();

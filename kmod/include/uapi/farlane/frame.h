@@ -26,7 +26,8 @@
 /* fl_frame_header.flags; others zero, and checked */
 #define FL_FRAME_KEY_PHASE 0x01
 #define FL_FRAME_SEALED 0x02
-#define FL_FRAME_KNOWN 0x03
+#define FL_FRAME_PATIENT 0x04 /* FL_FEATURE_PATIENCE: nobody waits for its acknowledgement */
+#define FL_FRAME_KNOWN 0x07
 
 struct fl_frame_header {
 	__u8 version;	      /* FL_WIRE_VERSION */
@@ -115,6 +116,7 @@ FL_ASSERT_SIZE(fl_control, 8);
 /* features; a bit that both sides set is in force */
 #define FL_FEATURE_RELAXED_ORDERING 0x1
 #define FL_FEATURE_MAPS 0x2 /* initiator announces mappings with FL_MSG_MAP */
+#define FL_FEATURE_PATIENCE 0x4 /* frames may say FL_FRAME_PATIENT */
 
 struct fl_control_hello { /* HELLO and HELLO_ACK */
 	struct fl_control head;
