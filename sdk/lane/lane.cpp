@@ -29,7 +29,8 @@ proto::PathId path_of(const transport::RxFrame& f) noexcept {
 
 PortId Lane::add_port(std::unique_ptr<transport::Port> port) {
     if (const int fd = port->wait_fd(); fd >= 0) watch(fd);
-    ports_.push_back({std::move(port), nullptr, false, {}});
+    const std::size_t burst_bytes = port->info().burst_bytes;
+    ports_.push_back({std::move(port), nullptr, false, {}, burst_bytes});
     return static_cast<PortId>(ports_.size() - 1);
 }
 
@@ -211,18 +212,24 @@ void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
 bool Lane::receive_from(PortId id) noexcept {
     auto& port = *ports_[id].port;
     port.flush();
-    auto n = port.rx_burst(rx_);
+    std::size_t ask = ports_[id].rx_ask;
+    auto n = port.rx_burst(std::span(rx_).first(ask));
     if (n == 0) return false;
     std::size_t bytes = 0;
     for (unsigned bursts = 1;; ++bursts) {
         tick();  // with each burst: stamped before it came, a frame would make the round trip shorter than the path
+        const std::size_t before = bytes;
         for (std::size_t i = 0; i < n; ++i) {
             if (i + 1 < n) __builtin_prefetch(rx_[i + 1].data);
             bytes += rx_[i].size_bytes;
             dispatch(id, rx_[i]);
         }
         port.rx_release({rx_.data(), n});
-        if (n < kBurst || bursts == kBurstsPerTurn || bytes > kBytesPerTurn || (n = port.rx_burst(rx_)) == 0) break;
+        const bool all = n < ask;
+        ports_[id].set_ask(n, bytes - before);
+        if (all || bursts == kBurstsPerTurn || bytes > kBytesPerTurn) break;
+        ask = ports_[id].rx_ask;
+        if ((n = port.rx_burst(std::span(rx_).first(ask))) == 0) break;
     }
     return true;
 }
@@ -278,7 +285,7 @@ bool Lane::transmit(SessionSlot& slot) noexcept {
     slot.blocked = slot.more = false;
     slot.not_on = 0;
     if (!slot.session->wants_to_send(now_)) return false;
-    std::size_t n = 0;
+    std::size_t n = 0, built = 0, bytes = 0;
     PortId batch_port = 0;
     bool sent = false;
     do {
@@ -287,13 +294,18 @@ bool Lane::transmit(SessionSlot& slot) noexcept {
         if (n > 0 && port != batch_port) {
             ports_[batch_port].port->tx_send({tx_.data(), n});
             tx_[0] = tx_[n];
-            n = 0;
+            n = bytes = 0;
         }
-        ++n;
+        bytes += tx_[n++].size_bytes;
         batch_port = port;
         sent = true;
+        const std::size_t most = ports_[port].burst_bytes;
+        if (most != 0 && bytes >= most) {
+            ports_[port].port->tx_send({tx_.data(), n});
+            n = bytes = 0;
+        }
         slot.more = slot.session->wants_to_send(now_);
-    } while (n < kBurst && slot.more);
+    } while (++built < kBurst && slot.more);
     if (n > 0) ports_[batch_port].port->tx_send({tx_.data(), n});
     slot.blocked = slot.not_on != 0 && slot.session->wants_to_send(now_);
     return sent;

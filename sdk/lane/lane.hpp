@@ -4,6 +4,7 @@
 // docs/architecture.md, "Lane".
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -173,6 +174,14 @@ private:
         Acceptor* acceptor = nullptr;
         bool armed = false;
         Drops drops{};
+        std::size_t burst_bytes = 0;  ///< of its PortInfo
+        std::size_t rx_ask = kBurst;  ///< frames at a time, of the size that came last
+
+        /// After so many frames of so many bytes together.
+        void set_ask(std::size_t frames, std::size_t bytes) noexcept {
+            const bool small = bytes * kBurst <= burst_bytes * frames || burst_bytes == 0;
+            rx_ask = small ? kBurst : std::max<std::size_t>(burst_bytes * frames / bytes, 1);
+        }
     };
     struct PathSlot {
         PortId port = 0;

@@ -243,6 +243,7 @@ bool FunctionCore::on_completion(const TlpRecord& r) noexcept {
     }
     const RequestRecord& q = requests_out.slot(request);
     if (!r.payload.empty() && r.payload.size() == q.into_bytes) std::memcpy(q.into, r.payload.data(), q.into_bytes);
+    requests_out.prefetch_after(request);
     tell(request, r.tlp.code, r.tlp.length_bytes);
     return true;
 }

@@ -55,6 +55,7 @@ FunctionCore::Put FunctionCore::put_posted(FrameFill& f, std::uint64_t sequence)
     std::byte* to = f.writer.tlp(r.tlp, handle(), offset, bytes);
     if (to == nullptr) return Put::no_room;
     std::memcpy(to, r.payload() + offset, bytes);
+    posted_out.prefetch_after(sequence);
     const GranuleRun part = run_of(static_cast<unsigned>(offset), static_cast<unsigned>(bytes));
     const bool resend = posted_out.is_resend(sequence);
     posted_out.sent(sequence, part);

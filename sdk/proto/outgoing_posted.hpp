@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proto/granules.hpp"
+#include "proto/prefetch.hpp"
 #include "proto/resend_queue.hpp"
 #include "proto/tlp.hpp"
 
@@ -70,6 +71,12 @@ public:
         return cursor_allowed() ? cursor_ : 0;
     }
     [[nodiscard]] bool is_resend(std::uint64_t sequence) const noexcept { return sequence < cursor_; }
+    /// Of the record that is sent in the frame after the one with this record.
+    void prefetch_after(std::uint64_t sequence) noexcept {
+        if (sequence + kFrameAhead >= next_) return;
+        const PostedRecord& r = at(sequence + kFrameAhead);
+        if (r.source != nullptr) prefetch_long(r.source, r.tlp.length_bytes);
+    }
     /// Something was not yet sent at all.
     [[nodiscard]] bool unsent() const noexcept { return cursor_ < next_; }
     /// Something may have to be sent again.

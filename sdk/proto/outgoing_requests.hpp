@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "proto/prefetch.hpp"
 #include "proto/resend_queue.hpp"
 #include "proto/time.hpp"
 #include "proto/tlp.hpp"
@@ -77,6 +78,14 @@ public:
         if (s >= slots_.size()) return kNone;
         const RequestRecord& r = slots_[s];
         return r.used && r.waited_for && r.tlp.tag == tag && r.tlp.sequence < cursor_ ? s : kNone;
+    }
+    /// Where the answer goes that comes in the frame after the one with the answer to `slot`, when they come in order.
+    void prefetch_after(std::uint32_t slot) noexcept {
+        for (unsigned i = 0; i < kFrameAhead; ++i) {
+            slot = slots_[slot].newer;
+            if (slot == kNone) return;
+        }
+        prefetch_long(slots_[slot].into, slots_[slot].into_bytes);
     }
     /// Nobody waits any more: answered (then the peer has executed it), or given up.
     void settle(std::uint32_t slot, bool answered) noexcept;

@@ -46,6 +46,9 @@ struct PortInfo {
     bool point_to_point = false;        ///< exactly one peer; addresses are not used
     bool reliable_mtu = false;          ///< max_frame_bytes is true for the whole path
     bool has_interrupt = false;         ///< wait_fd() works; else the lane backs off with short sleeps
+    /// Bulk is best given and taken so much at a time: what is copied more often than once stays in the cache, and the
+    /// peer has work while more is built. 0: as much as there is, where a call costs more than the cache.
+    std::uint32_t burst_bytes = 0;
 };
 
 struct PortCounters {

@@ -26,6 +26,9 @@ constexpr unsigned kXdpPoolBuffers = 8191;  // its rings are of 2,048 and filled
 constexpr unsigned kPrivateBytes = 64;      // the sender's address
 constexpr std::uint32_t kSlackBytes = 64;   // virtio's own header and the alignment of odd devices
 static_assert(sizeof(Address) <= kPrivateBytes);
+// With all 32 frames of a burst, 300 KiB of bulk, a copy is out of the first-level cache, and some of the second,
+// before it is looked at again. Half as much costs vhost more in calls than the cache saves.
+constexpr std::uint32_t kBurstBytes = 64 * 1024;
 
 bool is_link_up(std::uint16_t id) noexcept {
     rte_eth_link link{};
@@ -46,6 +49,7 @@ DpdkPort::DpdkPort(DeviceSpec spec, std::uint32_t frame_bytes, std::string url) 
     info_.point_to_point = spec_.traits->point_to_point;
     info_.reliable_mtu = spec_.traits->point_to_point;
     info_.has_interrupt = spec_.traits->interrupt != Interrupt::none;
+    info_.burst_bytes = kBurstBytes;
     // broadcast, own address (later), EtherType, and the subtype "FL"
     std::memset(header_.data(), 0xff, 6);
     const unsigned char type[4] = {FL_ETHERTYPE >> 8, FL_ETHERTYPE & 0xff, 'F', 'L'};
