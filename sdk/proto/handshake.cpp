@@ -106,7 +106,7 @@ std::size_t SessionCore::build_hello(std::span<std::byte> out, Path& p, Time now
 }
 
 void SessionCore::path_is_up(Path& p, Time now) noexcept {
-    patience = (config.features & peer.features & FL_FEATURE_PATIENCE) != 0;
+    patience_in_force = (config.features & peer.features & FL_FEATURE_PATIENCE) != 0;
     p.state = PathState::up;
     p.hello_due = p.hello_due && !initiating;
     p.hello_deadline = kNever;

@@ -121,7 +121,7 @@ void SessionCore::start(Path& p, std::span<std::byte> out, Time now) noexcept {
 // comes back that would take an acknowledgement along: each would have one of its own. A lost one is noticed when the
 // next arrives.
 bool SessionCore::may_wait(const Path& p, Time now) const noexcept {
-    if (!p.alone || !patience || single == nullptr) return false;
+    if (!p.alone || !patience_in_force || single == nullptr) return false;
     if (p.sent.in_flight_packets() >= Path::kAckEvery || work->data_bytes > kPatientRecords) return false;
     bool posted = false;
     for (const RecordRef& r : work->fill.all_refs()) {

@@ -175,8 +175,8 @@ public:
     const bool initiating;
     const bool integrity;
     bool awake = false;
-    bool patience = false;  ///< FL_FEATURE_PATIENCE is in force
-    bool spaced = false;    ///< the peer's last frame could wait: its records come far apart, and in vain alone
+    bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force
+    bool spaced = false;  ///< the peer's last frame could wait: its records come far apart, and in vain alone
     std::uint32_t awake_number = 0;
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     Workspace* work;
@@ -227,7 +227,7 @@ private:
     [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept;
     [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
     /// Flags of a frame that are not the seal's.
-    [[nodiscard]] std::uint8_t own_flags() const noexcept { return patience ? FL_FRAME_PATIENT : 0; }
+    [[nodiscard]] std::uint8_t own_flags() const noexcept { return patience_in_force ? FL_FRAME_PATIENT : 0; }
     void arrived(const Header& h, Path& p, Asks asks, Time now) noexcept;
     [[nodiscard]] Asks asks_of(std::uint8_t family, RecordClass record_class) const noexcept;
     [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
