@@ -146,11 +146,10 @@ bool FunctionCore::fill(FrameFill& f) noexcept {
 }
 
 bool FunctionCore::fill_lone(FrameFill& f) noexcept {
+    other_work = false;
     const Put put =
         requests_out.has_unsent() ? put_request(f, requests_out.cursor()) : put_completion(f, completions_out.cursor());
-    if (put == Put::no_room) return false;
-    other_work = false;
-    return true;
+    return put == Put::done;
 }
 
 void FunctionCore::acked(const RecordRef& ref) noexcept {

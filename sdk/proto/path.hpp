@@ -101,6 +101,12 @@ struct alignas(64) Path {
         return std::max<Duration>(std::chrono::milliseconds(10), rtt.smoothed() * 2);
     }
 
+    /// The newest packet that waits may not: the next probe is perhaps earlier than that which is armed.
+    void may_not_wait() noexcept {
+        newest_impatient = sent.next() - 1;
+        probe_armed = probe_armed && !in_flight_may_wait;
+        in_flight_may_wait = false;
+    }
     /// Since when nothing has been acknowledged of what waits. Precondition: something waits.
     [[nodiscard]] Time silent_since() noexcept {
         return std::max(last_progress, sent.at(sent.first_unresolved()).sent);
@@ -141,6 +147,7 @@ struct alignas(64) Path {
     unsigned window_lost = 0, window_acked = 0;  ///< recent history for "repeated loss"
     unsigned reorder_threshold = 3;
     std::uint32_t max_frame_bytes;
+    std::uint64_t newest_impatient = 0;     ///< packet that waits and was sent without FL_FRAME_PATIENT
     std::uint64_t largest_large_acked = 0;  ///< newest packet above FL_FRAME_BASE_BYTES that arrived
     std::uint64_t packets_lost = 0;
 

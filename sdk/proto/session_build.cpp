@@ -92,8 +92,11 @@ Session::Built SessionCore::build_lone(std::span<std::byte> out, Time now) noexc
         !p.usable() || !p.has_room(now) || !p.sent.make_room(1))
         return {};
     start(p, out.first(std::min<std::size_t>(out.size(), p.mtu.frame_bytes())), now);
-    if (!f->fill_lone(work->fill)) return {};
-    ready.remove(*f);
+    ready.remove(*f);  // before: data that is fetched for it may bring more to send
+    if (!f->fill_lone(work->fill)) {
+        f->mark_ready(true);
+        return {};
+    }
     work->data_bytes = static_cast<std::uint16_t>(work->fill.empty_room - work->fill.writer.room());
     return finish(p, now);
 }
@@ -150,7 +153,10 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
     counters.bytes_out += bytes;
     counters.records_out += work->fill.ref_count;
     if (waited_for) {
-        p.in_flight_may_wait = patient && (p.in_flight_may_wait || p.sent.in_flight_packets() == 1);
+        if (patient)
+            p.in_flight_may_wait = p.in_flight_may_wait || p.sent.in_flight_packets() == 1;
+        else
+            p.may_not_wait();
         p.last_waiting = now;
         if (work->data_bytes != 0) p.last_posted = now;
         if (work->data_bytes != 0) p.congestion.sent(bytes, now);

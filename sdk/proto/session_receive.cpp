@@ -50,22 +50,24 @@ void SessionCore::arrived(const Header& h, Path& p, Asks asks, Time now) noexcep
 bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
     if (single == nullptr || state != SessionState::open) return false;
     Path& p = *single;
+    const std::uint8_t flags = seal->frame_flags();
     Header h;
-    if (p.state != PathState::up || arrived_on != p.id || !quarantined.empty() ||
+    if ((flags & FL_FRAME_SEALED) != 0 || p.state != PathState::up || arrived_on != p.id || !quarantined.empty() ||
         !read_lone_header(frame,
                           {.session = session_id,
                            .path = p.id,
-                           .flags = seal->frame_flags(),
+                           .flags = flags,
                            .own_flags = own_flags(),
                            .trailer_bytes = seal->trailer_bytes(),
                            .packet_number = p.received.largest() + 1},
                           h))
         return false;
-    if (integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number)) return false;
     TlpRecord& r = work->record.tlp;
     if (!read_plain_tlp(records_of(frame, h), r)) return false;
     FunctionCore* const f = functions.at(r.handle.index);
     if (f == nullptr || f->handle() != r.handle) return false;
+    // Last: what goes the long way is opened there, and only once.
+    if (integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number)) return false;
     rouse();
     ++counters.frames_in;
     ++counters.records_in;

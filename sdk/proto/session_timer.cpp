@@ -68,6 +68,7 @@ void SessionCore::path_timer(Path& p, Time now) noexcept {
 // With another path to turn to, silence is noticed although more is sent all the time.
 void SessionCore::waiting_timer(Path& p, Time now) noexcept {
     const bool another = another_answers(p);
+    p.in_flight_may_wait = p.sent.first_unresolved() > p.newest_impatient;
     const Time since = p.probes == 0 && single == nullptr ? p.silent_since() : p.last_waiting;
     const Time probe_at = since + p.probe_interval();
     if (probe_at <= now) tail_probe(p, now);
