@@ -36,7 +36,7 @@ public:
         lane_.tick();  // the application may have done something else for long
         return held;
     }
-    /// For what has no deadline and sends nothing by itself: posted writes.
+    /// For what has no deadline and sends nothing by itself, posted writes, and for what looks at the clock itself.
     [[nodiscard]] std::unique_lock<std::mutex> lock_untimed() {
         return threaded_ ? std::unique_lock(mutex_) : std::unique_lock<std::mutex>();
     }

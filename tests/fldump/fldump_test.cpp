@@ -144,6 +144,16 @@ TEST(Fldump, SnappedPackets) {
     }
 }
 
+TEST(Fldump, FramesThatMayWaitSaySo) {
+    Frame plain = write_frame(), patient = write_frame();
+    patient.set(offsetof(fl_frame_header, flags), FL_FRAME_PATIENT);
+    patient.reseal();
+    const auto l = list(capture({ethernet(plain.bytes(), FL_ETHERTYPE), ethernet(patient.bytes(), FL_ETHERTYPE)}));
+    EXPECT_EQ(l.outcome.status, Status::ok) << l.outcome.message;
+    EXPECT_FALSE(l.json()[0].contains("patient"));
+    EXPECT_EQ(l.json()[1]["patient"], true);
+}
+
 TEST(Fldump, BadFramesAreListedWithTheReason) {
     Frame crc = write_frame();
     crc.set_record(sizeof(fl_tlp), 0xee);

@@ -287,6 +287,7 @@ Json describe_frame(Bytes frame, const Options& options) {
            {"path", h.path},
            {"packet", h.packet_number},
            {"sent_ns", h.sent_ns}};
+    if ((h.flags & FL_FRAME_PATIENT) != 0) out["patient"] = true;  // its acknowledgement may wait longer
     if ((h.flags & FL_FRAME_SEALED) != 0) {
         out["integrity"] = "sealed";  // nothing inside can be read without the key
         return out;
