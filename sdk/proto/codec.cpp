@@ -35,7 +35,7 @@ int payload_bytes(const TlpRecord& r, std::size_t area) noexcept {
 
 // Whole memory writes, memory reads and completions with data that have nothing rare about them: all that read_tlp()
 // below would check, in words. What is not plain goes the long way, which says what is wrong with it.
-bool read_plain(std::span<const std::byte> bytes, TlpRecord& out) noexcept {
+[[gnu::always_inline]] inline bool read_plain(std::span<const std::byte> bytes, TlpRecord& out) noexcept {
     constexpr std::uint64_t kRare = word_field(0xff & ~FL_ATTR_RO, 0) | word_field(0xff, 8) | word_field(0xff, 24) |
                                     word_field(0xffff, 48);  // other attributes, byte enables, code, offset
     const std::byte* const p = bytes.data();

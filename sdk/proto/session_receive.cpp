@@ -18,6 +18,15 @@ bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Head
     return false;
 }
 
+[[gnu::always_inline]] inline void SessionCore::arrived(const Header& h, Path& p, Asks asks, Time now) noexcept {
+    spaced = (h.flags & FL_FRAME_PATIENT) != 0;
+    if (spaced && asks == Asks::patiently) asks = Asks::sometime;
+    const bool in_order = p.received.take(h.packet_number, h.sent_ns, now);
+    p.arrived(in_order, asks, h.frame_bytes, now);
+    if (p.ack_now) due |= kDuePath;
+    arm(p.ack_deadline);
+}
+
 void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
     if (state == SessionState::closed || state == SessionState::idle) return;
     if (on_lone_frame(frame, arrived_on, now)) return;
@@ -34,15 +43,6 @@ void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time n
     if (!take_records(records_of(frame, h), *p, asks, now)) return;
     if (state == SessionState::closed) return;
     arrived(h, *p, asks, now);
-}
-
-void SessionCore::arrived(const Header& h, Path& p, Asks asks, Time now) noexcept {
-    spaced = (h.flags & FL_FRAME_PATIENT) != 0;
-    if (spaced && asks == Asks::patiently) asks = Asks::sometime;
-    const bool in_order = p.received.take(h.packet_number, h.sent_ns, now);
-    p.arrived(in_order, asks, h.frame_bytes, now);
-    if (p.ack_now) due |= kDuePath;
-    arm(p.ack_deadline);
 }
 
 // The frame of a register access: the next one of the only path, with one plain transaction of a function that is
