@@ -192,21 +192,34 @@ void Lane::send_hint(PortId id, const transport::RxFrame& frame) noexcept {
     ++counters_.hints_sent;
 }
 
-void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
+Lane::SessionSlot* Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
     const auto session_id = proto::peek_session({frame.data, frame.size_bytes});
     if (!session_id) {
         ++counters_.not_ours;
         count(id, frame.size_bytes < FL_FRAME_MIN_BYTES ? proto::Drop::frame_short : proto::Drop::frame_version);
-        return;
+        return nullptr;
     }
-    if (*session_id == 0) return hello(id, frame);
+    if (*session_id == 0) {
+        hello(id, frame);
+        return nullptr;
+    }
     auto* slot = slot_of(*session_id);
     if (slot == nullptr) {
         ++counters_.unknown_session;
         count(id, proto::Drop::frame_session);
-        return send_hint(id, frame);
+        send_hint(id, frame);
+        return nullptr;
     }
     slot->session->on_frame({frame.data, frame.size_bytes}, path_of(frame), now_);
+    return slot;
+}
+
+// A frame that came alone and has been answered: the answer leaves before anything else is looked at.
+void Lane::answer(SessionSlot& slot) noexcept {
+    if (slot.dropped || !slot.session->has_lone()) return;
+    slot.not_on = 0;
+    PortId port = 0;
+    if (build_one(slot, tx_[0], port)) ports_[port].port->tx_send({tx_.data(), 1});
 }
 
 bool Lane::receive_from(PortId id) noexcept {
@@ -222,7 +235,8 @@ bool Lane::receive_from(PortId id) noexcept {
         for (std::size_t i = 0; i < n; ++i) {
             if (i + 1 < n) __builtin_prefetch(rx_[i + 1].data);
             bytes += rx_[i].size_bytes;
-            dispatch(id, rx_[i]);
+            SessionSlot* const slot = dispatch(id, rx_[i]);
+            if (n == 1 && slot != nullptr) answer(*slot);
         }
         port.rx_release({rx_.data(), n});
         const bool all = n < ask;

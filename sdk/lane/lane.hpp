@@ -204,7 +204,9 @@ private:
     [[nodiscard]] SessionSlot* slot_of(std::uint32_t session_id) noexcept;
     static void set_path(SessionSlot& slot, proto::PathId path, PortId port, const transport::Address* to);
     bool receive_from(PortId id) noexcept;
-    void dispatch(PortId id, transport::RxFrame& frame) noexcept;
+    /// The session that the frame was for; null: none of this lane.
+    SessionSlot* dispatch(PortId id, transport::RxFrame& frame) noexcept;
+    void answer(SessionSlot& slot) noexcept;
     void hello(PortId id, transport::RxFrame& frame) noexcept;
     void take_hint(PortId id, const transport::Address* from, const proto::Hint& hint) noexcept;
     void send_hint(PortId id, const transport::RxFrame& frame) noexcept;

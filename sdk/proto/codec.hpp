@@ -252,9 +252,9 @@ public:
     /// Padding record; `bytes` is a multiple of 8, at least 8.
     [[nodiscard]] bool pad(std::size_t bytes) noexcept;
 
-    /// Writes frame_bytes; returns the size of the frame with room for the trailer. The caller
-    /// seals it then.
-    [[nodiscard]] std::size_t finish() noexcept;
+    /// Writes the first word, with `more_flags` besides those of begin(); returns the size of the frame with room for
+    /// the trailer. The caller seals it then.
+    [[nodiscard]] std::size_t finish(std::uint8_t more_flags = 0) noexcept;
     [[nodiscard]] std::span<std::byte> frame() const noexcept { return {base_, at_ + trailer_}; }
 
 private:
@@ -289,8 +289,9 @@ private:
     }
 
     std::byte* base_ = nullptr;
-    std::size_t at_ = 0;   // next record
-    std::size_t end_ = 0;  // where the trailer may begin at the latest
+    std::uint64_t head_ = 0;  // first word, without the size
+    std::size_t at_ = 0;      // next record
+    std::size_t end_ = 0;     // where the trailer may begin at the latest
     std::size_t trailer_ = 0;
 };
 

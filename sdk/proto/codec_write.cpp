@@ -32,7 +32,7 @@ void FrameWriter::begin(std::span<std::byte> out, std::uint32_t session, std::ui
                         std::size_t trailer_bytes) noexcept {
     assert(out.size() >= sizeof(fl_frame_header) + trailer_bytes);
     base_ = out.data();
-    store_word(base_, FL_WIRE_VERSION | word_field(flags, 8) | word_field(session, 32));
+    head_ = FL_WIRE_VERSION | word_field(flags, 8) | word_field(session, 32);
     store_word(base_ + offsetof(fl_frame_header, packet_number), packet_number);
     store_word(base_ + offsetof(fl_frame_header, path), path | word_field(sent_ns, 32));
     at_ = sizeof(fl_frame_header);
@@ -106,10 +106,10 @@ bool FrameWriter::pad(std::size_t bytes) noexcept {
     return true;
 }
 
-std::size_t FrameWriter::finish() noexcept {
+// The whole first word at once: who computes the check value loads it as one, and would wait for narrow stores.
+std::size_t FrameWriter::finish(std::uint8_t more_flags) noexcept {
     const std::size_t bytes = at_ + trailer_;
-    fl_le16 frame_bytes(static_cast<std::uint16_t>(bytes));
-    std::memcpy(base_ + offsetof(fl_frame_header, frame_bytes), &frame_bytes, sizeof(frame_bytes));
+    store_word(base_, head_ | word_field(more_flags, 8) | word_field(bytes, 16));
     return bytes;
 }
 

@@ -120,8 +120,16 @@ Status FunctionCore::request(const Tlp& tlp, std::span<const std::byte> operand,
     std::uint32_t slot = 0;
     RequestRecord* r = requests_out.prepare(slot);
     if (r == nullptr) return Status::would_block;
-    r->tlp = tlp;
-    r->tlp.follows_posted = posted_out.next() - 1;
+    // Field by field: the caller has just stored them one by one, and a wide load would wait for that.
+    r->tlp = {.type = tlp.type,
+              .attr = tlp.attr,
+              .byte_enables = tlp.byte_enables,
+              .bar = tlp.bar,
+              .code = tlp.code,
+              .length_bytes = tlp.length_bytes,
+              .pasid = tlp.pasid,
+              .address = tlp.address,
+              .follows_posted = posted_out.next() - 1};
     r->cookie = cookie;
     r->into = into.data();
     r->into_bytes = static_cast<std::uint16_t>(into.size());

@@ -36,7 +36,8 @@ struct alignas(64) Path {
           max_frame_bytes(std::min<std::uint32_t>(config.max_frame_bytes, FL_FRAME_MAX_BYTES)) {}
 
     // --- acknowledgement of what arrives
-    static constexpr unsigned kAckEvery = 8;  ///< packets that ask for one
+    static constexpr unsigned kAckEvery = 8;          ///< packets that ask for one
+    static constexpr unsigned kAckEveryPatient = 16;  ///< ... and may all wait
     static constexpr Duration kShortestAckDelay = std::chrono::microseconds(25);
     /// Half of the time after which any sender probes, and less than the smallest window.
     static constexpr Duration kPatience = std::chrono::microseconds(500);
@@ -56,7 +57,7 @@ struct alignas(64) Path {
                                                                 : kLongPatience;
             ack_deadline = std::min(ack_deadline, now + std::max(patience, ack_delay()));
         }
-        if (!in_order || unacknowledged >= kAckEvery) ack_now = true;
+        if (!in_order || unacknowledged >= (all_may_wait() ? kAckEveryPatient : kAckEvery)) ack_now = true;
     }
     [[nodiscard]] Duration ack_delay() const noexcept {
         return std::clamp<Duration>(Duration(rtt.smoothed().count() >> 3), kShortestAckDelay,
@@ -65,10 +66,14 @@ struct alignas(64) Path {
     /// Does a frame that goes anyway take the acknowledgement along? Not every one: between
     /// frames that follow each other closely a few wait, which saves both sides most of the work.
     static constexpr unsigned kAckAlong = 4;
+    static constexpr unsigned kAckAlongPatient = 12;  ///< so that register accesses seldom have a second record
     [[nodiscard]] bool ack_along(Time now) const noexcept {
         return ack_now ||
-               (unacknowledged != 0 && (unacknowledged >= kAckAlong || now - last_ack_sent >= kShortestAckDelay));
+               (unacknowledged != 0 && (unacknowledged >= (all_may_wait() ? kAckAlongPatient : kAckAlong) ||
+                                        now - last_ack_sent >= kShortestAckDelay));
     }
+    /// What is not acknowledged yet asks for no more than patience.
+    [[nodiscard]] bool all_may_wait() const noexcept { return ack_asks <= Asks::patiently; }
     void ack_sent(Time now) noexcept {
         last_ack_sent = now;
         unacknowledged = unacknowledged_bytes = 0;

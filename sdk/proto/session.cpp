@@ -164,6 +164,10 @@ bool Session::wants_to_send(Time now) const noexcept {
     return state_->wants_to_send(now);
 }
 
+bool Session::has_lone() const noexcept {
+    return state_->has_lone();
+}
+
 Time Session::next_timer() const noexcept {
     return state_->timer;
 }

@@ -172,6 +172,8 @@ public:
     [[nodiscard]] Built build(std::span<std::byte> out, Time now, std::uint64_t not_on = 0) noexcept;
     /// True when build() would have something; cheap, for every turn of the lane.
     [[nodiscard]] bool wants_to_send(Time now) const noexcept;
+    /// One request, or one completion, on the only path, is all that there is to send: an answer that need not wait.
+    [[nodiscard]] bool has_lone() const noexcept;
     /// When on_timer must be called next, kNever = not at all.
     [[nodiscard]] Time next_timer() const noexcept;
     void on_timer(Time now) noexcept;

@@ -12,7 +12,7 @@ constexpr unsigned kLossSample =
     32;  // packets whose fate is known, and no fewer than are in flight, for "repeated loss"
 constexpr unsigned kGoodProbesAfterLoss = 3;
 constexpr Duration kLate = std::chrono::microseconds(400);  // less than an acknowledgement waits at most
-constexpr unsigned kFewPackets = 16;  // in flight: of a flow that waits for answers, not for the link
+constexpr unsigned kFewPackets = 24;  // in flight: of a flow that waits for answers, not for the link
 
 }  // namespace
 

@@ -70,7 +70,7 @@ Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint6
         if (built.bytes != 0) return built;
     }
     if (!flows() || out.size() < kMinFrameBytes) return {};
-    if (due == 0 && single != nullptr) {
+    if (has_lone()) {
         const Session::Built built = build_lone(out, now);
         if (built.bytes != 0) return built;
     }
@@ -84,12 +84,11 @@ Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint6
     return (due & kDueMtu) != 0 ? build_mtu_probe(out, now) : Session::Built{};
 }
 
-// The frame of a register access: the only path, and one request or one completion is all there is to send.
+// The frame of a register access. Precondition: has_lone().
 Session::Built SessionCore::build_lone(std::span<std::byte> out, Time now) noexcept {
     FunctionCore* const f = ready.front();
     Path& p = *single;
-    if (f == nullptr || ready.next(*f) != nullptr || !f->has_lone() || p.probe_frames != 0 || p.ack_along(now) ||
-        !p.usable() || !p.has_room(now) || !p.sent.make_room(1))
+    if (p.probe_frames != 0 || p.ack_along(now) || !p.usable() || !p.has_room(now) || !p.sent.make_room(1))
         return {};
     start(p, out.first(std::min<std::size_t>(out.size(), p.mtu.frame_bytes())), now);
     ready.remove(*f);  // before: data that is fetched for it may bring more to send
@@ -135,10 +134,9 @@ bool SessionCore::may_wait(const Path& p, Time now) const noexcept {
 }
 
 Session::Built SessionCore::finish(Path& p, Time now) noexcept {
-    const std::size_t bytes = work->fill.writer.finish();
-    const std::span<std::byte> frame = work->fill.writer.frame();
     const bool patient = work->fill.ref_count != 0 && may_wait(p, now);
-    if (patient) frame[offsetof(fl_frame_header, flags)] |= std::byte{FL_FRAME_PATIENT};
+    const std::size_t bytes = work->fill.writer.finish(patient ? FL_FRAME_PATIENT : 0);
+    const std::span<std::byte> frame = work->fill.writer.frame();
     if (integrity)
         seal->seal(frame, p.sent.next());
     else

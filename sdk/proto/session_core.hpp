@@ -125,6 +125,11 @@ public:
     // --- session_build.cpp
     Session::Built build(std::span<std::byte> out, Time now, std::uint64_t not_on) noexcept;
     [[nodiscard]] bool wants_to_send(Time now) const noexcept;
+    /// One request or one completion, on the only path, is all there is to send.
+    [[nodiscard]] bool has_lone() const noexcept {
+        const FunctionCore* const f = ready.front();
+        return due == 0 && single != nullptr && f != nullptr && ready.next(*f) == nullptr && f->has_lone();
+    }
 
     // --- session_ack.cpp
     void on_ack(const AckRecord& a, Time now) noexcept;
