@@ -186,33 +186,6 @@ Drop parse_header(std::span<const std::byte> frame, Header& out) noexcept {
     return kNoDrop;
 }
 
-bool read_lone_header(std::span<const std::byte> frame, const LoneFrame& expected, Header& out) noexcept {
-    constexpr std::uint64_t kSize = word_field(0xffff, 16);
-    if (frame.size() < sizeof(fl_frame_header) + sizeof(fl_tlp)) return false;
-    const std::byte* const at = frame.data();
-    const std::uint64_t head = load_word(at);
-    const std::uint64_t place = load_word(at + offsetof(fl_frame_header, path));
-    const std::uint64_t record = load_word(at + sizeof(fl_frame_header));
-    const std::size_t bytes = head >> 16 & 0xffff;
-    const std::size_t record_bytes = record >> 16 & 0xffff;
-    const std::uint64_t open_bits = kSize | word_field(expected.own_flags, 8);
-    if ((head & ~open_bits) != (FL_WIRE_VERSION | word_field(expected.flags, 8) | word_field(expected.session, 32)) ||
-        static_cast<std::uint32_t>(place) != expected.path ||
-        load_word(at + offsetof(fl_frame_header, packet_number)) != expected.packet_number ||
-        (record & 0xff) != FL_FAMILY_TLP || bytes > std::min<std::size_t>(frame.size(), FL_FRAME_MAX_BYTES) ||
-        bytes != sizeof(fl_frame_header) + record_bytes + expected.trailer_bytes || record_bytes < sizeof(fl_tlp) ||
-        expected.packet_number > kMaxPacketNumber)
-        return false;
-    out = {.flags = static_cast<std::uint8_t>(head >> 8),
-           .path = expected.path,
-           .session = expected.session,
-           .sent_ns = static_cast<std::uint32_t>(place >> 32),
-           .packet_number = expected.packet_number,
-           .frame_bytes = static_cast<std::uint16_t>(bytes),
-           .trailer_bytes = static_cast<std::uint16_t>(expected.trailer_bytes)};
-    return true;
-}
-
 std::span<const std::byte> records_of(std::span<const std::byte> frame, const Header& h) noexcept {
     return frame.subspan(sizeof(fl_frame_header), h.frame_bytes - sizeof(fl_frame_header) - h.trailer_bytes);
 }

@@ -53,10 +53,10 @@ constexpr unsigned kMaxMsixVectors = 2048;
 /// (without FL_ATTR_FRAGMENT), length, byte enables, bar, code, pasid, address. Not the sequences.
 /// For transactions of an application or a device as well: what fails here must not be sent.
 [[nodiscard]] Drop check_tlp(const Tlp& tlp) noexcept;
-/// A write with nothing rare about it: what passes this passes check_tlp.
-[[nodiscard]] inline bool is_plain_write(const Tlp& t) noexcept {
+/// A memory write or read with nothing rare about it: what passes this passes check_tlp.
+[[nodiscard]] inline bool is_plain(const Tlp& t, TlpType type) noexcept {
     const unsigned rare = (t.attr & ~unsigned{FL_ATTR_RO}) | t.byte_enables | t.code | t.pasid;
-    return t.type == TlpType::memory_write && rare == 0 && t.length_bytes - 1u < FL_TLP_MAX_PAYLOAD_BYTES &&
+    return t.type == type && rare == 0 && t.length_bytes - 1u < FL_TLP_MAX_PAYLOAD_BYTES &&
            (t.bar <= FL_BAR_ROM || t.bar == FL_BAR_NONE) && t.address <= kLastPlainAddress;
 }
 /// Payload of a message (FL_TLP_MSG): reserved fields, ranges. Others pass.
@@ -89,18 +89,42 @@ struct Header {
 /// Checks and decodes the frame header. Integrity (Seal::open over the first frame_bytes) and
 /// the meaning of session, path and packet number are the caller's.
 [[nodiscard]] Drop parse_header(std::span<const std::byte> frame, Header& out) noexcept;
-/// What the header of the next frame of a session says when nothing was lost.
+/// What the header of the next frame of a session without keys says when nothing was lost.
 struct LoneFrame {
     std::uint32_t session = 0;
     std::uint16_t path = 0;
-    std::uint8_t flags = 0;      ///< those of the seal
     std::uint8_t own_flags = 0;  ///< may be set or not
-    std::size_t trailer_bytes = 0;
     std::uint64_t packet_number = 0;
 };
 /// True when the header is the expected one, and one transaction is all that the frame holds: then parse_header() would
 /// say the same. Otherwise nothing is said.
-[[nodiscard]] bool read_lone_header(std::span<const std::byte> frame, const LoneFrame& expected, Header& out) noexcept;
+[[nodiscard]] [[gnu::always_inline]] inline bool read_lone_header(std::span<const std::byte> frame,
+                                                                  const LoneFrame& expected, Header& out) noexcept {
+    constexpr std::uint64_t kSize = word_field(0xffff, 16);
+    if (frame.size() < FL_FRAME_MIN_BYTES + sizeof(fl_tlp)) return false;
+    const std::byte* const at = frame.data();
+    const std::uint64_t head = load_word(at);
+    const std::uint64_t place = load_word(at + offsetof(fl_frame_header, path));
+    const std::uint64_t record = load_word(at + sizeof(fl_frame_header));
+    const std::size_t bytes = head >> 16 & 0xffff;
+    const std::size_t record_bytes = record >> 16 & 0xffff;
+    const std::uint64_t open_bits = kSize | word_field(expected.own_flags, 8);
+    if ((head & ~open_bits) != (FL_WIRE_VERSION | word_field(expected.session, 32)) ||
+        static_cast<std::uint32_t>(place) != expected.path ||
+        load_word(at + offsetof(fl_frame_header, packet_number)) != expected.packet_number ||
+        (record & 0xff) != FL_FAMILY_TLP || bytes > std::min<std::size_t>(frame.size(), FL_FRAME_MAX_BYTES) ||
+        bytes != FL_FRAME_MIN_BYTES + record_bytes || record_bytes < sizeof(fl_tlp) ||
+        expected.packet_number > kMaxPacketNumber)
+        return false;
+    out.flags = static_cast<std::uint8_t>(head >> 8);
+    out.path = expected.path;
+    out.session = expected.session;
+    out.sent_ns = static_cast<std::uint32_t>(place >> 32);
+    out.packet_number = expected.packet_number;
+    out.frame_bytes = static_cast<std::uint16_t>(bytes);
+    out.trailer_bytes = FL_FRAME_CRC_BYTES;
+    return true;
+}
 /// The records of a frame whose header has been parsed (and that has been opened).
 [[nodiscard]] std::span<const std::byte> records_of(std::span<const std::byte> frame, const Header& h) noexcept;
 
@@ -211,6 +235,35 @@ private:
 /// bytes, and everything but memory writes and completions with data, are never cut.
 [[nodiscard]] std::size_t fragment_bytes(TlpType type, std::size_t rest_bytes, std::size_t room) noexcept;
 
+/// The first word of a frame's header, without its size.
+[[nodiscard]] constexpr std::uint64_t first_word(std::uint32_t session, std::uint8_t flags) noexcept {
+    return FL_WIRE_VERSION | word_field(flags, 8) | word_field(session, 32);
+}
+/// The others.
+inline void put_header_rest(std::byte* frame, std::uint16_t path, std::uint64_t packet_number,
+                            std::uint32_t sent_ns) noexcept {
+    store_word(frame + offsetof(fl_frame_header, packet_number), packet_number);
+    store_word(frame + offsetof(fl_frame_header, path), path | word_field(sent_ns, 32));
+}
+/// A transaction with the part of its payload that begins at `offset`, in words; `attr` is t.attr, and FL_ATTR_FRAGMENT
+/// for a part. Returns where the payload belongs; its padding is written. There is room for
+/// tlp_record_bytes(payload_bytes).
+inline std::byte* put_tlp(std::byte* place, const Tlp& t, FunctionHandle handle, std::uint64_t attr,
+                          std::uint64_t offset, std::size_t payload_bytes) noexcept {
+    const std::size_t bytes = tlp_record_bytes(payload_bytes);
+    store_word(place, FL_FAMILY_TLP | word_field(static_cast<std::uint8_t>(t.type), 8) | word_field(bytes, 16) |
+                          word_field(handle.index, 32) | word_field(handle.generation, 48));
+    store_word(place + offsetof(fl_tlp, tag), t.tag | word_field(t.pasid, 32));
+    store_word(place + offsetof(fl_tlp, attr), attr | word_field(t.byte_enables, 8) | word_field(t.bar, 16) |
+                                                   word_field(t.code, 24) | word_field(t.length_bytes, 32) |
+                                                   word_field(offset, 48));
+    store_word(place + offsetof(fl_tlp, address), t.address);
+    store_word(place + offsetof(fl_tlp, sequence), t.sequence);
+    store_word(place + offsetof(fl_tlp, follows_posted), t.follows_posted);
+    if (payload_bytes % FL_RECORD_ALIGN_BYTES != 0) store_word(place + bytes - FL_RECORD_ALIGN_BYTES, 0);
+    return place + sizeof(fl_tlp);
+}
+
 /// Fills one frame. Every function that adds a record returns false (or nullptr), and writes
 /// nothing, when it does not fit.
 class FrameWriter {
@@ -272,20 +325,8 @@ private:
     }
     [[nodiscard]] std::byte* put_tlp(const Tlp& t, FunctionHandle handle, std::uint64_t attr, std::uint64_t offset,
                                      std::size_t payload_bytes) noexcept {
-        const std::size_t bytes = tlp_record_bytes(payload_bytes);
-        std::byte* place = take(bytes);
-        if (place == nullptr) return nullptr;
-        store_word(place, FL_FAMILY_TLP | word_field(static_cast<std::uint8_t>(t.type), 8) | word_field(bytes, 16) |
-                              word_field(handle.index, 32) | word_field(handle.generation, 48));
-        store_word(place + offsetof(fl_tlp, tag), t.tag | word_field(t.pasid, 32));
-        store_word(place + offsetof(fl_tlp, attr), attr | word_field(t.byte_enables, 8) | word_field(t.bar, 16) |
-                                                       word_field(t.code, 24) | word_field(t.length_bytes, 32) |
-                                                       word_field(offset, 48));
-        store_word(place + offsetof(fl_tlp, address), t.address);
-        store_word(place + offsetof(fl_tlp, sequence), t.sequence);
-        store_word(place + offsetof(fl_tlp, follows_posted), t.follows_posted);
-        if (payload_bytes % FL_RECORD_ALIGN_BYTES != 0) store_word(place + bytes - FL_RECORD_ALIGN_BYTES, 0);
-        return place + sizeof(fl_tlp);
+        std::byte* place = take(tlp_record_bytes(payload_bytes));
+        return place == nullptr ? nullptr : proto::put_tlp(place, t, handle, attr, offset, payload_bytes);
     }
 
     std::byte* base_ = nullptr;

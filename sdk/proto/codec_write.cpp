@@ -32,9 +32,8 @@ void FrameWriter::begin(std::span<std::byte> out, std::uint32_t session, std::ui
                         std::size_t trailer_bytes) noexcept {
     assert(out.size() >= sizeof(fl_frame_header) + trailer_bytes);
     base_ = out.data();
-    head_ = FL_WIRE_VERSION | word_field(flags, 8) | word_field(session, 32);
-    store_word(base_ + offsetof(fl_frame_header, packet_number), packet_number);
-    store_word(base_ + offsetof(fl_frame_header, path), path | word_field(sent_ns, 32));
+    head_ = first_word(session, flags);
+    put_header_rest(base_, path, packet_number, sent_ns);
     at_ = sizeof(fl_frame_header);
     trailer_ = trailer_bytes;
     const std::size_t most = std::min<std::size_t>(out.size(), FL_FRAME_MAX_BYTES) - trailer_bytes;

@@ -70,7 +70,7 @@ Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, 
                             Time /*now*/, std::uint64_t* sequence) noexcept {
     if (gone) return Status::device_lost;
     if (in_reset) return Status::would_block;
-    const bool plain = is_plain_write(tlp);
+    const bool plain = is_plain(tlp, TlpType::memory_write);
     if (payload.size() != tlp.length_bytes || (!plain && !is_valid_posted(tlp, payload))) return Status::invalid;
     PostedRecord* r = posted_out.prepare();
     if (r == nullptr) return Status::would_block;
@@ -110,9 +110,12 @@ Status FunctionCore::request(const Tlp& tlp, std::span<const std::byte> operand,
                              std::uint64_t cookie, Time now) noexcept {
     if (gone) return Status::device_lost;
     if (in_reset) return Status::would_block;
-    if (class_of(tlp.type) != FL_CLASS_NON_POSTED || check_tlp(tlp) != kNoDrop) return Status::invalid;
-    if (operand.size() != (carries_payload(tlp.type) ? tlp.length_bytes : 0) || into.size() != result_bytes(tlp))
-        return Status::invalid;
+    const bool valid = is_plain(tlp, TlpType::memory_read)
+                           ? operand.empty() && into.size() == tlp.length_bytes
+                           : class_of(tlp.type) == FL_CLASS_NON_POSTED && check_tlp(tlp) == kNoDrop &&
+                                 operand.size() == (carries_payload(tlp.type) ? tlp.length_bytes : 0) &&
+                                 into.size() == result_bytes(tlp);
+    if (!valid) return Status::invalid;
     if (quarantined) [[unlikely]] {
         std::fill(into.begin(), into.end(), std::byte{0xff});
         return Status::timeout;

@@ -60,8 +60,8 @@ public:
         const bool completion = completions_out.has_unsent(), request = requests_out.has_unsent();
         return completion != request && (completion ? completions_out.one_whole() : requests_out.one());
     }
-    /// Puts it into an empty frame. False: it stays.
-    [[nodiscard]] bool fill_lone(FrameFill& f) noexcept;
+    /// Writes it as a record, for which a small frame has room; returns the bytes.
+    [[nodiscard]] std::size_t put_lone(std::byte* place, RecordRef& ref) noexcept;
     void acked(const RecordRef& ref) noexcept;
     void lost(const RecordRef& ref) noexcept;
 
@@ -146,6 +146,9 @@ private:
     [[nodiscard]] Put put_request(FrameFill& f, std::uint64_t sequence) noexcept;
     [[nodiscard]] Put put_completion(FrameFill& f, std::uint64_t sequence) noexcept;
     void note(FrameFill& f, RefKind kind, std::uint64_t sequence, GranuleRun run, bool resend) noexcept;
+    [[nodiscard]] std::size_t put_lone_request(std::byte* place, RecordRef& ref) noexcept;
+    [[nodiscard]] std::size_t put_lone_completion(std::byte* place, RecordRef& ref) noexcept;
+    void copy_result(std::uint32_t slot, std::size_t offset, std::span<std::byte> to) noexcept;
 
     // function_receive.cpp
     bool on_posted(const TlpRecord& r, Time now) noexcept;

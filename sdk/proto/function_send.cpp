@@ -23,6 +23,16 @@ std::size_t part_bytes(const FrameFill& f, TlpType type, std::size_t bytes) noex
     return part >= kWorthAFragment || room >= f.empty_room ? part : 0;
 }
 
+Tlp completion_of(const ResultSlot& r, std::uint64_t sequence) noexcept {
+    const std::uint16_t length = r.status == FL_STATUS_SC ? r.length_bytes : std::uint16_t{0};
+    return {.type = length != 0 ? TlpType::completion_data : TlpType::completion,
+            .code = r.status,
+            .length_bytes = length,
+            .tag = r.tag,
+            .sequence = sequence,
+            .follows_posted = r.follows_posted};
+}
+
 }  // namespace
 
 void FunctionCore::note(FrameFill& f, RefKind kind, std::uint64_t sequence, GranuleRun run, bool resend) noexcept {
@@ -76,30 +86,25 @@ FunctionCore::Put FunctionCore::put_request(FrameFill& f, std::uint64_t sequence
     return Put::done;
 }
 
+void FunctionCore::copy_result(std::uint32_t slot, std::size_t offset, std::span<std::byte> to) noexcept {
+    const ResultSlot& r = memory.results[slot];
+    if ((r.flags & kResultByFetch) == 0)
+        copy_small(to.data(), {memory.result_data[slot] + offset, to.size()});
+    else if (handler.fetch(self, r.address, r.pasid, static_cast<std::uint32_t>(offset), to) != Status::ok)
+        std::memset(to.data(), 0, to.size());
+}
+
 FunctionCore::Put FunctionCore::put_completion(FrameFill& f, std::uint64_t sequence) noexcept {
-    const ResultSlot& r = memory.results[completions_out.slot_of(sequence)];
-    const unsigned length = r.status == FL_STATUS_SC ? r.length_bytes : 0;
-    Tlp tlp;
-    tlp.type = length != 0 ? TlpType::completion_data : TlpType::completion;
-    tlp.code = r.status;
-    tlp.tag = r.tag;
-    tlp.length_bytes = static_cast<std::uint16_t>(length);
-    tlp.sequence = sequence;
-    tlp.follows_posted = r.follows_posted;
+    const std::uint32_t slot = completions_out.slot_of(sequence);
+    const Tlp tlp = completion_of(memory.results[slot], sequence);
+    const unsigned length = tlp.length_bytes;
     const GranuleRun run = first_run(completions_out.queued(sequence));
     const std::size_t offset = std::size_t{run.first} * kGranuleBytes;
     std::size_t bytes = run_bytes(run, length);
     if (bytes != 0 && (bytes = part_bytes(f, tlp.type, bytes)) == 0) return Put::no_room;
     std::byte* to = f.writer.tlp(tlp, handle(), offset, bytes);
     if (to == nullptr) return Put::no_room;
-    if (bytes != 0) {
-        if ((r.flags & kResultByFetch) == 0) {
-            std::memcpy(to, memory.result_data[completions_out.slot_of(sequence)] + offset, bytes);
-        } else if (handler.fetch(self, r.address, r.pasid, static_cast<std::uint32_t>(offset), {to, bytes}) !=
-                   Status::ok) {
-            std::memset(to, 0, bytes);
-        }
-    }
+    if (bytes != 0) copy_result(slot, offset, {to, bytes});
     const GranuleRun part = run_of(static_cast<unsigned>(offset), static_cast<unsigned>(bytes));
     const bool resend = completions_out.is_resend(sequence);
     completions_out.sent(sequence, part);
@@ -145,11 +150,34 @@ bool FunctionCore::fill(FrameFill& f) noexcept {
     }
 }
 
-bool FunctionCore::fill_lone(FrameFill& f) noexcept {
+std::size_t FunctionCore::put_lone(std::byte* place, RecordRef& ref) noexcept {
     other_work = false;
-    const Put put =
-        requests_out.has_unsent() ? put_request(f, requests_out.cursor()) : put_completion(f, completions_out.cursor());
-    return put == Put::done;
+    return requests_out.has_unsent() ? put_lone_request(place, ref) : put_lone_completion(place, ref);
+}
+
+std::size_t FunctionCore::put_lone_request(std::byte* place, RecordRef& ref) noexcept {
+    const RequestRecord& r = requests_out.newest();
+    const bool read = r.tlp.type == TlpType::memory_read;
+    const std::size_t operand = read || !carries_payload(r.tlp.type) ? 0 : r.tlp.length_bytes;
+    std::byte* const to = put_tlp(place, r.tlp, handle_, r.tlp.attr, 0, operand);
+    if (operand != 0) std::memcpy(to, r.operand.data(), operand);
+    ref = {RefKind::non_posted, r.tlp.sequence, handle_.index, binding};
+    requests_out.sent_one();
+    ++counters.sent[FL_CLASS_NON_POSTED];
+    return tlp_record_bytes(operand);
+}
+
+// What is noted comes before the data: fetching it may bring more.
+std::size_t FunctionCore::put_lone_completion(std::byte* place, RecordRef& ref) noexcept {
+    const std::uint64_t sequence = completions_out.cursor();
+    const std::uint32_t slot = completions_out.slot_of(sequence);
+    const Tlp tlp = completion_of(memory.results[slot], sequence);
+    std::byte* const to = put_tlp(place, tlp, handle_, 0, 0, tlp.length_bytes);
+    ref = {RefKind::completion, sequence, handle_.index, binding, run_of(0, tlp.length_bytes)};
+    completions_out.sent_one();
+    ++counters.sent[FL_CLASS_COMPLETION];
+    if (tlp.length_bytes != 0) copy_result(slot, 0, {to, tlp.length_bytes});
+    return tlp_record_bytes(tlp.length_bytes);
 }
 
 void FunctionCore::acked(const RecordRef& ref) noexcept {

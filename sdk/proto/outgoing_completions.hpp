@@ -52,6 +52,8 @@ public:
         return places_->parts[sequence % kSlots].queued;
     }
     void sent(std::uint64_t sequence, GranuleRun run) noexcept;
+    /// The same of what one_whole() speaks of.
+    void sent_one() noexcept { places_->parts[cursor_++ % kSlots].queued = 0; }
     void acked(std::uint64_t sequence, GranuleRun run) noexcept;
     void lost(std::uint64_t sequence, GranuleRun run) noexcept;
     void limit(std::uint64_t header) noexcept { header_limit_ = header > header_limit_ ? header : header_limit_; }

@@ -59,6 +59,15 @@ public:
     /// Notes the packet next(). Precondition: make_room(refs.size()).
     void sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes, std::span<const RecordRef> refs, bool waited_for,
               bool copied = false) noexcept;
+    /// The same of a packet with one record, which is in no other.
+    void sent_one(Time now, std::uint16_t bytes, std::uint16_t data_bytes, const RecordRef& ref) noexcept {
+        const std::uint64_t number = next_++;
+        at(number) = {now, ref_end_, 1, bytes, data_bytes, false, true, false};
+        refs_[ref_end_++ & ref_mask_] = ref;
+        resolved_[(number & mask_) >> 6] &= ~(std::uint64_t{1} << (number & 63));
+        in_flight_bytes_ += data_bytes;
+        ++in_flight_packets_;
+    }
 
     /// Calls acked(number, packet) for every packet of [low, high] that is newly acknowledged.
     /// Precondition: high < next().

@@ -42,6 +42,13 @@ public:
         largest_arrived_ = now;
         return in_order;
     }
+    /// The same for the packet right behind the newest.
+    void take_next(std::uint32_t sent_ns, Time now) noexcept {
+        if (largest_ == 0) first_low_ = 1;
+        set(++largest_);
+        largest_sent_ns_ = sent_ns;
+        largest_arrived_ = now;
+    }
     [[nodiscard]] std::uint64_t largest() const noexcept { return largest_; }
     /// Fills all of `out` but path and ranges; returns how many ranges were written.
     /// Precondition: largest() != 0.

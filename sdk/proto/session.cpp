@@ -13,6 +13,7 @@ SessionCore::SessionCore(Session& self_, const SessionConfig& config_, SessionHa
                          std::unique_ptr<Seal> seal_, bool initiating_)
     : initiating(initiating_),
       integrity(config_.integrity),
+      clear(seal_ == nullptr || dynamic_cast<const ClearSeal*>(seal_.get()) != nullptr),
       session_id(config_.session_id),
       seal(std::move(seal_)),
       self(self_),

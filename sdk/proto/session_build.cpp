@@ -84,22 +84,6 @@ Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint6
     return (due & kDueMtu) != 0 ? build_mtu_probe(out, now) : Session::Built{};
 }
 
-// The frame of a register access. Precondition: has_lone().
-Session::Built SessionCore::build_lone(std::span<std::byte> out, Time now) noexcept {
-    FunctionCore* const f = ready.front();
-    Path& p = *single;
-    if (p.probe_frames != 0 || p.ack_along(now) || !p.usable() || !p.has_room(now) || !p.sent.make_room(1))
-        return {};
-    start(p, out.first(std::min<std::size_t>(out.size(), p.mtu.frame_bytes())), now);
-    ready.remove(*f);  // before: data that is fetched for it may bring more to send
-    if (!f->fill_lone(work->fill)) {
-        f->mark_ready(true);
-        return {};
-    }
-    work->data_bytes = static_cast<std::uint16_t>(work->fill.empty_room - work->fill.writer.room());
-    return finish(p, now);
-}
-
 void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
     if (!p.sent.make_room(FrameFill::kMaxRefs)) [[unlikely]] {
         settle();
@@ -145,25 +129,13 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
     const bool waited_for = work->fill.ref_count != 0;
     p.sent.sent(now, static_cast<std::uint16_t>(bytes), work->data_bytes, work->fill.all_refs(), waited_for,
                 work->fill.copies);
-    p.last_sent = now;
-    ++p.packets_sent;
-    ++counters.frames_out;
-    counters.bytes_out += bytes;
-    counters.records_out += work->fill.ref_count;
+    left(p, bytes, work->fill.ref_count, now);
     if (waited_for) {
         if (patient)
             p.in_flight_may_wait = p.in_flight_may_wait || p.sent.in_flight_packets() == 1;
         else
             p.may_not_wait();
-        p.last_waiting = now;
-        if (work->data_bytes != 0) p.last_posted = now;
-        if (work->data_bytes != 0) p.congestion.sent(bytes, now);
-        if (p.congestion.next_send() > now) [[unlikely]]
-            arm(p.congestion.next_send());
-        if (!p.probe_armed) {
-            p.probe_armed = true;
-            arm(now + p.probe_interval());
-        }
+        waits(p, bytes, work->data_bytes, now);
     }
     return {bytes, p.id};
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: what Session, its functions and the peer do. Hands on: frames, records, events.
 // Owns: the paths and the streams of one session. Internal; one file per concern: session.cpp
-// (API), session_receive.cpp, session_build.cpp, session_ack.cpp, session_timer.cpp,
+// (API), session_receive.cpp, session_build.cpp, session_lone.cpp, session_ack.cpp, session_timer.cpp,
 // session_control.cpp, handshake.cpp. docs/wire.md, "Session".
 #pragma once
 
@@ -179,6 +179,7 @@ public:
     Status why = Status::ok;
     const bool initiating;
     const bool integrity;
+    const bool clear;  ///< no keys: small frames are checked where they are read and written
     bool awake = false;
     bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force
     bool spaced = false;  ///< the peer's last frame could wait: its records come far apart, and in vain alone
@@ -230,14 +231,30 @@ private:
     // session_receive.cpp
     [[nodiscard]] bool open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept;
     [[nodiscard]] bool take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept;
-    [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
     /// Flags of a frame that are not the seal's.
     [[nodiscard]] std::uint8_t own_flags() const noexcept { return patience_in_force ? FL_FRAME_PATIENT : 0; }
-    void arrived(const Header& h, Path& p, Asks asks, Time now) noexcept;
-    [[nodiscard]] Asks asks_of(std::uint8_t family, RecordClass record_class) const noexcept;
+    /// A packet that was taken: when it has to be acknowledged.
+    [[gnu::always_inline]] void noted(const Header& h, Path& p, bool in_order, Asks asks, Time now) noexcept {
+        spaced = (h.flags & FL_FRAME_PATIENT) != 0;
+        if (spaced && asks == Asks::patiently) asks = Asks::sometime;
+        p.arrived(in_order, asks, h.frame_bytes, now);
+        if (p.ack_now) due |= kDuePath;
+        arm(p.ack_deadline);
+    }
+    /// A device may wait until what it wrote is released, to use its buffer again. A host that waits asks with a
+    /// KEEPALIVE.
+    [[nodiscard]] Asks asks_of(std::uint8_t family, RecordClass record_class) const noexcept {
+        if (family == FL_FAMILY_ACK) return Asks::nothing;
+        if (family == FL_FAMILY_CREDIT) return Asks::patiently;
+        const bool patient = family == FL_FAMILY_TLP && (!initiating || record_class != RecordClass::posted);
+        return patient ? Asks::patiently : Asks::soon;
+    }
     [[nodiscard]] bool on_record(const Record& r, Path& p, Time now) noexcept;
     void heard_after_silence(Path& p, Time now) noexcept;
     void heard_on_dead(Path& p, Time now) noexcept;
+    // session_lone.cpp
+    [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    Session::Built build_lone(std::span<std::byte> out, Time now) noexcept;
     // session_build.cpp
     struct Choice {
         Path* path = nullptr;
@@ -249,7 +266,25 @@ private:
     Session::Built build_cold(std::span<std::byte> out, Time now) noexcept;
     Session::Built build_mtu_probe(std::span<std::byte> out, Time now) noexcept;
     Session::Built fill_frame(Path& p, bool data, std::span<std::byte> out, Time now) noexcept;
-    Session::Built build_lone(std::span<std::byte> out, Time now) noexcept;
+    /// A frame leaves ...
+    void left(Path& p, std::size_t bytes, unsigned records, Time now) noexcept {
+        p.last_sent = now;
+        ++p.packets_sent;
+        ++counters.frames_out;
+        counters.bytes_out += bytes;
+        counters.records_out += records;
+    }
+    /// ... and something in it waits for an acknowledgement.
+    void waits(Path& p, std::size_t bytes, std::uint16_t data_bytes, Time now) noexcept {
+        p.last_waiting = now;
+        if (data_bytes != 0) p.last_posted = now;
+        if (data_bytes != 0) p.congestion.sent(bytes, now);
+        if (p.congestion.next_send() > now) [[unlikely]]
+            arm(p.congestion.next_send());
+        if (p.probe_armed) return;
+        p.probe_armed = true;
+        arm(now + p.probe_interval());
+    }
     void begin(Path& p, std::span<std::byte> out, Time now) noexcept;
     void start(Path& p, std::span<std::byte> out, Time now) noexcept;
     Session::Built finish(Path& p, Time now) noexcept;

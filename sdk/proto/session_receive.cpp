@@ -18,15 +18,6 @@ bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Head
     return false;
 }
 
-[[gnu::always_inline]] inline void SessionCore::arrived(const Header& h, Path& p, Asks asks, Time now) noexcept {
-    spaced = (h.flags & FL_FRAME_PATIENT) != 0;
-    if (spaced && asks == Asks::patiently) asks = Asks::sometime;
-    const bool in_order = p.received.take(h.packet_number, h.sent_ns, now);
-    p.arrived(in_order, asks, h.frame_bytes, now);
-    if (p.ack_now) due |= kDuePath;
-    arm(p.ack_deadline);
-}
-
 void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
     if (state == SessionState::closed || state == SessionState::idle) return;
     if (on_lone_frame(frame, arrived_on, now)) return;
@@ -42,45 +33,7 @@ void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time n
     Asks asks = Asks::nothing;
     if (!take_records(records_of(frame, h), *p, asks, now)) return;
     if (state == SessionState::closed) return;
-    arrived(h, *p, asks, now);
-}
-
-// The frame of a register access: the next one of the only path, with one plain transaction of a function that is
-// here. The checks are those of the long way, most of them at once. False: nothing was done, it goes that way.
-bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
-    if (single == nullptr || state != SessionState::open) return false;
-    Path& p = *single;
-    const std::uint8_t flags = seal->frame_flags();
-    Header h;
-    if ((flags & FL_FRAME_SEALED) != 0 || p.state != PathState::up || arrived_on != p.id || !quarantined.empty() ||
-        !read_lone_header(frame,
-                          {.session = session_id,
-                           .path = p.id,
-                           .flags = flags,
-                           .own_flags = own_flags(),
-                           .trailer_bytes = seal->trailer_bytes(),
-                           .packet_number = p.received.largest() + 1},
-                          h))
-        return false;
-    TlpRecord& r = work->record.tlp;
-    if (!read_plain_tlp(records_of(frame, h), r)) return false;
-    FunctionCore* const f = functions.at(r.handle.index);
-    if (f == nullptr || f->handle() != r.handle) return false;
-    // Last: what goes the long way is opened there, and only once.
-    if (integrity && !seal->open(frame.first(h.frame_bytes), h.packet_number)) return false;
-    rouse();
-    ++counters.frames_in;
-    ++counters.records_in;
-    counters.bytes_in += h.frame_bytes;
-    last_heard = now;
-    const bool taken = f->on_tlp(r, now);
-    if (state == SessionState::closed) {
-        work->touched = nullptr;
-        return true;
-    }
-    untouch(now);
-    if (taken) arrived(h, p, asks_of(FL_FAMILY_TLP, r.record_class), now);
-    return true;
+    noted(h, *p, p->received.take(h.packet_number, h.sent_ns, now), asks, now);
 }
 
 // The accepting side is open from the first frame on: the peer has the HELLO_ACK. What ends
@@ -104,14 +57,6 @@ void SessionCore::heard_on_dead(Path& p, Time now) noexcept {
     if (now < again) return;
     p.next_probe = now;
     arm(now);
-}
-
-// A device may wait until what it wrote is released, to use its buffer again. A host that waits asks with a KEEPALIVE.
-Asks SessionCore::asks_of(std::uint8_t family, RecordClass record_class) const noexcept {
-    if (family == FL_FAMILY_ACK) return Asks::nothing;
-    if (family == FL_FAMILY_CREDIT) return Asks::patiently;
-    const bool patient = family == FL_FAMILY_TLP && (!initiating || record_class != RecordClass::posted);
-    return patient ? Asks::patiently : Asks::soon;
 }
 
 bool SessionCore::take_records(std::span<const std::byte> records, Path& p, Asks& asks, Time now) noexcept {

@@ -103,7 +103,7 @@ TEST(PlainRecords, PlainWritesAreValid) {
     unsigned plain = 0;
     for (int i = 0; i < 400'000; ++i) {
         const Tlp t = make(m);
-        if (!is_plain_write(t)) continue;
+        if (!is_plain(t, t.type)) continue;
         ++plain;
         ASSERT_EQ(t.type, TlpType::memory_write);
         ASSERT_EQ(check_tlp(t), kNoDrop) << "attr " << int(t.attr) << " bar " << int(t.bar) << " address " << t.address;

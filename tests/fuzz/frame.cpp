@@ -81,14 +81,11 @@ void read_lone(std::span<const std::byte> bytes) {
     if (bytes.size() < sizeof(fl_frame_header)) return;
     fl_frame_header raw;
     std::memcpy(&raw, bytes.data(), sizeof(raw));
-    const std::size_t trailer_bytes = (raw.flags & FL_FRAME_SEALED) != 0 ? FL_FRAME_TAG_BYTES : FL_FRAME_CRC_BYTES;
     proto::Header lone;
     if (!proto::read_lone_header(bytes,
                                  {.session = raw.session.get(),
                                   .path = raw.path.get(),
-                                  .flags = static_cast<std::uint8_t>(raw.flags & ~FL_FRAME_PATIENT),
                                   .own_flags = FL_FRAME_PATIENT,
-                                  .trailer_bytes = trailer_bytes,
                                   .packet_number = raw.packet_number.get()},
                                  lone))
         return;

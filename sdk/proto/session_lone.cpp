@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: a frame of the peer, or room for one. Hands on: its one transaction, or the frame with one. Owns: nothing.
+// The frame of a register access, both ways: the next packet of the only path, with one request or one completion and
+// nothing else. The caller of an access waits for two of these, so they go a short way: what session_receive.cpp and
+// session_build.cpp would do with such a frame, and nothing that has to be asked for another one. docs/wire.md, "Frame".
+#include "proto/session_core.hpp"
+
+namespace farlane::proto {
+
+// The checks are those of the long way, most of them at once. False: nothing was done, it goes that way.
+bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
+    if (single == nullptr || state != SessionState::open || !clear || !quarantined.empty()) return false;
+    Path& p = *single;
+    Header h;
+    if (p.state != PathState::up || arrived_on != p.id ||
+        !read_lone_header(frame,
+                          {.session = session_id,
+                           .path = p.id,
+                           .own_flags = own_flags(),
+                           .packet_number = p.received.largest() + 1},
+                          h))
+        return false;
+    TlpRecord& r = work->record.tlp;
+    if (!read_plain_tlp(records_of(frame, h), r)) return false;
+    FunctionCore* const f = functions.at(r.handle.index);
+    if (f == nullptr || f->handle() != r.handle) return false;
+    if (integrity && !crc_is_right(frame.first(h.frame_bytes))) return false;
+    rouse();
+    ++counters.frames_in;
+    ++counters.records_in;
+    counters.bytes_in += h.frame_bytes;
+    last_heard = now;
+    const bool taken = f->on_tlp(r, now);
+    if (state == SessionState::closed) {
+        work->touched = nullptr;
+        return true;
+    }
+    untouch(now);
+    if (!taken) return true;
+    p.received.take_next(h.sent_ns, now);
+    noted(h, p, true, asks_of(FL_FAMILY_TLP, r.record_class), now);
+    return true;
+}
+
+// Precondition: has_lone(), and room for a small frame.
+Session::Built SessionCore::build_lone(std::span<std::byte> out, Time now) noexcept {
+    Path& p = *single;
+    if (!clear || p.probe_frames != 0 || p.ack_along(now) || !p.usable() || !p.has_room(now) || !p.sent.make_room(1))
+        return {};
+    FunctionCore& f = *ready.front();
+    ready.remove(f);  // before: data that is fetched for it may bring more to send
+    std::byte* const frame = out.data();
+    RecordRef ref;
+    const std::size_t record_bytes = f.put_lone(frame + sizeof(fl_frame_header), ref);
+    const std::size_t body = sizeof(fl_frame_header) + record_bytes;
+    const std::size_t bytes = body + FL_FRAME_CRC_BYTES;
+    store_word(frame, first_word(peer_session, 0) | word_field(bytes, 16));
+    put_header_rest(frame, p.id, p.sent.next(), static_cast<std::uint32_t>(now.time_since_epoch().count()));
+    const fl_le32 crc(integrity ? crc32c_words(frame, body) : 0);
+    std::memcpy(frame + body, &crc, sizeof crc);
+    p.sent.sent_one(now, static_cast<std::uint16_t>(bytes), static_cast<std::uint16_t>(record_bytes), ref);
+    left(p, bytes, 1, now);
+    p.may_not_wait();
+    waits(p, bytes, static_cast<std::uint16_t>(record_bytes), now);
+    return {bytes, p.id};
+}
+
+}  // namespace farlane::proto
