@@ -192,34 +192,43 @@ void Lane::send_hint(PortId id, const transport::RxFrame& frame) noexcept {
     ++counters_.hints_sent;
 }
 
-Lane::SessionSlot* Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
+void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
     const auto session_id = proto::peek_session({frame.data, frame.size_bytes});
     if (!session_id) {
         ++counters_.not_ours;
         count(id, frame.size_bytes < FL_FRAME_MIN_BYTES ? proto::Drop::frame_short : proto::Drop::frame_version);
-        return nullptr;
+        return;
     }
-    if (*session_id == 0) {
-        hello(id, frame);
-        return nullptr;
-    }
+    if (*session_id == 0) return hello(id, frame);
     auto* slot = slot_of(*session_id);
     if (slot == nullptr) {
         ++counters_.unknown_session;
         count(id, proto::Drop::frame_session);
-        send_hint(id, frame);
-        return nullptr;
+        return send_hint(id, frame);
     }
     slot->session->on_frame({frame.data, frame.size_bytes}, path_of(frame), now_);
-    return slot;
 }
 
-// A frame that came alone and has been answered: the answer leaves before anything else is looked at.
-void Lane::answer(SessionSlot& slot) noexcept {
-    if (slot.dropped || !slot.session->has_lone()) return;
-    slot.not_on = 0;
-    PortId port = 0;
-    if (build_one(slot, tx_[0], port)) ports_[port].port->tx_send({tx_.data(), 1});
+// A register access that comes alone is answered before anything else is looked at, the clock too: a look costs as much
+// as a tenth of the answer. It is stamped afterwards: stamped before it came, it would make the round trip shorter than
+// the path.
+void Lane::receive_one(PortId id) noexcept {
+    transport::RxFrame& frame = rx_[0];
+    const auto session_id = proto::peek_session({frame.data, frame.size_bytes});
+    SessionSlot* const slot = session_id ? slot_of(*session_id) : nullptr;
+    if (slot == nullptr) {
+        tick();
+        return dispatch(id, frame);
+    }
+    proto::Session& session = *slot->session;
+    if (session.on_lone_frame({frame.data, frame.size_bytes}, path_of(frame), now_)) {
+        const Time was = now_;
+        const bool answered = !slot->dropped && send_lone(*slot);
+        tick();
+        return session.stamp(was, now_, answered);
+    }
+    tick();
+    session.on_other_frame({frame.data, frame.size_bytes}, path_of(frame), now_);
 }
 
 bool Lane::receive_from(PortId id) noexcept {
@@ -228,6 +237,12 @@ bool Lane::receive_from(PortId id) noexcept {
     std::size_t ask = ports_[id].rx_ask;
     auto n = port.rx_burst(std::span(rx_).first(ask));
     if (n == 0) return false;
+    if (n == 1) {
+        receive_one(id);
+        ports_[id].set_ask(1, rx_[0].size_bytes);
+        port.rx_release({rx_.data(), 1});
+        return true;
+    }
     std::size_t bytes = 0;
     for (unsigned bursts = 1;; ++bursts) {
         tick();  // with each burst: stamped before it came, a frame would make the round trip shorter than the path
@@ -235,8 +250,7 @@ bool Lane::receive_from(PortId id) noexcept {
         for (std::size_t i = 0; i < n; ++i) {
             if (i + 1 < n) __builtin_prefetch(rx_[i + 1].data);
             bytes += rx_[i].size_bytes;
-            SessionSlot* const slot = dispatch(id, rx_[i]);
-            if (n == 1 && slot != nullptr) answer(*slot);
+            dispatch(id, rx_[i]);
         }
         port.rx_release({rx_.data(), n});
         const bool all = n < ask;
@@ -295,13 +309,23 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
     return true;
 }
 
+// One request or one completion, if that is what is there: the rest, credits say, need not go before it.
+bool Lane::send_lone(SessionSlot& slot) noexcept {
+    if (!slot.session->has_lone()) return false;
+    slot.not_on = 0;
+    PortId port = 0;
+    if (!build_one(slot, tx_[0], port)) return false;
+    ports_[port].port->tx_send({tx_.data(), 1});
+    return true;
+}
+
 bool Lane::transmit(SessionSlot& slot) noexcept {
     slot.blocked = slot.more = false;
+    bool sent = send_lone(slot);
     slot.not_on = 0;
-    if (!slot.session->wants_to_send(now_)) return false;
+    if (!slot.session->wants_to_send(now_)) return sent;
     std::size_t n = 0, built = 0, bytes = 0;
     PortId batch_port = 0;
-    bool sent = false;
     do {
         PortId port = 0;
         if (!build_one(slot, tx_[n], port)) break;

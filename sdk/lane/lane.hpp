@@ -120,7 +120,8 @@ public:
     void drop(proto::Session& session) noexcept;
 
     // --- running
-    /// Time of this turn: exact when frames have come, else at most kTurnsPerLook turns old.
+    /// Time of this turn: exact when frames have come, else, and for a register access that comes alone, at most
+    /// kTurnsPerLook turns old.
     [[nodiscard]] Time now() const noexcept { return now_; }
     /// Looks at the clock: for whoever hands work to a lane that may not have turned for long.
     void tick() noexcept {
@@ -204,9 +205,9 @@ private:
     [[nodiscard]] SessionSlot* slot_of(std::uint32_t session_id) noexcept;
     static void set_path(SessionSlot& slot, proto::PathId path, PortId port, const transport::Address* to);
     bool receive_from(PortId id) noexcept;
-    /// The session that the frame was for; null: none of this lane.
-    SessionSlot* dispatch(PortId id, transport::RxFrame& frame) noexcept;
-    void answer(SessionSlot& slot) noexcept;
+    void dispatch(PortId id, transport::RxFrame& frame) noexcept;
+    void receive_one(PortId id) noexcept;
+    bool send_lone(SessionSlot& slot) noexcept;
     void hello(PortId id, transport::RxFrame& frame) noexcept;
     void take_hint(PortId id, const transport::Address* from, const proto::Hint& hint) noexcept;
     void send_hint(PortId id, const transport::RxFrame& frame) noexcept;

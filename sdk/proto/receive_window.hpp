@@ -49,6 +49,8 @@ public:
         largest_sent_ns_ = sent_ns;
         largest_arrived_ = now;
     }
+    /// When the newest packet came, if that was known only later.
+    void arrived(Time now) noexcept { largest_arrived_ = now; }
     [[nodiscard]] std::uint64_t largest() const noexcept { return largest_; }
     /// Fills all of `out` but path and ranges; returns how many ranges were written.
     /// Precondition: largest() != 0.

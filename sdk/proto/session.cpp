@@ -150,7 +150,19 @@ void Session::on_hello(const Hello& hello, const PathConfig& path, Time now) {
 }
 
 void Session::on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
-    state_->on_frame(frame, arrived_on, now);
+    if (!state_->on_lone_frame(frame, arrived_on, now)) state_->on_other_frame(frame, arrived_on, now);
+}
+
+bool Session::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
+    return state_->on_lone_frame(frame, arrived_on, now);
+}
+
+void Session::on_other_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
+    state_->on_other_frame(frame, arrived_on, now);
+}
+
+void Session::stamp(Time was, Time now, bool answered) noexcept {
+    state_->stamp(was, now, answered);
 }
 
 bool Session::on_hint(const Hint& hint, Time now) noexcept {

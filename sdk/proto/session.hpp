@@ -158,6 +158,13 @@ public:
     /// A frame whose header names this session. Returns no verdict: bad ones are counted.
     /// `frame` may be decrypted in place.
     void on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    /// The same in two steps, for a frame that is answered before the clock is looked at: `now` is when that was done
+    /// last. True: it was the next one and held one plain transaction, which has been taken; stamp() follows. False:
+    /// nothing was done, on_other_frame() follows.
+    [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    void on_other_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    /// What on_lone_frame() took at `was` came at `now`. `answered`: one frame was built since.
+    void stamp(Time was, Time now, bool answered) noexcept;
     /// A hint arrived from the address of this session's peer. When it fits what was sent, the peer is
     /// asked for a sign of life; without one the session becomes silent at once, with `why` = stale.
     /// False: it fits nothing.
@@ -172,7 +179,8 @@ public:
     [[nodiscard]] Built build(std::span<std::byte> out, Time now, std::uint64_t not_on = 0) noexcept;
     /// True when build() would have something; cheap, for every turn of the lane.
     [[nodiscard]] bool wants_to_send(Time now) const noexcept;
-    /// One request, or one completion, on the only path, is all that there is to send: an answer that need not wait.
+    /// One request, or one completion, on the only path, is what there is to send, besides credits, which may follow:
+    /// build() makes a frame of it, which need not wait for others.
     [[nodiscard]] bool has_lone() const noexcept;
     /// When on_timer must be called next, kNever = not at all.
     [[nodiscard]] Time next_timer() const noexcept;

@@ -120,16 +120,21 @@ public:
     }
 
     // --- session_receive.cpp
-    void on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    void on_other_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+
+    // --- session_lone.cpp
+    [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
+    void stamp(Time was, Time now, bool answered) noexcept;
+    /// One request or one completion, on the only path, is what there is to send, besides credits, which may follow.
+    [[nodiscard]] bool has_lone() const noexcept {
+        const FunctionCore* const f = ready.front();
+        return (due & ~kDueCredit) == 0 && single != nullptr && f != nullptr && ready.next(*f) == nullptr &&
+               f->has_lone();
+    }
 
     // --- session_build.cpp
     Session::Built build(std::span<std::byte> out, Time now, std::uint64_t not_on) noexcept;
     [[nodiscard]] bool wants_to_send(Time now) const noexcept;
-    /// One request or one completion, on the only path, is all there is to send.
-    [[nodiscard]] bool has_lone() const noexcept {
-        const FunctionCore* const f = ready.front();
-        return due == 0 && single != nullptr && f != nullptr && ready.next(*f) == nullptr && f->has_lone();
-    }
 
     // --- session_ack.cpp
     void on_ack(const AckRecord& a, Time now) noexcept;
@@ -253,7 +258,6 @@ private:
     void heard_after_silence(Path& p, Time now) noexcept;
     void heard_on_dead(Path& p, Time now) noexcept;
     // session_lone.cpp
-    [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
     Session::Built build_lone(std::span<std::byte> out, Time now) noexcept;
     // session_build.cpp
     struct Choice {

@@ -18,9 +18,8 @@ bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Head
     return false;
 }
 
-void SessionCore::on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
+void SessionCore::on_other_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
     if (state == SessionState::closed || state == SessionState::idle) return;
-    if (on_lone_frame(frame, arrived_on, now)) return;
     Header h;
     Path* p = nullptr;
     if (!open_frame(frame, arrived_on, h, p)) return;
