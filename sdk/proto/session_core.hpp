@@ -176,7 +176,8 @@ public:
     const bool integrity;
     bool awake = false;
     bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force
-    bool spaced = false;  ///< the peer's last frame could wait: its records come far apart, and in vain alone
+    std::uint8_t spaced =
+        0;  ///< one of the peer's last kSpacedFrames could wait: its records come far apart, and alone
     std::uint32_t awake_number = 0;
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     Workspace* work;

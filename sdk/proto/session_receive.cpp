@@ -6,6 +6,12 @@
 
 namespace farlane::proto {
 
+namespace {
+
+constexpr std::uint8_t kSpacedFrames = 4;
+
+}  // namespace
+
 bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Header& h, Path*& p) noexcept {
     Drop d = parse_header(frame, h);
     if (d == kNoDrop && h.session != session_id) d = Drop::frame_session;
@@ -19,8 +25,12 @@ bool SessionCore::open_frame(std::span<std::byte> frame, PathId arrived_on, Head
 }
 
 [[gnu::always_inline]] inline void SessionCore::arrived(const Header& h, Path& p, Asks asks, Time now) noexcept {
-    spaced = (h.flags & FL_FRAME_PATIENT) != 0;
-    if (spaced && asks == Asks::patiently) asks = Asks::sometime;
+    if ((h.flags & FL_FRAME_PATIENT) != 0) {
+        spaced = kSpacedFrames;
+        if (asks == Asks::patiently) asks = Asks::sometime;
+    } else if (asks != Asks::nothing && spaced != 0) {
+        --spaced;
+    }
     const bool in_order = p.received.take(h.packet_number, h.sent_ns, now);
     p.arrived(in_order, asks, h.frame_bytes, now);
     if (p.ack_now) due |= kDuePath;
