@@ -139,6 +139,9 @@ public:
     [[nodiscard]] virtual std::optional<AcceleratorUse> accelerator() const { return std::nullopt; }
 };
 
+/// What a cache fetches at once.
+constexpr std::size_t kSmallRegionBytes = 64;
+
 /// Memory that outlives the daemon, for devices that keep their state in it.
 class Memory {
 public:
@@ -147,6 +150,8 @@ public:
     /// had the same size (`fresh` = false). Page-aligned; valid as long as this object.
     [[nodiscard]] virtual Result<std::span<std::byte>> region(const std::string& what, std::size_t bytes,
                                                               bool& fresh) = 0;
+    /// The same of kSmallRegionBytes, aligned to that: those of many names share pages. Names of their own.
+    [[nodiscard]] virtual Result<std::span<std::byte>> small_region(const std::string& what, bool& fresh) = 0;
 };
 
 /// Memory of this process only: nothing outlives it.

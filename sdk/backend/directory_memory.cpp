@@ -14,6 +14,7 @@
 
 #include "backend/backend.hpp"
 #include "backend/region.hpp"
+#include "backend/small_regions.hpp"
 
 namespace farlane::backend {
 namespace {
@@ -60,6 +61,9 @@ public:
     DirectoryMemory(std::string path, Descriptor directory) noexcept
         : path_(std::move(path)), directory_(std::move(directory)) {}
     Result<std::span<std::byte>> region(const std::string& what, std::size_t bytes, bool& fresh) override;
+    Result<std::span<std::byte>> small_region(const std::string& what, bool& fresh) override {
+        return small_.region(what, fresh);
+    }
 
 private:
     [[nodiscard]] Result<bool> size_file(int fd, const std::string& path, std::size_t bytes) const;
@@ -67,6 +71,7 @@ private:
     std::string path_;
     Descriptor directory_;  // holds the lock
     std::map<std::string, Region> regions_;
+    SmallRegions small_{*this};
 };
 
 // True = the file is new or was made anew; false = it had the size already.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: names and sizes of regions. Hands on: zeroed memory, or what this process had under that name.
 // Owns: the mappings. memfd rather than anonymous memory, so that a device can give pages back (MADV_REMOVE).
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -19,9 +20,14 @@ namespace {
 class ProcessMemory final : public Memory {
 public:
     Result<std::span<std::byte>> region(const std::string& what, std::size_t bytes, bool& fresh) override;
+    Result<std::span<std::byte>> small_region(const std::string& what, bool& fresh) override;
 
 private:
+    struct alignas(kSmallRegionBytes) Line {
+        std::array<std::byte, kSmallRegionBytes> bytes{};
+    };
     std::map<std::string, Region> regions_;
+    std::map<std::string, Line> small_;
     std::vector<Region> replaced_;  // of another size; still valid for whoever has them
 };
 
@@ -43,6 +49,13 @@ Result<std::span<std::byte>> ProcessMemory::region(const std::string& what, std:
     if (known != regions_.end()) replaced_.push_back(std::move(known->second));
     fresh = true;
     return (regions_[what] = std::move(made)).bytes();
+}
+
+Result<std::span<std::byte>> ProcessMemory::small_region(const std::string& what, bool& fresh) {
+    if (what.empty()) return {Status::invalid, "a small memory region without a name"};
+    const auto [at, made] = small_.try_emplace(what);
+    fresh = made;
+    return std::span<std::byte>(at->second.bytes);
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ std::uint64_t Grip::posted_released() const noexcept {
 }
 
 std::uint64_t Grip::next_sequence(proto::RecordClass c) const noexcept {
-    return memory_.next[static_cast<unsigned>(c)];
+    return counts_.next[static_cast<unsigned>(c)];
 }
 
 void Grip::hurry() noexcept {

@@ -17,7 +17,7 @@ namespace farlane::lane {
 class alignas(64) Grip final : public Attachment, public proto::FunctionHandler {
 public:
     /// `waiting` of all grips of a role: set when this one may have come to wait, see waits().
-    Grip(Lane& lane, bool& waiting, PeerId peer, std::string name, proto::FunctionMemory& memory,
+    Grip(Lane& lane, bool& waiting, PeerId peer, std::string name, proto::FunctionPlace place,
          const proto::FunctionLimits& limits);
     ~Grip() override;
 
@@ -86,6 +86,7 @@ public:
     void on_event(proto::Function& f, proto::FunctionEvent e, const proto::Tlp* about) noexcept override;
 
 private:
+    [[nodiscard]] proto::FunctionPlace place() noexcept { return {memory_, counts_}; }
     [[nodiscard]] Status usable(const proto::Tlp& tlp) const noexcept;
     [[nodiscard]] Status announce(std::uint8_t code, const DmaRange& range) noexcept;
     void on_msi(const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept;
@@ -111,6 +112,7 @@ private:
     PeerId peer_;
     std::string name_;
     proto::FunctionMemory& memory_;
+    proto::FunctionCounts& counts_;
     proto::FunctionLimits limits_;
     proto::Session* session_ = nullptr;
     AttachmentSink* sink_ = nullptr;

@@ -40,9 +40,15 @@ FunctionInfo to_info(const fl_function_desc& d, const std::string& target) {
     return i;
 }
 
-Grip::Grip(Lane& lane, bool& waiting, PeerId peer, std::string name, proto::FunctionMemory& memory,
+Grip::Grip(Lane& lane, bool& waiting, PeerId peer, std::string name, proto::FunctionPlace place,
            const proto::FunctionLimits& limits)
-    : lane_(lane), waiting_(waiting), peer_(peer), name_(std::move(name)), memory_(memory), limits_(limits) {
+    : lane_(lane),
+      waiting_(waiting),
+      peer_(peer),
+      name_(std::move(name)),
+      memory_(place.memory),
+      counts_(place.counts),
+      limits_(limits) {
     waiting_ = true;
     limits_.repeat_reads = true;  // what the device reads is memory
 }
@@ -55,8 +61,8 @@ Grip::~Grip() {
 
 Status Grip::start(proto::Session& s, const proto::AttachReply& r, const std::string& target) {
     info_ = to_info(r.desc, target);
-    memory_.create(r.handle);
-    function_.emplace(memory_, *this, limits_);
+    place().create(r.handle);
+    function_.emplace(place(), *this, limits_);
     if (const auto status = s.bind(*function_, std::nullopt, lane_.now()); status != Status::ok) return status;
     memory_.in_use = 1;
     session_ = &s;
@@ -69,8 +75,8 @@ Status Grip::start(proto::Session& s, const proto::AttachReply& r, const std::st
 // is given up for another, and the user hears of a reset. The handle that marks it is one that no target gives.
 Status Grip::adopt(const SavedAttachment& saved) {
     const proto::FunctionHandle found{memory_.index, memory_.generation};
-    forgotten_ = !memory_.plausible() || memory_.in_use != 1 || found != saved.handle;
-    if (forgotten_) memory_.create({saved.handle.index, kNoGeneration});
+    forgotten_ = !place().plausible() || memory_.in_use != 1 || found != saved.handle;
+    if (forgotten_) place().create({saved.handle.index, kNoGeneration});
     info_ = saved.info;
     vectors_ = saved.interrupt_vectors;
     for (const auto& range : saved.mappings)
@@ -82,7 +88,7 @@ Status Grip::adopt(const SavedAttachment& saved) {
         host_ = saved.memory;
     }
     adopted_ = true;
-    function_.emplace(memory_, *this, limits_);
+    function_.emplace(place(), *this, limits_);
     state_ = AttachmentState::down;
     return Status::ok;
 }
@@ -95,7 +101,7 @@ proto::AttachRequest Grip::resume_request(std::uint32_t request) const {
     r.resume = true;
     r.origin_lost = adopted_;
     r.handle = handle();
-    std::copy(std::begin(memory_.released), std::end(memory_.released), r.released.begin());
+    std::copy(std::begin(counts_.released), std::end(counts_.released), r.released.begin());
     return r;
 }
 
@@ -103,7 +109,7 @@ Status Grip::resume(proto::Session& s, const proto::AttachReply& r, const std::s
     const bool kept = r.kept && r.handle == handle();
     if (!kept) {
         info_ = to_info(r.desc, target);
-        memory_.create(r.handle);
+        place().create(r.handle);
     }
     const proto::Session::Resume said{r.released, r.origin_lost, kept};
     if (const auto status = s.bind(*function_, said, lane_.now()); status != Status::ok) return status;

@@ -3,6 +3,7 @@
 // and their answers, exactly once. Owns: the questions that are open.
 #include <algorithm>
 
+#include "lane/function_place.hpp"
 #include "lane/initiator_state.hpp"
 #include "proto/codec.hpp"
 
@@ -164,10 +165,9 @@ void Initiator::resume(const SavedAttachment& saved, AttachDone done) {
 Result<Grip*> Initiator::make_grip(Peer& peer, const std::string& name) {
     // A lost attachment of that name may still be held by its user; it no longer touches its memory.
     bool fresh = false;
-    auto region = memory_.region(region_name(name, peer.address()), sizeof(proto::FunctionMemory), fresh);
-    if (!region.ok()) return region.failure();
-    auto& memory = *reinterpret_cast<proto::FunctionMemory*>(region.value().data());  // page-aligned plain data
-    grips_.push_back(std::make_unique<Grip>(lane_, grips_wait_, peer.id, name, memory, config_.limits));
+    const auto place = function_place(memory_, region_name(name, peer.address()), fresh);
+    if (!place.ok()) return place.failure();
+    grips_.push_back(std::make_unique<Grip>(lane_, grips_wait_, peer.id, name, place.value(), config_.limits));
     return grips_.back().get();
 }
 

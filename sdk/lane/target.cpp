@@ -8,6 +8,7 @@
 #include <cctype>
 #include <functional>
 
+#include "lane/function_place.hpp"
 #include "lane/target_export.hpp"
 
 namespace farlane::lane {
@@ -72,20 +73,20 @@ Status Target::add(const std::string& name, std::unique_ptr<backend::Device> dev
     if (export_of(name) != nullptr) return Status::busy;
     bool fresh_memory = false;
     bool fresh_record = false;
-    const auto function = object_in<proto::FunctionMemory>(memory_, "function-" + name, fresh_memory);
+    const auto function = function_place(memory_, "function-" + name, fresh_memory);
     const auto record = object_in<ExportRecord>(memory_, "export-" + name, fresh_record);
     if (!function.ok()) return function.status();
     if (!record.ok()) return record.status();
 
-    auto made = std::make_unique<Export>(lane_, working_, name, std::move(device), *function.value(), *record.value(),
+    auto made = std::make_unique<Export>(lane_, working_, name, std::move(device), function.value(), *record.value(),
                                          config_.limits);
     // An adopted attachment keeps the index it had: the handle is known to its initiator.
     std::size_t at = static_cast<std::size_t>(
         std::ranges::find_if(exports_, std::logical_not{}, [](const auto& e) { return e != nullptr; }) -
         exports_.begin());
-    const std::size_t wanted = function.value()->index;
+    const std::size_t wanted = function.value().memory.index;
     const bool has_place = wanted < 65535 && (wanted >= exports_.size() || exports_[wanted] == nullptr);
-    if (!fresh_memory && function.value()->in_use == 1 && has_place) at = wanted;
+    if (!fresh_memory && function.value().memory.in_use == 1 && has_place) at = wanted;
     if (at >= 65535) return Status::limit;
     if (at >= exports_.size()) exports_.resize(at + 1);
     const bool adopted = made->adopt(static_cast<std::uint16_t>(at), Lane::clock(), config_.session.grace);

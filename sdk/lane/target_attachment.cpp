@@ -21,12 +21,13 @@ void copy_name(char (&to)[FL_NAME_BYTES], std::string_view from) noexcept {
 }  // namespace
 
 Export::Export(Lane& lane, WorkingExports& working, std::string name, std::unique_ptr<backend::Device> device,
-               proto::FunctionMemory& memory, ExportRecord& record, const proto::FunctionLimits& limits)
+               proto::FunctionPlace place, ExportRecord& record, const proto::FunctionLimits& limits)
     : working_(working),
       device_(std::move(device)),
       lane_(lane),
       name_(std::move(name)),
-      memory_(memory),
+      memory_(place.memory),
+      counts_(place.counts),
       record_(record),
       limits_(limits) {
     for (std::size_t i = 0; i < std::size(bar_bytes_); ++i) bar_bytes_[i] = device_->describe().bar[i].size_bytes.get();
@@ -63,7 +64,7 @@ bool Export::adopt(std::uint16_t index, Time now, Duration grace) {
     touch();
     index_ = index;
     record_.holder_name[sizeof record_.holder_name - 1] = 0;
-    const bool usable = record_.magic == ExportRecord::kMagic && record_.attached == 1 && memory_.plausible() &&
+    const bool usable = record_.magic == ExportRecord::kMagic && record_.attached == 1 && place().plausible() &&
                         memory_.in_use == 1 && memory_.index == index && memory_.generation == record_.generation;
     if (!usable) {
         if (record_.magic != ExportRecord::kMagic) record_ = ExportRecord{};
@@ -73,7 +74,7 @@ bool Export::adopt(std::uint16_t index, Time now, Duration grace) {
         return false;
     }
     rebuild_maps();
-    function_.emplace(memory_, *this, limits_);
+    function_.emplace(place(), *this, limits_);
     adopted_ = true;
     read_command();
     state_ = State::grace;
@@ -86,9 +87,9 @@ Status Export::attach(std::uint16_t index, proto::Session& s, const proto::PeerI
     touch();
     index_ = index;
     ++record_.generation;
-    memory_.create({index_, record_.generation});
+    place().create({index_, record_.generation});
     maps_.clear();
-    function_.emplace(memory_, *this, limits_);
+    function_.emplace(place(), *this, limits_);
     if (const auto status = s.bind(*function_, std::nullopt, now); status != Status::ok) {
         function_.reset();
         memory_.in_use = 0;
@@ -113,7 +114,7 @@ bool Export::resume(proto::Session& s, const proto::AttachRequest& r, proto::Att
     session_ = nullptr;
     working_.waiting = true;
     // Before bind(): the peer must hear what was released before anything new is.
-    std::copy(std::begin(memory_.released), std::end(memory_.released), reply.released.begin());
+    std::copy(std::begin(counts_.released), std::end(counts_.released), reply.released.begin());
     const proto::Session::Resume said{r.released, r.origin_lost, true};
     if (s.bind(*function_, said, now) != Status::ok) return false;
     session_ = &s;

@@ -37,7 +37,7 @@ public:
     };
 
     Export(Lane& lane, WorkingExports& working, std::string name, std::unique_ptr<backend::Device> device,
-           proto::FunctionMemory& memory, ExportRecord& record, const proto::FunctionLimits& limits);
+           proto::FunctionPlace place, ExportRecord& record, const proto::FunctionLimits& limits);
     ~Export() override;
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -119,6 +119,7 @@ public:
 private:
     [[nodiscard]] bool in_bar(const proto::Tlp& tlp) const noexcept;
     [[nodiscard]] bool bus_master() const noexcept { return (command_ & 0x4) != 0; }
+    [[nodiscard]] proto::FunctionPlace place() noexcept { return {memory_, counts_}; }
     void read_command() noexcept;
     void on_map(const proto::Tlp& tlp, std::span<const std::byte> payload) noexcept;
     [[nodiscard]] Status config_request(const proto::Tlp& tlp, std::span<const std::byte> payload,
@@ -144,6 +145,7 @@ private:
     Lane& lane_;
     std::string name_;
     proto::FunctionMemory& memory_;
+    proto::FunctionCounts& counts_;
     ExportRecord& record_;
     proto::FunctionLimits limits_;
     proto::Session* session_ = nullptr;

@@ -34,22 +34,22 @@ struct Function::State : FunctionCore {
     using FunctionCore::FunctionCore;
 };
 
-FunctionCore::FunctionCore(Function& self_, FunctionMemory& memory_, FunctionHandler& handler_,
+FunctionCore::FunctionCore(Function& self_, FunctionPlace place, FunctionHandler& handler_,
                            const FunctionLimits& limits_)
     : self(self_),
-      memory(memory_),
+      memory(place.memory),
+      counts(place.counts),
       handler(handler_),
-      handle_{memory_.index, memory_.generation},
-      adopted((settle_in_doubt(), memory_.next[FL_CLASS_POSTED] != 1 || memory_.next[FL_CLASS_NON_POSTED] != 1 ||
-                                      memory_.next[FL_CLASS_COMPLETION] != 1 ||
-                                      memory_.released[FL_CLASS_POSTED] != 0 ||
-                                      memory_.released[FL_CLASS_NON_POSTED] != 0)),
-      posted_out(memory_.next[FL_CLASS_POSTED], checked(limits_).posted_window),
-      posted_in(memory_.released[FL_CLASS_POSTED], checked(limits_).posted_window, checked(limits_).reorder_bytes),
-      completions_in(memory_.released[FL_CLASS_COMPLETION]),
-      completions_out(memory_),
+      handle_{memory.index, memory.generation},
+      adopted((settle_in_doubt(), counts.next[FL_CLASS_POSTED] != 1 || counts.next[FL_CLASS_NON_POSTED] != 1 ||
+                                      counts.next[FL_CLASS_COMPLETION] != 1 || counts.released[FL_CLASS_POSTED] != 0 ||
+                                      counts.released[FL_CLASS_NON_POSTED] != 0)),
+      posted_out(counts.next[FL_CLASS_POSTED], checked(limits_).posted_window),
+      posted_in(counts.released[FL_CLASS_POSTED], checked(limits_).posted_window, checked(limits_).reorder_bytes),
+      completions_in(counts.released[FL_CLASS_COMPLETION]),
+      completions_out(memory, counts),
       limits(checked(limits_)),
-      requests_out(memory_.next[FL_CLASS_NON_POSTED], limits.request_window) {}
+      requests_out(counts.next[FL_CLASS_NON_POSTED], limits.request_window) {}
 
 void FunctionCore::mark_ready(bool other) noexcept {
     other_work = other_work || other;
@@ -96,7 +96,7 @@ Status FunctionCore::submit(const Tlp& tlp, std::span<const std::byte> payload, 
         r->source = payload.data();
     }
     posted_out.commit();
-    memory.next[FL_CLASS_POSTED] = posted_out.next();
+    counts.next[FL_CLASS_POSTED] = posted_out.next();
     ++counters.submitted[FL_CLASS_POSTED];
     counters.payload_bytes_out += payload.size();
     if (sequence != nullptr) *sequence = r->tlp.sequence;
@@ -139,7 +139,7 @@ Status FunctionCore::request(const Tlp& tlp, std::span<const std::byte> operand,
     if (!operand.empty()) std::memcpy(r->operand.data(), operand.data(), operand.size());
     const bool first = requests_out.oldest_waiting() == RequestsOut::kNone;
     requests_out.commit(slot, now);
-    memory.next[FL_CLASS_NON_POSTED] = requests_out.next();
+    counts.next[FL_CLASS_NON_POSTED] = requests_out.next();
     ++counters.submitted[FL_CLASS_NON_POSTED];
     // The exact deadline is needed only when the timer might be too late for it.
     if (first && session != nullptr && session->functions_timer > now + limits.completion_timeout)
@@ -158,7 +158,7 @@ void FunctionCore::answer(RequestId id, Status status) noexcept {
 
 // --- the API
 
-Function::Function(FunctionMemory& memory, FunctionHandler& handler, const FunctionLimits& limits)
+Function::Function(FunctionPlace memory, FunctionHandler& handler, const FunctionLimits& limits)
     : state_(std::make_unique<State>(*this, memory, handler, limits)) {}
 
 Function::~Function() {

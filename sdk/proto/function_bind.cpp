@@ -23,24 +23,24 @@ constexpr unsigned kCompletion = FL_CLASS_COMPLETION;
 // again; so is one whose answer it still owed. One that it had not begun, or that may be repeated, is
 // forgotten: the peer sends it again.
 void FunctionCore::settle_in_doubt() noexcept {
-    const std::uint64_t begun = memory.intent & kMaxSequence;
+    const std::uint64_t begun = counts.intent & kMaxSequence;
     const bool repeatable = std::ranges::any_of(memory.results, [&](const ResultSlot& r) {
         return r.request_sequence == begun && r.completion_sequence == 0 && (r.flags & kResultRepeatable) != 0;
     });
-    if (memory.intent >> 62 == kRequest && begun == memory.released[kRequest] + 1 && !repeatable)
-        memory.released[kRequest] = begun;
-    memory.intent = 0;
+    if (counts.intent >> 62 == kRequest && begun == counts.released[kRequest] + 1 && !repeatable)
+        counts.released[kRequest] = begun;
+    counts.intent = 0;
     for (const ResultSlot& r : memory.results)
-        if (r.request_sequence != 0 && r.completion_sequence >= memory.next[kCompletion])
-            memory.next[kCompletion] = r.completion_sequence + 1;
+        if (r.request_sequence != 0 && r.completion_sequence >= counts.next[kCompletion])
+            counts.next[kCompletion] = r.completion_sequence + 1;
     for (ResultSlot& r : memory.results) {
         if (r.request_sequence == 0) continue;
-        if (r.request_sequence > memory.released[kRequest]) {
+        if (r.request_sequence > counts.released[kRequest]) {
             r.request_sequence = 0;
         } else if (r.completion_sequence == 0) {
             r.status = FL_STATUS_CA;
-            r.follows_posted = memory.next[kPosted] - 1;
-            r.completion_sequence = memory.next[kCompletion]++;
+            r.follows_posted = counts.next[kPosted] - 1;
+            r.completion_sequence = counts.next[kCompletion]++;
         }
     }
 }
@@ -90,10 +90,10 @@ Status FunctionCore::bind(SessionCore& s, std::uint16_t new_binding, const std::
 // The peer lost its state, or this side its own: nothing may be replayed.
 void FunctionCore::start_over() noexcept {
     in_reset = true;
-    const bool fresh = memory.next[kPosted] == 1 && memory.next[kRequest] == 1 && memory.next[kCompletion] == 1 &&
-                       memory.released[kPosted] == 0 && memory.released[kRequest] == 0 &&
-                       memory.released[kCompletion] == 0;
-    if (!fresh) memory.create(handle());
+    const bool fresh = counts.next[kPosted] == 1 && counts.next[kRequest] == 1 && counts.next[kCompletion] == 1 &&
+                       counts.released[kPosted] == 0 && counts.released[kRequest] == 0 &&
+                       counts.released[kCompletion] == 0;
+    if (!fresh) FunctionPlace(memory, counts).create(handle());
     adopted = resubmitting = false;
     posted_out.restart(1);
     posted_in.restart(0);
@@ -143,8 +143,8 @@ void FunctionCore::origin_was_lost(std::uint64_t released_posted, std::uint64_t 
     completions_out.rewind();
     posted_out.restart(released_posted + 1);
     requests_out.restart(released_requests + 1);
-    memory.next[kPosted] = released_posted + 1;
-    memory.next[kRequest] = released_requests + 1;
+    counts.next[kPosted] = released_posted + 1;
+    counts.next[kRequest] = released_requests + 1;
 }
 
 // Nothing was sent meanwhile: whatever was read then is behind all that is given by now.

@@ -31,7 +31,7 @@ class SessionCore;
 // receiving one, then the rest.
 class alignas(64) FunctionCore {
 public:
-    FunctionCore(Function& self, FunctionMemory& memory, FunctionHandler& handler, const FunctionLimits& limits);
+    FunctionCore(Function& self, FunctionPlace place, FunctionHandler& handler, const FunctionLimits& limits);
     FunctionCore(const FunctionCore&) = delete;
     FunctionCore& operator=(const FunctionCore&) = delete;
 
@@ -92,6 +92,7 @@ public:
     SessionCore* session = nullptr;
     Function& self;
     FunctionMemory& memory;
+    FunctionCounts& counts;
     FunctionHandler& handler;
 
 private:

@@ -25,7 +25,7 @@ constexpr std::uint64_t kFewBytes = 1024;
 constexpr std::uint64_t kMostUnits = FL_TLP_MAX_PAYLOAD_BYTES / FL_CREDIT_DATA_UNIT_BYTES;  // of one record
 constexpr std::uint64_t kUntoldCompletions = kRequestWindow / 4;
 constexpr Duration kPatientDelay = std::chrono::milliseconds(5);
-constexpr Duration kSpacedDelay = std::chrono::milliseconds(40);  // ... of those that come far apart
+constexpr Duration kSpacedDelay = std::chrono::milliseconds(100);  // ... of those that come far apart
 constexpr Duration kIdleDelay = std::chrono::milliseconds(10);
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
@@ -40,10 +40,10 @@ constexpr unsigned kCompletion = FL_CLASS_COMPLETION;
 void FunctionCore::limits_now(CreditRecord& out) const noexcept {
     out.handle = handle();
     out.released[kPosted] = posted_in.placed();
-    out.released[kRequest] = memory.released[kRequest];
+    out.released[kRequest] = counts.released[kRequest];
     out.released[kCompletion] = completions_in.released();
     out.header_limit[kPosted] = posted_in.placed() + posted_in.window();
-    out.header_limit[kRequest] = memory.released[kRequest] + completions_out.free_slots();
+    out.header_limit[kRequest] = counts.released[kRequest] + completions_out.free_slots();
     out.header_limit[kCompletion] = completions_in.released() + CompletionsIn::kWindow;
     out.data_limit[kPosted] = placed_units + posted_in.reorder_bytes() / FL_CREDIT_DATA_UNIT_BYTES;
     out.data_limit[kRequest] = out.data_limit[kCompletion] = kNoLimit;
@@ -58,7 +58,7 @@ bool FunctionCore::credit_is_due() const noexcept {
         const std::uint64_t all_units = posted_in.reorder_bytes() / FL_CREDIT_DATA_UNIT_BYTES;
         if (told.data_limit - placed_units < std::max(all_units / 4, kMostUnits)) return true;
     }
-    const std::uint64_t executed = memory.released[kRequest];
+    const std::uint64_t executed = counts.released[kRequest];
     const std::uint64_t left = told.request_limit - executed;
     const std::uint64_t grown = executed + completions_out.free_slots() - told.request_limit;
     if (left < kRequestWindow / 4 && (grown >= kUntoldRecords || (grown != 0 && left == 0))) return true;
@@ -80,7 +80,7 @@ void FunctionCore::progressed(Time now) noexcept {
     if (credit_due) return;
     const bool posted = posted_in.placed() != told.released_posted;
     const Time at = now + (!posted             ? kIdleDelay
-                           : credit_can_wait() ? (session->spaced ? kSpacedDelay : kPatientDelay)
+                           : credit_can_wait() ? (session->spaced != 0 ? kSpacedDelay : kPatientDelay)
                                                : session->credit_delay());
     if (at >= credit_deadline) return;
     credit_deadline = at;

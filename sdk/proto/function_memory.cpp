@@ -63,22 +63,34 @@ namespace farlane::proto {
 
 static_assert(std::is_trivially_copyable_v<FunctionMemory> && std::is_standard_layout_v<FunctionMemory>);
 
-void FunctionMemory::create(FunctionHandle handle) noexcept {
-    magic = 0;  // a kill in between leaves something that is not plausible
+void FunctionPlace::create(FunctionHandle handle) noexcept {
+    memory.magic = 0;  // a kill in between leaves something that is not plausible
     std::atomic_signal_fence(std::memory_order_release);
-    index = handle.index;
-    generation = handle.generation;
+    memory.index = handle.index;
+    memory.generation = handle.generation;
     for (unsigned c = 0; c < kClasses; ++c) {
-        released[c] = 0;
-        next[c] = 1;
+        counts.released[c] = 0;
+        counts.next[c] = 1;
     }
-    intent = 0;
-    std::fill(std::begin(reserved), std::end(reserved), 0);
-    map_slots = 0;
-    for (ResultSlot& r : results) r.request_sequence = r.completion_sequence = 0;
-    in_use = 1;
+    counts.intent = 0;
+    std::fill(std::begin(memory.reserved), std::end(memory.reserved), 0);
+    memory.map_slots = 0;
+    for (ResultSlot& r : memory.results) r.request_sequence = r.completion_sequence = 0;
+    memory.in_use = 1;
     std::atomic_signal_fence(std::memory_order_release);
-    magic = kMagic;
+    memory.magic = magic();
+}
+
+// A kill in between leaves memory that still has its counts in it.
+void FunctionPlace::take_over() noexcept {
+    if (&counts == &memory.counts || memory.magic != FunctionMemory::kMagic) return;
+    counts = memory.counts;
+    std::atomic_signal_fence(std::memory_order_release);
+    memory.magic = FunctionMemory::kMagicApart;
+}
+
+void FunctionMemory::create(FunctionHandle handle) noexcept {
+    FunctionPlace(*this).create(handle);
 }
 
 // A kill in between leaves a slot more that is free.
@@ -95,7 +107,7 @@ MapSlot* FunctionMemory::free_map() noexcept {
 
 namespace {
 
-bool plausible_counts(const FunctionMemory& m) noexcept {
+bool plausible_counts(const FunctionCounts& m) noexcept {
     for (unsigned c = 0; c < kClasses; ++c)
         if (m.released[c] >= kMaxSequence || m.next[c] == 0 || m.next[c] >= kMaxSequence) return false;
     if (m.intent == 0) return true;
@@ -107,24 +119,24 @@ bool plausible_counts(const FunctionMemory& m) noexcept {
 
 // Answered results have consecutive completion sequences that end with the last one given; at
 // most one of them is above `next` (step 6 above was not reached).
-bool plausible_results(const FunctionMemory& m) noexcept {
+bool plausible_results(const FunctionMemory& m, const FunctionCounts& counts) noexcept {
     std::array<bool, kRequestWindow> seen{};
-    const std::uint64_t next = m.next[FL_CLASS_COMPLETION];
+    const std::uint64_t next = counts.next[FL_CLASS_COMPLETION];
     std::uint64_t low = next, high = 0, answered = 0;
-    bool doubt_has_slot =
-        m.intent >> 62 != FL_CLASS_NON_POSTED || (m.intent & kMaxSequence) == m.released[FL_CLASS_NON_POSTED];
+    bool doubt_has_slot = counts.intent >> 62 != FL_CLASS_NON_POSTED ||
+                          (counts.intent & kMaxSequence) == counts.released[FL_CLASS_NON_POSTED];
     for (const ResultSlot& r : m.results) {
         if (r.request_sequence == 0) continue;
-        if (r.request_sequence > m.released[FL_CLASS_NON_POSTED] + 1) return false;
+        if (r.request_sequence > counts.released[FL_CLASS_NON_POSTED] + 1) return false;
         if (r.length_bytes > FL_TLP_MAX_PAYLOAD_BYTES || (r.flags & ~kResultKnownFlags) != 0) return false;
         if (r.status > FL_STATUS_CA || r.status == 3) return false;  // SC, UR, CRS, CA
-        if (r.request_sequence == (m.intent & kMaxSequence)) doubt_has_slot = true;
+        if (r.request_sequence == (counts.intent & kMaxSequence)) doubt_has_slot = true;
         const std::uint64_t c = r.completion_sequence;
         if (c == 0) continue;
         if (c > next || next - c > kRequestWindow) return false;
         // Killed again before the writes that a read of memory follows were submitted again: it waits for them.
         const bool waits = (r.flags & kResultRepeatable) != 0 && r.follows_posted < kMaxSequence;
-        if (r.follows_posted >= m.next[FL_CLASS_POSTED] && !waits) return false;
+        if (r.follows_posted >= counts.next[FL_CLASS_POSTED] && !waits) return false;
         if (std::exchange(seen[c % kRequestWindow], true)) return false;
         low = std::min(low, c);
         high = std::max(high, c);
@@ -145,9 +157,13 @@ bool plausible_maps(const FunctionMemory& m) noexcept {
 
 }  // namespace
 
+bool FunctionPlace::plausible() const noexcept {
+    return memory.magic == magic() && memory.in_use == 1 && plausible_counts(counts) &&
+           plausible_results(memory, counts) && plausible_maps(memory);
+}
+
 bool FunctionMemory::plausible() const noexcept {
-    return magic == kMagic && in_use == 1 && plausible_counts(*this) && plausible_results(*this) &&
-           plausible_maps(*this);
+    return FunctionPlace(const_cast<FunctionMemory&>(*this)).plausible();
 }
 
 }  // namespace farlane::proto

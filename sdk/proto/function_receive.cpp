@@ -58,7 +58,7 @@ bool FunctionCore::on_tlp(const TlpRecord& r, Time now) noexcept {
 // --- posted
 
 void FunctionCore::placed(const Tlp& tlp) noexcept {
-    memory.released[FL_CLASS_POSTED] = tlp.sequence;
+    counts.released[FL_CLASS_POSTED] = tlp.sequence;
     placed_units += posted_data_units(tlp);
     untold_bytes += tlp.length_bytes;
     ++counters.received[FL_CLASS_POSTED];
@@ -67,13 +67,13 @@ void FunctionCore::placed(const Tlp& tlp) noexcept {
 }
 
 void FunctionCore::execute_posted(const Tlp& tlp, std::span<const std::byte> payload) noexcept {
-    memory.intent = intent_of(FL_CLASS_POSTED, tlp.sequence);
+    counts.intent = intent_of(FL_CLASS_POSTED, tlp.sequence);
     ordered();
     handler.on_posted(self, tlp, payload);
     ordered();
     placed(tlp);
     ordered();
-    memory.intent = 0;
+    counts.intent = 0;
 }
 
 void FunctionCore::place_relaxed(const Tlp& tlp, std::uint32_t offset_bytes,
@@ -152,7 +152,7 @@ void FunctionCore::execute_request(const Tlp& tlp, std::span<const std::byte> op
     ordered();
     r.request_sequence = tlp.sequence;
     ordered();
-    memory.intent = intent_of(FL_CLASS_NON_POSTED, tlp.sequence);
+    counts.intent = intent_of(FL_CLASS_NON_POSTED, tlp.sequence);
     ordered();
     Status status = Status::ok;
     const Answer a = handler.on_request(self, tlp, operand, RequestId{slot, tlp.sequence},
@@ -163,15 +163,15 @@ void FunctionCore::execute_request(const Tlp& tlp, std::span<const std::byte> op
         finish_result(slot, status);
         ordered();
     }
-    memory.released[FL_CLASS_NON_POSTED] = tlp.sequence;
+    counts.released[FL_CLASS_NON_POSTED] = tlp.sequence;
     ordered();
-    memory.intent = 0;
+    counts.intent = 0;
     ++counters.received[FL_CLASS_NON_POSTED];
     ++counters.executed[FL_CLASS_NON_POSTED];
 }
 
 bool FunctionCore::on_request(const TlpRecord& r) noexcept {
-    const std::uint64_t executed = memory.released[FL_CLASS_NON_POSTED];
+    const std::uint64_t executed = counts.released[FL_CLASS_NON_POSTED];
     const std::uint64_t sequence = r.tlp.sequence;
     if (sequence <= executed) {
         drop(Drop::retransmit_duplicate);
@@ -194,7 +194,7 @@ bool FunctionCore::on_request(const TlpRecord& r) noexcept {
 
 void FunctionCore::run_kept_requests() noexcept {
     while (session != nullptr) {
-        const std::uint64_t next = memory.released[FL_CLASS_NON_POSTED] + 1;
+        const std::uint64_t next = counts.released[FL_CLASS_NON_POSTED] + 1;
         const RequestsIn::Slot* s = requests_in.find(next);
         if (s == nullptr || s->tlp.follows_posted > posted_in.placed()) return;
         execute_request(s->tlp, {s->operand.data(), s->operand_bytes});
@@ -235,7 +235,7 @@ bool FunctionCore::on_completion(const TlpRecord& r) noexcept {
     if (!simple) return take_completion_part(r);
     ++counters.received[FL_CLASS_COMPLETION];
     completions_in.advance();
-    memory.released[FL_CLASS_COMPLETION] = sequence;
+    counts.released[FL_CLASS_COMPLETION] = sequence;
     const std::uint32_t request = requests_out.waiting(r.tlp.tag);
     if (request == RequestsOut::kNone) {
         drop(Drop::completion_unexpected);
@@ -302,7 +302,7 @@ void FunctionCore::tell_held_completions() noexcept {
             drop(Drop::completion_unexpected);
     }
     completions_in.advance_done();
-    memory.released[FL_CLASS_COMPLETION] = completions_in.released();
+    counts.released[FL_CLASS_COMPLETION] = completions_in.released();
 }
 
 }  // namespace farlane::proto

@@ -46,20 +46,26 @@ struct MapSlot {
     std::uint32_t pasid;
 };
 
-/// The memory of one function at one side. Plain data at a fixed place; written by one lane.
-struct FunctionMemory {
-    static constexpr std::uint64_t kMagic = 0x324d454d4e554c46;  // "FLNUMEM2"
-
-    std::uint64_t magic;
-    std::uint16_t index;
-    std::uint16_t generation;
-    std::uint32_t in_use;
+/// Where one function stands: what every record of it writes.
+struct FunctionCounts {
     // Incoming: executed and never to be executed again, per class.
     std::uint64_t released[kClasses];
     // Class and sequence that is being executed; 0 = none. Written before, cleared after.
     std::uint64_t intent;  // class << 62 | sequence
     // Outgoing: next sequence to give, per class.
     std::uint64_t next[kClasses];
+};
+
+/// The memory of one function at one side. Plain data at a fixed place; written by one lane.
+struct FunctionMemory {
+    static constexpr std::uint64_t kMagic = 0x324d454d4e554c46;       // "FLNUMEM2"
+    static constexpr std::uint64_t kMagicApart = 0x334d454d4e554c46;  // "FLNUMEM3": `counts` lie elsewhere
+
+    std::uint64_t magic;
+    std::uint16_t index;
+    std::uint16_t generation;
+    std::uint32_t in_use;
+    FunctionCounts counts;
     std::uint64_t map_slots;  // of `maps`: those from here on are whatever they are, and in memory that nobody touched
     std::uint64_t reserved[7];
     MapSlot maps[kMapSlots];
@@ -73,6 +79,27 @@ struct FunctionMemory {
     [[nodiscard]] MapSlot* free_map() noexcept;
     /// True when the content can be one that create() and Function left behind.
     [[nodiscard]] bool plausible() const noexcept;
+};
+
+/// The memory of one function, and its counts: those in it, or others that lie with those of other functions. Of
+/// thousands of functions each has pages of its own; a line of a page that is in use anyway costs much less.
+class FunctionPlace {
+public:
+    FunctionPlace(FunctionMemory& m) noexcept : memory(m), counts(m.counts) {}
+    FunctionPlace(FunctionMemory& m, FunctionCounts& apart) noexcept : memory(m), counts(apart) {}
+
+    void create(FunctionHandle handle) noexcept;
+    [[nodiscard]] bool plausible() const noexcept;
+    /// Memory of an earlier life may have its counts in it: moves them here. Before plausible().
+    void take_over() noexcept;
+
+    FunctionMemory& memory;
+    FunctionCounts& counts;
+
+private:
+    [[nodiscard]] std::uint64_t magic() const noexcept {
+        return &counts == &memory.counts ? FunctionMemory::kMagic : FunctionMemory::kMagicApart;
+    }
 };
 
 }  // namespace farlane::proto

@@ -8,7 +8,7 @@
 
 namespace farlane::proto {
 
-CompletionsOut::CompletionsOut(FunctionMemory& memory) : memory_(memory) {
+CompletionsOut::CompletionsOut(FunctionMemory& memory, FunctionCounts& counts) : memory_(memory), counts_(counts) {
     resend_.resize(kSlots);
     adopt();
 }
@@ -42,7 +42,7 @@ void CompletionsOut::answered(std::uint32_t slot, std::uint64_t follows_posted) 
     std::atomic_signal_fence(std::memory_order_release);
     r.completion_sequence = sequence;  // from here on it is the answer, also after a kill
     std::atomic_signal_fence(std::memory_order_release);
-    memory_.next[FL_CLASS_COMPLETION] = sequence + 1;
+    counts_.next[FL_CLASS_COMPLETION] = sequence + 1;
     places_->slot_of[sequence % kSlots] = static_cast<std::uint16_t>(slot);
     Part& p = places_->parts[sequence % kSlots];
     p.acked = 0;

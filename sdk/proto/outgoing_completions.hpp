@@ -20,7 +20,7 @@ public:
     static constexpr std::uint32_t kNone = 0xffffffff;
 
     /// Takes up what `memory` holds: answered results are sent (again), the others are free.
-    explicit CompletionsOut(FunctionMemory& memory);
+    CompletionsOut(FunctionMemory& memory, FunctionCounts& counts);
 
     [[nodiscard]] std::uint32_t free_slots() const noexcept { return free_count_; }
     /// A free result slot, or kNone.
@@ -29,7 +29,7 @@ public:
     void answered(std::uint32_t slot, std::uint64_t follows_posted) noexcept;
 
     [[nodiscard]] std::uint64_t released() const noexcept { return released_; }
-    [[nodiscard]] std::uint64_t next() const noexcept { return memory_.next[FL_CLASS_COMPLETION]; }
+    [[nodiscard]] std::uint64_t next() const noexcept { return counts_.next[FL_CLASS_COMPLETION]; }
     [[nodiscard]] std::uint32_t slot_of(std::uint64_t sequence) const noexcept {
         return places_->slot_of[sequence % kSlots];
     }
@@ -81,6 +81,7 @@ private:
 
     std::uint32_t free_count_ = 0;
     FunctionMemory& memory_;
+    FunctionCounts& counts_;
     std::uint64_t released_ = 0, cursor_ = 1;
     std::uint64_t header_limit_ = 0;
     ResendQueue resend_;

@@ -44,6 +44,8 @@ struct alignas(64) Path {
     static constexpr std::uint32_t kPatientBytes = FL_FRAME_BASE_BYTES;
     /// Of frames that say that they may wait. Their sender does not probe before.
     static constexpr Duration kLongPatience = std::chrono::milliseconds(4);
+    /// ... and a while longer: a peer with a thousand sessions has other things to do first.
+    static constexpr Duration kProbePatience = std::chrono::milliseconds(6);
     void arrived(bool in_order, Asks asks, std::uint32_t bytes, Time now) noexcept {
         last_heard = now;
         ++packets_received;
@@ -89,7 +91,7 @@ struct alignas(64) Path {
         const Duration smoothed = rtt.smoothed();
         const Duration slack =
             std::max<Duration>(std::chrono::milliseconds(1), std::min<Duration>(rtt.variance() * 4, smoothed / 2));
-        const Duration first = smoothed + slack + (in_flight_may_wait ? kLongPatience : Duration::zero());
+        const Duration first = smoothed + slack + (in_flight_may_wait ? kProbePatience : Duration::zero());
         if (probes == 0) return first;
         const unsigned doublings = probes < kEvenProbes ? 0 : std::min(probes - kEvenProbes + 1, 16u);
         return std::min(kProbeCap, Duration(first.count() << doublings));
@@ -127,7 +129,7 @@ struct alignas(64) Path {
     PathState state = PathState::opening;
     bool ack_now = false;
     Asks ack_asks = Asks::nothing;           ///< the most that one of those that wait does
-    bool alone = false;                      ///< the last acknowledgement came late: nothing took it along
+    std::uint8_t alone = 0;                  ///< one of the last two acknowledgements came late: nothing took it along
     bool in_flight_may_wait = false;         ///< all of it was sent with FL_FRAME_PATIENT
     bool probe_armed = false;                ///< the session's timer knows of the next one
     bool keepalive_due = false;              ///< dead: what brings it back

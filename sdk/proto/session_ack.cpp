@@ -122,7 +122,7 @@ void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
     if (newer) {
         const Duration all = now - largest_sent;
         const Duration hold(a.hold_ns);
-        p.alone = hold >= kLate;
+        p.alone = hold >= kLate ? 2 : p.alone - (p.alone != 0 ? 1 : 0);
         p.rtt.sample(all > hold ? all - hold : all, now);
         p.congestion.sampled(p.rtt, now - hold, now);
     }

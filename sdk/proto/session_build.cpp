@@ -107,7 +107,7 @@ void SessionCore::start(Path& p, std::span<std::byte> out, Time now) noexcept {
 // comes back that would take an acknowledgement along: each would have one of its own. A lost one is noticed when the
 // next arrives.
 bool SessionCore::may_wait(const Path& p, Time now) const noexcept {
-    if (!p.alone || !patience_in_force || single == nullptr) return false;
+    if (p.alone == 0 || !patience_in_force || single == nullptr) return false;
     if (p.sent.in_flight_packets() >= Path::kAckEvery || work->data_bytes > kPatientRecords) return false;
     bool posted = false;
     for (const RecordRef& r : work->fill.all_refs()) {
@@ -215,8 +215,9 @@ Session::Built SessionCore::fill_frame(Path& p, bool data, std::span<std::byte> 
     const std::span<std::byte> place = out.first(std::min(out.size(), size));
     begin(p, place, now);
     const bool ack_was_due = p.ack_now;
-    const bool patient = !initiating && (p.ack_asks == Asks::sometime ||
-                                         (p.ack_asks == Asks::patiently && p.unacknowledged >= Path::kAckAlong));
+    const bool patient =
+        !initiating && (p.ack_asks == Asks::sometime ||
+                        (p.ack_asks == Asks::patiently && (spaced != 0 || p.unacknowledged >= Path::kAckAlong)));
     if (p.ack_along(now)) write_ack(p, now);
     if ((due & (kDueRecords | kDuePath)) != 0) [[unlikely]]
         write_due(p);

@@ -187,7 +187,8 @@ public:
     const bool clear;  ///< no keys: small frames are checked where they are read and written
     bool awake = false;
     bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force
-    bool spaced = false;  ///< the peer's last frame could wait: its records come far apart, and in vain alone
+    static constexpr std::uint8_t kSpacedFrames = 4;
+    std::uint8_t spaced = 0;  ///< not 0: one of the peer's last kSpacedFrames could wait, records come far apart
     std::uint32_t awake_number = 0;
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     Workspace* work;
@@ -240,8 +241,12 @@ private:
     [[nodiscard]] std::uint8_t own_flags() const noexcept { return patience_in_force ? FL_FRAME_PATIENT : 0; }
     /// A packet that was taken: when it has to be acknowledged.
     [[gnu::always_inline]] void noted(const Header& h, Path& p, bool in_order, Asks asks, Time now) noexcept {
-        spaced = (h.flags & FL_FRAME_PATIENT) != 0;
-        if (spaced && asks == Asks::patiently) asks = Asks::sometime;
+        if ((h.flags & FL_FRAME_PATIENT) != 0) {
+            spaced = kSpacedFrames;
+            if (asks == Asks::patiently) asks = Asks::sometime;
+        } else if (asks != Asks::nothing && spaced != 0) {
+            --spaced;
+        }
         p.arrived(in_order, asks, h.frame_bytes, now);
         if (p.ack_now) due |= kDuePath;
         arm(p.ack_deadline);

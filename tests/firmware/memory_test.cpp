@@ -5,6 +5,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <set>
+#include <string>
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -140,6 +143,70 @@ TEST_F(MemoryTest, OpenToOthersIsRefused) {
     fs::permissions(dir + "/loose", fs::perms::owner_read | fs::perms::owner_write | fs::perms::others_read);
     bool fresh = false;
     EXPECT_EQ(m->region("loose", 4096, fresh).status(), Status::denied);
+}
+
+TEST_F(MemoryTest, SmallRegionsShareFilesAndOutliveTheirUser) {
+    constexpr unsigned kMany = 600;  // more than a file holds
+    const auto name = [](unsigned i) { return "function-" + std::to_string(i); };
+    bool fresh = false;
+    {
+        const auto m = directory_memory(dir).take();
+        std::set<const std::byte*> places;
+        for (unsigned i = 0; i < kMany; ++i) {
+            const auto line = m->small_region(name(i), fresh).take();
+            ASSERT_TRUE(fresh);
+            ASSERT_EQ(line.size(), kSmallRegionBytes);
+            ASSERT_EQ(reinterpret_cast<std::uintptr_t>(line.data()) % kSmallRegionBytes, 0u);
+            for (const std::byte b : line) ASSERT_EQ(b, std::byte{0});
+            ASSERT_TRUE(places.insert(line.data()).second);
+            std::memset(line.data(), static_cast<int>(i % 250 + 1), line.size());
+        }
+        EXPECT_EQ(std::distance(fs::directory_iterator(dir), fs::directory_iterator()), 3);
+        EXPECT_EQ(m->small_region(name(7), fresh).take()[63], std::byte{8});
+        EXPECT_FALSE(fresh);
+    }
+    const auto m = directory_memory(dir).take();
+    for (unsigned i = 0; i < kMany; ++i) {
+        const auto line = m->small_region(name(i), fresh).take();
+        ASSERT_FALSE(fresh) << i;
+        for (const std::byte b : line) ASSERT_EQ(b, std::byte(i % 250 + 1));
+    }
+    EXPECT_EQ(m->small_region("another", fresh).take()[0], std::byte{0});
+    EXPECT_TRUE(fresh);
+    EXPECT_EQ(m->small_region(std::string(256, 'a'), fresh).status(), Status::invalid);
+    EXPECT_EQ(m->small_region("", fresh).status(), Status::invalid);
+}
+
+// What lies in a table of names that was written over is found under other names or not at all.
+TEST_F(MemoryTest, SmallRegionsSurviveATableOfNonsense) {
+    bool fresh = false;
+    std::size_t bytes = 0;
+    {
+        const auto m = directory_memory(dir).take();
+        (void)m->small_region("a", fresh).take();
+        bytes = fs::file_size(dir + "/lines-0");
+    }
+    std::ofstream(dir + "/lines-0", std::ios::binary) << std::string(bytes, '\xff');
+    const auto m = directory_memory(dir).take();
+    const auto line = m->small_region("a", fresh).take();
+    EXPECT_TRUE(fresh);
+    for (const std::byte b : line) ASSERT_EQ(b, std::byte{0});
+}
+
+TEST(ProcessMemoryTest, SmallRegionsStayWhereTheyAre) {
+    const auto m = process_memory();
+    bool fresh = false;
+    const auto first = m->small_region("f0", fresh).take();
+    EXPECT_TRUE(fresh);
+    first[0] = std::byte{9};
+    for (unsigned i = 1; i < 1000; ++i) {
+        const auto line = m->small_region("f" + std::to_string(i), fresh).take();
+        ASSERT_EQ(reinterpret_cast<std::uintptr_t>(line.data()) % kSmallRegionBytes, 0u);
+        ASSERT_EQ(line[0], std::byte{0});
+    }
+    EXPECT_EQ(m->small_region("f0", fresh).take().data(), first.data());
+    EXPECT_FALSE(fresh);
+    EXPECT_EQ(first[0], std::byte{9});
 }
 
 TEST_F(MemoryTest, NamesAreChecked) {

@@ -3,57 +3,10 @@
 // quarantine, what is refused. docs/wire.md, "Function".
 #include <gtest/gtest.h>
 
-#include "proto/endpoint.hpp"
-#include "proto/sim.hpp"
+#include "proto/bound.hpp"
 
 namespace farlane::proto::sim {
 namespace {
-
-struct Bound {
-    explicit Bound(std::uint64_t seed = 1, const FunctionLimits& at_a = {}, const FunctionLimits& at_b = {},
-                   std::uint32_t features_of_b = SessionConfig{}.features)
-        : w(seed) {
-        w.sides[1].config.features = features_of_b;
-        EXPECT_TRUE(w.connect());
-        EXPECT_EQ(w.target().bind(b.start(at_b), {}, w.now), Status::ok);
-        EXPECT_EQ(w.initiator().bind(a.start(at_a), {}, w.now), Status::ok);
-        w.run_for(5ms);
-    }
-    Status read(std::uint64_t cookie, std::uint16_t bytes = 8) {
-        return a.function->request(read_tlp(0, bytes), {}, std::span(into).first(bytes), cookie, w.now);
-    }
-    Status write(std::uint64_t address, std::uint16_t bytes, bool relaxed = false, std::uint64_t cookie = 0) {
-        return a.function->submit(write_tlp(address, bytes, relaxed), {data.data(), bytes}, cookie, cookie != 0, w.now);
-    }
-    bool until(const std::function<bool()>& done) { return w.run_until(done, 60s); }
-    std::uint64_t drops(unsigned side, Drop d) {
-        return w.sides[side].session->counters().drops[static_cast<unsigned>(d)];
-    }
-    void expect_clean() const {
-        EXPECT_EQ(a.endpoint.complaint, "");
-        EXPECT_EQ(b.endpoint.complaint, "");
-    }
-    // A frame with one transaction, as the peer of `side` would send it.
-    void inject(unsigned side, const Tlp& t, FunctionHandle h, std::span<const std::byte> payload = {},
-                std::size_t offset = 0) {
-        std::array<std::byte, FL_FRAME_MAX_BYTES> out;
-        FrameWriter f;
-        const std::uint64_t number = 20'000 + injected++;
-        f.begin(out, w.sides[side].session->session_id(), 0, number, 0, 0, FL_FRAME_CRC_BYTES);
-        std::byte* to = f.tlp(t, h, offset, payload.size());
-        ASSERT_NE(to, nullptr);
-        if (!payload.empty()) std::memcpy(to, payload.data(), payload.size());
-        const std::size_t n = f.finish();
-        ClearSeal{}.seal(std::span(out).first(n), number);
-        w.sides[side].session->on_frame(std::span(out).first(n), 0, w.now);
-    }
-
-    World w;
-    Port a, b;
-    std::vector<std::byte> data = std::vector<std::byte>(4096, std::byte{0x5a});
-    std::vector<std::byte> into = std::vector<std::byte>(4096);
-    std::uint64_t injected = 0;
-};
 
 // --- answers
 
@@ -376,108 +329,6 @@ TEST(Credits, SmallWindowsDoNotWaitForTheTimer) {
         EXPECT_LE(x.w.now - start, c.bound);
         x.expect_clean();
     }
-}
-
-// --- acknowledgement
-
-TEST(Patience, FewBytesOfAHostAreAcknowledgedTogether) {
-    Bound x(40);
-    const std::uint64_t before = x.w.sides[1].frames, records = x.w.target().counters().records_out;
-    for (unsigned i = 0; i < 16; ++i) {
-        ASSERT_EQ(x.write(0, 64), Status::ok);
-        x.w.run_for(100us);
-    }
-    EXPECT_LE(x.w.sides[1].frames - before, 4u);
-    EXPECT_LE(x.w.target().counters().records_out - records, 1u)
-        << "16 records are untold at the end, not with each frame";
-    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
-    EXPECT_EQ(x.w.initiator().counters().tail_probes, 0u);
-    x.expect_clean();
-}
-
-TEST(Patience, ALoneWriteIsAcknowledgedBeforeItsSenderProbes) {
-    Bound x(41);
-    ASSERT_EQ(x.write(0, 64), Status::ok);
-    const Time start = x.w.now;
-    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
-    EXPECT_LE(x.w.now - start, 700us) << "a round trip of 100 us, and 500 us";
-    EXPECT_EQ(x.w.initiator().counters().tail_probes, 0u);
-}
-
-TEST(Patience, EndsWithMuchDataAndIsNotForDevices) {
-    Bound x(42);
-    ASSERT_EQ(x.write(0, 4096), Status::ok);
-    Time start = x.w.now;
-    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
-    EXPECT_LE(x.w.now - start, 200us);
-    ASSERT_EQ(x.b.function->submit(write_tlp(0, 64), std::span(x.data).first(64), 1, true, x.w.now), Status::ok);
-    start = x.w.now;
-    ASSERT_TRUE(x.until([&] { return x.b.function->posted_drained(); }));
-    EXPECT_LE(x.w.now - start, 200us) << "a round trip of 100 us, and 25 us";
-}
-
-// Writes some milliseconds apart: the first acknowledgements come alone, then the frames say that they may wait.
-void write_far_apart(Bound& x, unsigned writes) {
-    for (unsigned i = 0; i < writes; ++i) {
-        ASSERT_EQ(x.write(0, 64), Status::ok);
-        x.w.run_for(1500us);
-    }
-}
-
-TEST(Patience, WritesFarApartAreAcknowledgedTogetherAsWell) {
-    Bound x(43);
-    write_far_apart(x, 4);
-    const std::uint64_t written = x.w.sides[0].frames, answered = x.w.sides[1].frames;
-    write_far_apart(x, 48);
-    EXPECT_LE(x.w.sides[0].frames - written, 52u) << "acknowledgements of credits go with the writes";
-    EXPECT_LE(x.w.sides[1].frames - answered, 24u);
-    EXPECT_EQ(x.w.initiator().counters().tail_probes, 0u);
-    EXPECT_EQ(x.w.target().counters().tail_probes, 0u);
-    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
-    x.expect_clean();
-}
-
-TEST(Patience, WritesFarApartNeedAPeerThatKnowsOfIt) {
-    Bound x(44, {}, {}, FL_FEATURE_RELAXED_ORDERING | FL_FEATURE_MAPS);
-    bool said = false;
-    x.w.tap = [&](unsigned, PathId, std::span<std::byte> frame) {
-        said = said || (frame[1] & std::byte{FL_FRAME_PATIENT}) != std::byte{};
-        return true;
-    };
-    write_far_apart(x, 16);
-    EXPECT_FALSE(said);
-    x.expect_clean();
-}
-
-TEST(Patience, ALostOneFarApartIsSentAgainWithTheNext) {
-    Bound x(45);
-    write_far_apart(x, 8);
-    x.w.wires[0].faults.down = true;
-    ASSERT_EQ(x.write(0, 64), Status::ok);
-    x.w.run_for(1500us);
-    x.w.wires[0].faults.down = false;
-    const std::uint64_t executed = x.b.endpoint.posted;
-    write_far_apart(x, 2);
-    EXPECT_EQ(x.b.endpoint.posted, executed + 3);
-    // The last one: nothing comes after it.
-    x.w.wires[0].faults.down = true;
-    ASSERT_EQ(x.write(0, 64), Status::ok);
-    x.w.run_for(1500us);
-    x.w.wires[0].faults.down = false;
-    x.w.run_for(6ms);
-    EXPECT_EQ(x.b.endpoint.posted, executed + 4) << "a probe after a round trip, 1 ms and 4 ms";
-    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
-    x.expect_clean();
-}
-
-TEST(Patience, WhoAsksForAReleaseOfWritesFarApartDoesNotWait) {
-    Bound x(46);
-    write_far_apart(x, 8);
-    ASSERT_EQ(x.write(0, 64), Status::ok);
-    x.a.function->hurry();
-    const Time start = x.w.now;
-    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
-    EXPECT_LE(x.w.now - start, 200us) << "a round trip of 100 us";
 }
 
 // --- completion timeout

@@ -15,7 +15,7 @@ namespace {
 constexpr FunctionHandle kHandle{3, 1};
 
 std::array<std::uint64_t, kClasses> released_of(const FunctionMemory& m) {
-    return {m.released[0], m.released[1], m.released[2]};
+    return {m.counts.released[0], m.counts.released[1], m.counts.released[2]};
 }
 
 std::span<const std::byte> bytes_of(const std::uint64_t& v) {
@@ -71,7 +71,7 @@ struct Reconnect {
         const bool a_lost = a.function->adopted(), b_lost = b.function->adopted();
         // After a kill of either side relaxed writes that were placed early are placed again.
         if (std::exchange(killed, false))
-            for (Port* p : {&a, &b}) p->endpoint.rewind_to(p->memory->released[0]);
+            for (Port* p : {&a, &b}) p->endpoint.rewind_to(p->memory->counts.released[0]);
         const Session::Resume from_a{released_of(*a.memory), a_lost, true};
         const auto said_by_target = released_of(*b.memory);
         ASSERT_EQ(w.target().bind(*b.function, from_a, w.now), Status::ok);
@@ -244,14 +244,14 @@ constexpr std::array kPoints{Point::before,   Point::slot_filled,  Point::intent
 void set_point(Point p, const FunctionMemory& before, const FunctionMemory& within, const FunctionMemory& after,
                FunctionMemory& out) {
     std::memcpy(&out, p == Point::before ? &before : &within, sizeof(out));
-    if (p <= Point::slot_filled) out.intent = 0;
+    if (p <= Point::slot_filled) out.counts.intent = 0;
     if (p >= Point::answered) {
         std::memcpy(out.results, after.results, sizeof(out.results));
         std::memcpy(out.result_data, after.result_data, sizeof(out.result_data));
     }
-    if (p >= Point::next_written) out.next[FL_CLASS_COMPLETION] = after.next[FL_CLASS_COMPLETION];
-    if (p >= Point::released) out.released[FL_CLASS_NON_POSTED] = after.released[FL_CLASS_NON_POSTED];
-    if (p == Point::done) out.intent = 0;
+    if (p >= Point::next_written) out.counts.next[FL_CLASS_COMPLETION] = after.counts.next[FL_CLASS_COMPLETION];
+    if (p >= Point::released) out.counts.released[FL_CLASS_NON_POSTED] = after.counts.released[FL_CLASS_NON_POSTED];
+    if (p == Point::done) out.counts.intent = 0;
 }
 
 void kill_request_at_each_point(bool answer_leaves, bool repeat_reads) {
@@ -339,11 +339,11 @@ TEST(Resume, PostedKilledAtEachPoint) {
             case At::before: std::memcpy(r.b.memory.get(), &before, sizeof(before)); break;
             case At::intent:
             case At::executed: std::memcpy(r.b.memory.get(), &within, sizeof(within)); break;
-            case At::released: r.b.memory->intent = within.intent; break;
+            case At::released: r.b.memory->counts.intent = within.counts.intent; break;
             case At::done: break;
         }
-        EXPECT_EQ(within.intent, 1u);
-        EXPECT_EQ(after.intent, 0u);
+        EXPECT_EQ(within.counts.intent, 1u);
+        EXPECT_EQ(after.counts.intent, 0u);
         r.resume();
         ASSERT_TRUE(r.until([&] { return r.a.function->posted_drained(); }));
         EXPECT_EQ(executions, at >= At::released ? 1u : 2u);
@@ -507,27 +507,32 @@ TEST(Memory, PlausibleRefusesWhatCanNotBe) {
     EXPECT_TRUE(fresh->plausible());
     EXPECT_TRUE(broken([](FunctionMemory& m) { m.magic ^= 1; }));
     EXPECT_TRUE(broken([](FunctionMemory& m) { m.in_use = 2; }));
-    EXPECT_TRUE(broken([](FunctionMemory& m) { m.next[0] = 0; }));
-    EXPECT_TRUE(broken([](FunctionMemory& m) { m.released[1] = ~0ull; }));
-    EXPECT_TRUE(broken([](FunctionMemory& m) { m.intent = std::uint64_t{2} << 62 | 1; }));
-    EXPECT_TRUE(broken([](FunctionMemory& m) { m.intent = 7; }));
-    EXPECT_TRUE(broken([](FunctionMemory& m) { m.intent = std::uint64_t{1} << 62 | 1; })) << "in doubt without a slot";
+    EXPECT_TRUE(broken([](FunctionMemory& m) { m.counts.next[0] = 0; }));
+    EXPECT_TRUE(broken([](FunctionMemory& m) { m.counts.released[1] = ~0ull; }));
+    EXPECT_TRUE(broken([](FunctionMemory& m) { m.counts.intent = std::uint64_t{2} << 62 | 1; }));
+    EXPECT_TRUE(broken([](FunctionMemory& m) { m.counts.intent = 7; }));
+    EXPECT_TRUE(broken([](FunctionMemory& m) { m.counts.intent = std::uint64_t{1} << 62 | 1; }))
+        << "in doubt without a slot";
     EXPECT_TRUE(broken([](FunctionMemory& m) { m.results[3].request_sequence = 2; }));
     const auto answered = [](FunctionMemory& m, unsigned slot, std::uint64_t c) {
-        m.released[1] = 500;
+        m.counts.released[1] = 500;
         m.results[slot] = ResultSlot{};
         m.results[slot].request_sequence = 400 + slot;
         m.results[slot].completion_sequence = c;
     };
-    EXPECT_FALSE(broken([&](FunctionMemory& m) { m.next[2] = 10, answered(m, 0, 9), answered(m, 1, 8); }));
-    EXPECT_FALSE(broken([&](FunctionMemory& m) { m.next[2] = 10, answered(m, 0, 10), answered(m, 1, 9); }));
-    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 10, answered(m, 0, 9), answered(m, 1, 9); })) << "twice";
-    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 10, answered(m, 0, 9), answered(m, 1, 7); })) << "a hole";
-    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 10, answered(m, 0, 11); })) << "never given";
-    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 10, answered(m, 0, 8); })) << "the last is missing";
-    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 2, answered(m, 0, 1), m.results[0].status = 3; }));
-    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 2, answered(m, 0, 1), m.results[0].length_bytes = 4097; }));
-    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.next[2] = 2, answered(m, 0, 1), m.results[0].follows_posted = 1; }));
+    EXPECT_FALSE(broken([&](FunctionMemory& m) { m.counts.next[2] = 10, answered(m, 0, 9), answered(m, 1, 8); }));
+    EXPECT_FALSE(broken([&](FunctionMemory& m) { m.counts.next[2] = 10, answered(m, 0, 10), answered(m, 1, 9); }));
+    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.counts.next[2] = 10, answered(m, 0, 9), answered(m, 1, 9); }))
+        << "twice";
+    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.counts.next[2] = 10, answered(m, 0, 9), answered(m, 1, 7); }))
+        << "a hole";
+    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.counts.next[2] = 10, answered(m, 0, 11); })) << "never given";
+    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.counts.next[2] = 10, answered(m, 0, 8); })) << "the last is missing";
+    EXPECT_TRUE(broken([&](FunctionMemory& m) { m.counts.next[2] = 2, answered(m, 0, 1), m.results[0].status = 3; }));
+    EXPECT_TRUE(
+        broken([&](FunctionMemory& m) { m.counts.next[2] = 2, answered(m, 0, 1), m.results[0].length_bytes = 4097; }));
+    EXPECT_TRUE(
+        broken([&](FunctionMemory& m) { m.counts.next[2] = 2, answered(m, 0, 1), m.results[0].follows_posted = 1; }));
     EXPECT_TRUE(broken([](FunctionMemory& m) { m.map_slots = 10, m.maps[9] = {~0ull, 16, 1, 0}; }));
     EXPECT_TRUE(broken([](FunctionMemory& m) { m.map_slots = 10, m.maps[9] = {4096, 16, 8, 0}; }));
     EXPECT_FALSE(broken([](FunctionMemory& m) { m.map_slots = 10, m.maps[10] = {~0ull, 16, 1, 0}; })) << "not in use";
@@ -551,6 +556,41 @@ TEST(Memory, GivesMapsOutWithoutTouchingTheOthers) {
     EXPECT_TRUE(m->plausible());
 }
 
+// Memory of an earlier version has its counts in it; they are moved once, and that version refuses what is left.
+TEST(Memory, CountsMoveOutOnce) {
+    const auto m = std::make_unique<FunctionMemory>();
+    m->create(kHandle);
+    m->counts.released[0] = 5;
+    m->counts.next[0] = 9;
+    FunctionCounts apart{};
+    FunctionPlace place(*m, apart);
+    EXPECT_FALSE(place.plausible());
+    place.take_over();
+    EXPECT_TRUE(place.plausible());
+    EXPECT_FALSE(m->plausible());
+    EXPECT_EQ(apart.released[0], 5u);
+    EXPECT_EQ(apart.next[0], 9u);
+    apart.next[0] = 10;
+    place.take_over();
+    EXPECT_EQ(apart.next[0], 10u);
+    apart = {};  // their line was lost
+    EXPECT_FALSE(place.plausible());
+}
+
+TEST(Memory, FunctionsKeepTheirCountsWhereThePlaceSays) {
+    const auto m = std::make_unique<FunctionMemory>();
+    FunctionCounts apart{};
+    FunctionPlace place(*m, apart);
+    place.create(kHandle);
+    EXPECT_TRUE(place.plausible());
+    Endpoint e(64);
+    Function f(place, e, {});
+    const std::uint64_t value = 1;
+    ASSERT_EQ(f.submit(write_tlp(0, 8), bytes_of(value), 1, false, Time{}), Status::ok);
+    EXPECT_EQ(apart.next[0], 2u);
+    EXPECT_EQ(m->counts.next[0], 0u);
+}
+
 // Random bytes instead of memory: either refused or harmless.
 TEST(Memory, AdoptsOnlyWhatItCanHandle) {
     Random random(99);
@@ -558,15 +598,15 @@ TEST(Memory, AdoptsOnlyWhatItCanHandle) {
     unsigned adopted = 0;
     for (unsigned i = 0; i < 20000; ++i) {
         m->create(kHandle);
-        m->released[1] = random.below(300);
-        m->next[2] = 1 + random.below(300);
-        m->next[0] = 1 + random.below(4);
-        m->intent = random.chance(0.5) ? 0 : random.below(3) << 62 | random.below(300);
+        m->counts.released[1] = random.below(300);
+        m->counts.next[2] = 1 + random.below(300);
+        m->counts.next[0] = 1 + random.below(4);
+        m->counts.intent = random.chance(0.5) ? 0 : random.below(3) << 62 | random.below(300);
         const std::uint64_t slots = random.below(4);
         for (unsigned s = 0; s < slots; ++s) {
             ResultSlot& r = m->results[random.below(kRequestWindow)];
             r.request_sequence = random.below(300);
-            r.completion_sequence = random.chance(0.5) ? m->next[2] - random.below(3) : 0;
+            r.completion_sequence = random.chance(0.5) ? m->counts.next[2] - random.below(3) : 0;
             r.follows_posted = random.below(4);
             r.status = static_cast<std::uint8_t>(random.below(6));
             r.length_bytes = static_cast<std::uint16_t>(random.below(5000));
@@ -577,7 +617,7 @@ TEST(Memory, AdoptsOnlyWhatItCanHandle) {
         Endpoint e(64);
         Function f(*m, e, {});
         EXPECT_TRUE(m->plausible()) << "what it left behind can be adopted again";
-        EXPECT_EQ(m->intent, 0u);
+        EXPECT_EQ(m->counts.intent, 0u);
     }
     EXPECT_GT(adopted, 100u);
 }

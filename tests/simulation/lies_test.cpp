@@ -111,7 +111,7 @@ TEST_F(Lies, AcknowledgesWhatWasNeverSent) {
     ASSERT_TRUE(net.run_until([&] { return net.is_open(again); }, 1s));
     for (const unsigned side : {kTarget, kInitiator}) {
         proto::Session::Resume r;
-        const auto& there = b->bound.memory[1 - side]->released;
+        const auto& there = b->bound.memory[1 - side]->counts.released;
         std::copy(std::begin(there), std::end(there), r.released.begin());
         net.session(s, side).unbind(*b->bound.function[side], Status::ok, net.now);
         ASSERT_EQ(net.session(again, side).bind(*b->bound.function[side], r, net.now), Status::ok);
