@@ -54,7 +54,7 @@ FunctionCore::Put FunctionCore::put_posted(FrameFill& f, std::uint64_t sequence)
         r.tlp.attr &= static_cast<std::uint8_t>(~FL_ATTR_RO);
     std::byte* to = f.writer.tlp(r.tlp, handle(), offset, bytes);
     if (to == nullptr) return Put::no_room;
-    std::memcpy(to, r.payload() + offset, bytes);
+    f.copy(to, r.payload() + offset, bytes);
     posted_out.prefetch_after(sequence);
     const GranuleRun part = run_of(static_cast<unsigned>(offset), static_cast<unsigned>(bytes));
     const bool resend = posted_out.is_resend(sequence);
@@ -94,7 +94,7 @@ FunctionCore::Put FunctionCore::put_completion(FrameFill& f, std::uint64_t seque
     if (to == nullptr) return Put::no_room;
     if (bytes != 0) {
         if ((r.flags & kResultByFetch) == 0) {
-            std::memcpy(to, memory.result_data[completions_out.slot_of(sequence)] + offset, bytes);
+            f.copy(to, memory.result_data[completions_out.slot_of(sequence)] + offset, bytes);
         } else if (handler.fetch(self, r.address, r.pasid, static_cast<std::uint32_t>(offset), {to, bytes}) !=
                    Status::ok) {
             std::memset(to, 0, bytes);

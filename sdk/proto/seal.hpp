@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <span>
 
+#include "proto/crc32c.hpp"
+
 namespace farlane::proto {
 
 /// Integrity (and later secrecy) of the frames of one session.
@@ -21,6 +23,13 @@ public:
     [[nodiscard]] virtual std::uint8_t frame_flags() const noexcept = 0;
     /// `frame` = header, records and room for the trailer, which is written here.
     virtual void seal(std::span<std::byte> frame, std::uint64_t packet_number) noexcept = 0;
+    /// True: payloads are best summed while they are copied, and seal_summed() is called.
+    [[nodiscard]] virtual bool takes_sums() const noexcept { return false; }
+    /// The same as seal(), with what is known of the frame: parts in their order, which do not overlap.
+    virtual void seal_summed(std::span<std::byte> frame, std::uint64_t packet_number,
+                             std::span<const SummedPart> /*parts*/) noexcept {
+        seal(frame, packet_number);
+    }
     /// True when the frame is authentic; with keys it is decrypted in place.
     [[nodiscard]] virtual bool open(std::span<std::byte> frame, std::uint64_t packet_number) noexcept = 0;
 };
@@ -31,10 +40,10 @@ public:
     [[nodiscard]] std::size_t trailer_bytes() const noexcept override;
     [[nodiscard]] std::uint8_t frame_flags() const noexcept override;
     void seal(std::span<std::byte> frame, std::uint64_t packet_number) noexcept override;
+    [[nodiscard]] bool takes_sums() const noexcept override;
+    void seal_summed(std::span<std::byte> frame, std::uint64_t packet_number,
+                     std::span<const SummedPart> parts) noexcept override;
     [[nodiscard]] bool open(std::span<std::byte> frame, std::uint64_t packet_number) noexcept override;
 };
-
-/// CRC32C (Castagnoli) of `bytes`, as in iSCSI (RFC 3720, 12.1).
-[[nodiscard]] std::uint32_t crc32c(std::span<const std::byte> bytes) noexcept;
 
 }  // namespace farlane::proto

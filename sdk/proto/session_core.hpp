@@ -174,6 +174,7 @@ public:
     Status why = Status::ok;
     const bool initiating;
     const bool integrity;
+    bool sums = false;  ///< payloads are summed while they are copied
     bool awake = false;
     bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force
     bool spaced = false;  ///< the peer's last frame could wait: its records come far apart, and in vain alone
