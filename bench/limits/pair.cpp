@@ -43,8 +43,8 @@ std::unique_ptr<Wire> open_wire(const std::string& medium, int end, const std::s
     throw std::runtime_error("no medium \"" + medium + "\"; valid: vhost, memif, udp");
 }
 
-void run_pair(const Options& options, const std::function<void(Wire&, Shared&)>& near,
-              const std::function<void(Wire&, Shared&)>& far) {
+const Shared& run_pair(const Options& options, const std::function<void(Wire&, Shared&)>& near,
+                       const std::function<void(Wire&, Shared&)>& far) {
     char directory[] = "/tmp/farlane-limits-XXXXXX";
     if (::mkdtemp(directory) == nullptr) throw std::runtime_error("mkdtemp");
     const std::string socket = std::string(directory) + "/s";
@@ -61,6 +61,7 @@ void run_pair(const Options& options, const std::function<void(Wire&, Shared&)>&
     ::unlink(socket.c_str());
     ::rmdir(directory);
     if (rc != 0 || status != 0) std::exit(1);
+    return *common;
 }
 
 }  // namespace limits

@@ -18,11 +18,14 @@ struct Shared {
     std::atomic<bool> done{false};
     alignas(64) std::atomic<std::uint64_t> received_frames{0};
     std::atomic<std::uint64_t> bad_frames{0};
+    // Of the end that sends, whichever that is.
+    std::atomic<std::int64_t> elapsed_ns{0};
+    std::atomic<std::uint64_t> counted_frames{0};
 };
 
 /// Opens the wire in this process (end 0) and in a child (end 1), waits until both are up, runs
-/// `near` here and `far` there.
-void run_pair(const Options& options, const std::function<void(Wire&, Shared&)>& near,
-              const std::function<void(Wire&, Shared&)>& far);
+/// `near` here and `far` there. Returns what both have left.
+const Shared& run_pair(const Options& options, const std::function<void(Wire&, Shared&)>& near,
+                       const std::function<void(Wire&, Shared&)>& far);
 
 }  // namespace limits

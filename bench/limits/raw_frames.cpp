@@ -79,6 +79,7 @@ int main(int argc, char** argv) try {
                                    {"copy", "1"},
                                    {"crc", "1"},
                                    {"memory-mib", "64"},  // larger than the caches: an application's data is cold
+                                   {"from", "0"},         // the end that sends: they are not alike on vhost
                                    {"cpu-a", "0"},
                                    {"cpu-b", "1"}});
     const Work work{static_cast<std::uint32_t>(options.number("bytes")), options.number("copy") != 0,
@@ -87,39 +88,43 @@ int main(int argc, char** argv) try {
     if (work.bytes < 60 || work.bytes > 9600) return std::fprintf(stderr, "--bytes is 60 to 9600\n"), 2;
     if (options.number("memory-mib") < 1 || options.number("memory-mib") > 1024)
         return std::fprintf(stderr, "--memory-mib is 1 to 1024\n"), 2;
+    const auto from = options.number("from");
+    if (from != 0 && from != 1) return std::fprintf(stderr, "--from is 0 or 1\n"), 2;
     const auto frames = static_cast<std::uint64_t>(options.number("count"));
     const std::uint64_t warm_up = frames / 100 + 1;
     const std::int64_t line = limits::cacheline_round_trip_ns(static_cast<int>(options.number("cpu-a")),
                                                               static_cast<int>(options.number("cpu-b")));
-    std::int64_t elapsed_ns = 0;
-    std::uint64_t received = 0, bad = 0;
-    limits::run_pair(
-        options,
-        [&](limits::Wire& wire, limits::Shared& shared) {
-            produce(wire, shared, work, 0, warm_up);
-            const std::int64_t start = limits::now_ns();
-            const std::uint64_t before = shared.received_frames;
-            produce(wire, shared, work, warm_up, warm_up + frames);
-            while (!shared.done && limits::now_ns() - start < 60'000'000'000) {
-            }
-            elapsed_ns = limits::now_ns() - start;
-            received = shared.received_frames - before;
-            bad = shared.bad_frames;
-        },
-        [&](limits::Wire& wire, limits::Shared& shared) { consume(wire, shared, work, warm_up + frames); });
+    const auto send = [&](limits::Wire& wire, limits::Shared& shared) {
+        produce(wire, shared, work, 0, warm_up);
+        const std::int64_t start = limits::now_ns();
+        const std::uint64_t before = shared.received_frames;
+        produce(wire, shared, work, warm_up, warm_up + frames);
+        while (!shared.done && limits::now_ns() - start < 60'000'000'000) {
+        }
+        shared.elapsed_ns = limits::now_ns() - start;
+        shared.counted_frames = shared.received_frames - before;
+    };
+    const auto receive = [&](limits::Wire& wire, limits::Shared& shared) {
+        consume(wire, shared, work, warm_up + frames);
+    };
+    const limits::Shared& end = from == 0 ? limits::run_pair(options, send, receive)  //
+                                          : limits::run_pair(options, receive, send);
+    const auto received = static_cast<double>(end.counted_frames);
+    const auto elapsed_ns = static_cast<double>(end.elapsed_ns);
     limits::Json()
         .add("program", "raw_frames")
         .add("medium", options.text("medium"))
         .add("bytes", work.bytes)
         .add("copy", work.copy ? 1 : 0)
         .add("crc", work.crc ? 1 : 0)
-        .add("frames", static_cast<double>(received))
-        .add("bad_frames", static_cast<double>(bad))
-        .add("gigabytes_per_s", static_cast<double>(received) * work.bytes / static_cast<double>(elapsed_ns))
-        .add("million_frames_per_s", static_cast<double>(received) * 1e3 / static_cast<double>(elapsed_ns))
+        .add("from", static_cast<double>(from))
+        .add("frames", received)
+        .add("bad_frames", static_cast<double>(end.bad_frames))
+        .add("gigabytes_per_s", received * work.bytes / elapsed_ns)
+        .add("million_frames_per_s", received * 1e3 / elapsed_ns)
         .add("cacheline_before_ns", static_cast<double>(line))
         .print();
-    return bad == 0 ? 0 : 1;
+    return end.bad_frames == 0 ? 0 : 1;
 } catch (const std::exception& e) {
     return std::fprintf(stderr, "%s\n", e.what()), 1;
 }

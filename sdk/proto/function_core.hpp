@@ -149,7 +149,7 @@ private:
     void note(FrameFill& f, RefKind kind, std::uint64_t sequence, GranuleRun run, bool resend) noexcept;
     [[nodiscard]] std::size_t put_lone_request(std::byte* place, RecordRef& ref) noexcept;
     [[nodiscard]] std::size_t put_lone_completion(std::byte* place, RecordRef& ref) noexcept;
-    void copy_result(std::uint32_t slot, std::size_t offset, std::span<std::byte> to) noexcept;
+    void fetch_result(std::uint32_t slot, std::size_t offset, std::span<std::byte> to) noexcept;
 
     // function_receive.cpp
     bool on_posted(const TlpRecord& r, Time now) noexcept;

@@ -64,7 +64,7 @@ FunctionCore::Put FunctionCore::put_posted(FrameFill& f, std::uint64_t sequence)
         r.tlp.attr &= static_cast<std::uint8_t>(~FL_ATTR_RO);
     std::byte* to = f.writer.tlp(r.tlp, handle(), offset, bytes);
     if (to == nullptr) return Put::no_room;
-    std::memcpy(to, r.payload() + offset, bytes);
+    f.copy(to, r.payload() + offset, bytes);
     posted_out.prefetch_after(sequence);
     const GranuleRun part = run_of(static_cast<unsigned>(offset), static_cast<unsigned>(bytes));
     const bool resend = posted_out.is_resend(sequence);
@@ -86,11 +86,9 @@ FunctionCore::Put FunctionCore::put_request(FrameFill& f, std::uint64_t sequence
     return Put::done;
 }
 
-void FunctionCore::copy_result(std::uint32_t slot, std::size_t offset, std::span<std::byte> to) noexcept {
+void FunctionCore::fetch_result(std::uint32_t slot, std::size_t offset, std::span<std::byte> to) noexcept {
     const ResultSlot& r = memory.results[slot];
-    if ((r.flags & kResultByFetch) == 0)
-        copy_small(to.data(), {memory.result_data[slot] + offset, to.size()});
-    else if (handler.fetch(self, r.address, r.pasid, static_cast<std::uint32_t>(offset), to) != Status::ok)
+    if (handler.fetch(self, r.address, r.pasid, static_cast<std::uint32_t>(offset), to) != Status::ok)
         std::memset(to.data(), 0, to.size());
 }
 
@@ -104,7 +102,12 @@ FunctionCore::Put FunctionCore::put_completion(FrameFill& f, std::uint64_t seque
     if (bytes != 0 && (bytes = part_bytes(f, tlp.type, bytes)) == 0) return Put::no_room;
     std::byte* to = f.writer.tlp(tlp, handle(), offset, bytes);
     if (to == nullptr) return Put::no_room;
-    if (bytes != 0) copy_result(slot, offset, {to, bytes});
+    if (bytes != 0) {
+        if ((memory.results[slot].flags & kResultByFetch) == 0)
+            f.copy(to, memory.result_data[slot] + offset, bytes);
+        else
+            fetch_result(slot, offset, {to, bytes});
+    }
     const GranuleRun part = run_of(static_cast<unsigned>(offset), static_cast<unsigned>(bytes));
     const bool resend = completions_out.is_resend(sequence);
     completions_out.sent(sequence, part);
@@ -176,7 +179,10 @@ std::size_t FunctionCore::put_lone_completion(std::byte* place, RecordRef& ref) 
     ref = {RefKind::completion, sequence, handle_.index, binding, run_of(0, tlp.length_bytes)};
     completions_out.sent_one();
     ++counters.sent[FL_CLASS_COMPLETION];
-    if (tlp.length_bytes != 0) copy_result(slot, 0, {to, tlp.length_bytes});
+    if ((memory.results[slot].flags & kResultByFetch) == 0)
+        copy_small(to, {memory.result_data[slot], tlp.length_bytes});
+    else if (tlp.length_bytes != 0)
+        fetch_result(slot, 0, {to, tlp.length_bytes});
     return tlp_record_bytes(tlp.length_bytes);
 }
 

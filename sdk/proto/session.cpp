@@ -22,6 +22,7 @@ SessionCore::SessionCore(Session& self_, const SessionConfig& config_, SessionHa
       own_work(std::make_unique<Workspace>()) {
     work = own_work.get();
     if (seal == nullptr) seal = std::make_unique<ClearSeal>();
+    sums = integrity && seal->takes_sums();
     config.max_paths = std::max<std::uint16_t>(config.max_paths, 1);
     peer.keepalive = config.keepalive;
     nonce = config.nonce;

@@ -95,6 +95,8 @@ void SessionCore::begin(Path& p, std::span<std::byte> out, Time now) noexcept {
 void SessionCore::start(Path& p, std::span<std::byte> out, Time now) noexcept {
     work->fill.ref_count = 0;
     work->fill.copies = false;
+    work->fill.part_count = 0;
+    work->fill.sums = sums;
     work->ack_written = false;
     work->data_bytes = 0;
     work->fill.writer.begin(out, peer_session, p.id, p.sent.next(),
@@ -121,7 +123,9 @@ Session::Built SessionCore::finish(Path& p, Time now) noexcept {
     const bool patient = work->fill.ref_count != 0 && may_wait(p, now);
     const std::size_t bytes = work->fill.writer.finish(patient ? FL_FRAME_PATIENT : 0);
     const std::span<std::byte> frame = work->fill.writer.frame();
-    if (integrity)
+    if (work->fill.part_count != 0)
+        seal->seal_summed(frame, p.sent.next(), work->fill.all_parts());
+    else if (integrity)
         seal->seal(frame, p.sent.next());
     else
         std::fill(frame.end() - static_cast<std::ptrdiff_t>(seal->trailer_bytes()), frame.end(), std::byte{0});

@@ -185,6 +185,7 @@ public:
     const bool initiating;
     const bool integrity;
     const bool clear;  ///< no keys: small frames are checked where they are read and written
+    bool sums = false;  ///< payloads are summed while they are copied
     bool awake = false;
     bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force
     static constexpr std::uint8_t kSpacedFrames = 4;

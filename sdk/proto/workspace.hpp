@@ -6,6 +6,7 @@
 #include <array>
 
 #include "proto/codec.hpp"
+#include "proto/crc32c.hpp"
 #include "proto/record_ref.hpp"
 
 namespace farlane::proto {
@@ -18,10 +19,21 @@ struct FrameFill {
     std::size_t empty_room = 0;  ///< room of a frame of this size with nothing in it
     unsigned ref_count = 0;
     bool copies = false;  ///< one of the records was in another frame before
+    bool sums = false;    ///< payloads are summed while they are copied here
+    unsigned part_count = 0;
+    std::array<SummedPart, FL_FRAME_MAX_BYTES / kSumLeastBytes> parts;
     std::array<RecordRef, kMaxRefs> refs;
 
     [[nodiscard]] bool refs_full() const noexcept { return ref_count == kMaxRefs; }
     void add(const RecordRef& r) noexcept { refs[ref_count++] = r; }
+    /// Puts a payload where the writer has room for it.
+    void copy(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
+        if (sums && can_sum(bytes))
+            parts[part_count++] = {to, static_cast<std::uint32_t>(bytes), copy_summed(to, from, bytes)};
+        else
+            std::memcpy(to, from, bytes);
+    }
+    [[nodiscard]] std::span<const SummedPart> all_parts() const noexcept { return {parts.data(), part_count}; }
     [[nodiscard]] std::span<const RecordRef> all_refs() const noexcept { return {refs.data(), ref_count}; }
 };
 

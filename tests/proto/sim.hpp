@@ -103,6 +103,7 @@ struct Side {
     SessionConfig config;
     PathConfig path;
     Owner owner;
+    std::unique_ptr<Seal> seal;  ///< of the initiating session, when it is made; null: ClearSeal
     std::unique_ptr<Session> session;
     std::uint64_t largest_frame = 0;
     std::uint64_t frames = 0;
@@ -128,7 +129,7 @@ public:
     /// Makes the initiating session with its paths; the accepting one comes with the first hello.
     void open() {
         Side& a = sides[0];
-        a.session = std::make_unique<Session>(a.config, a.owner, nullptr);
+        a.session = std::make_unique<Session>(a.config, a.owner, std::move(a.seal));
         a.session->attend(awake_, 0, room_);
         for (std::size_t i = 0; i < wires.size(); ++i) (void)a.session->add_path(a.path, now);
     }
