@@ -71,7 +71,9 @@ public:
     /// The same of what one() speaks of.
     void sent_one() noexcept { ++cursor_; }
     /// Of what one() speaks of.
-    [[nodiscard]] const RequestRecord& newest() const noexcept { return slots_[by_sequence_[cursor_ & sequence_mask_]]; }
+    [[nodiscard]] const RequestRecord& newest() const noexcept {
+        return slots_[by_sequence_[cursor_ & sequence_mask_]];
+    }
     void acked(std::uint64_t sequence) noexcept;
     void lost(std::uint64_t sequence) noexcept;
     void limit(std::uint64_t header) noexcept { header_limit_ = header > header_limit_ ? header : header_limit_; }

@@ -70,9 +70,8 @@ struct alignas(64) Path {
     static constexpr unsigned kAckAlong = 4;
     static constexpr unsigned kAckAlongPatient = 12;  ///< so that register accesses seldom have a second record
     [[nodiscard]] bool ack_along(Time now) const noexcept {
-        return ack_now ||
-               (unacknowledged != 0 && (unacknowledged >= (all_may_wait() ? kAckAlongPatient : kAckAlong) ||
-                                        now - last_ack_sent >= kShortestAckDelay));
+        return ack_now || (unacknowledged != 0 && (unacknowledged >= (all_may_wait() ? kAckAlongPatient : kAckAlong) ||
+                                                   now - last_ack_sent >= kShortestAckDelay));
     }
     /// What is not acknowledged yet asks for no more than patience.
     [[nodiscard]] bool all_may_wait() const noexcept { return ack_asks <= Asks::patiently; }

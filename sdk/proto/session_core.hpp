@@ -184,7 +184,7 @@ public:
     Status why = Status::ok;
     const bool initiating;
     const bool integrity;
-    const bool clear;  ///< no keys: small frames are checked where they are read and written
+    const bool clear;   ///< no keys: small frames are checked where they are read and written
     bool sums = false;  ///< payloads are summed while they are copied
     bool awake = false;
     bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force

@@ -2,7 +2,8 @@
 // Receives: a frame of the peer, or room for one. Hands on: its one transaction, or the frame with one. Owns: nothing.
 // The frame of a register access, both ways: the next packet of the only path, with one request or one completion and
 // nothing else. The caller of an access waits for two of these, so they go a short way: what session_receive.cpp and
-// session_build.cpp would do with such a frame, and nothing that has to be asked for another one. docs/wire.md, "Frame".
+// session_build.cpp would do with such a frame, and nothing that has to be asked for another one. docs/wire.md,
+// "Frame".
 #include "proto/session_core.hpp"
 
 namespace farlane::proto {
@@ -13,12 +14,10 @@ bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, T
     Path& p = *single;
     Header h;
     if (p.state != PathState::up || arrived_on != p.id ||
-        !read_lone_header(frame,
-                          {.session = session_id,
-                           .path = p.id,
-                           .own_flags = own_flags(),
-                           .packet_number = p.received.largest() + 1},
-                          h))
+        !read_lone_header(
+            frame,
+            {.session = session_id, .path = p.id, .own_flags = own_flags(), .packet_number = p.received.largest() + 1},
+            h))
         return false;
     TlpRecord& r = work->record.tlp;
     if (!read_plain_tlp(records_of(frame, h), r)) return false;

@@ -83,7 +83,8 @@ std::size_t DpdkPort::rx_burst(std::span<RxFrame> frames) noexcept {
 // Checks what a stranger could have sent; the frame itself is the protocol's to check.
 bool DpdkPort::accept(rte_mbuf* m, RxFrame& frame) noexcept {
     std::byte* packet = rte_pktmbuf_mtod(m, std::byte*);
-    __builtin_prefetch(packet + RTE_CACHE_LINE_SIZE);  // the peer's core has it, as it has the first line, which comes next
+    __builtin_prefetch(packet +
+                       RTE_CACHE_LINE_SIZE);  // the peer's core has it, as it has the first line, which comes next
     if (m->nb_segs != 1 || m->data_len <= kHeaderBytes || m->data_len > kHeaderBytes + kMaxFrameBytes ||
         !same_type(packet, header_.data())) [[unlikely]] {
         ++counters_.rx_dropped;
