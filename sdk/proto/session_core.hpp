@@ -184,7 +184,7 @@ public:
     Status why = Status::ok;
     const bool initiating;
     const bool integrity;
-    const bool clear;  ///< no keys: small frames are checked where they are read and written
+    const bool clear;   ///< no keys: small frames are checked where they are read and written
     bool sums = false;  ///< payloads are summed while they are copied
     bool awake = false;
     bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force
@@ -193,7 +193,8 @@ public:
     std::uint32_t awake_number = 0;
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     Workspace* work;
-    Path* single = nullptr;  ///< the only path
+    Path* single = nullptr;     ///< the only path
+    Path* unstamped = nullptr;  ///< on_lone_frame() took a packet of it
     // what is due
     std::uint32_t due = 0;  ///< Due bits
     const std::uint32_t session_id;

@@ -2,7 +2,8 @@
 // Receives: a frame of the peer, or room for one. Hands on: its one transaction, or the frame with one. Owns: nothing.
 // The frame of a register access, both ways: the next packet of the only path, with one request or one completion and
 // nothing else. The caller of an access waits for two of these, so they go a short way: what session_receive.cpp and
-// session_build.cpp would do with such a frame, and nothing that has to be asked for another one. docs/wire.md, "Frame".
+// session_build.cpp would do with such a frame, and nothing that has to be asked for another one. docs/wire.md,
+// "Frame".
 #include "proto/session_core.hpp"
 
 namespace farlane::proto {
@@ -13,12 +14,10 @@ bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, T
     Path& p = *single;
     Header h;
     if (p.state != PathState::up || arrived_on != p.id ||
-        !read_lone_header(frame,
-                          {.session = session_id,
-                           .path = p.id,
-                           .own_flags = own_flags(),
-                           .packet_number = p.received.largest() + 1},
-                          h))
+        !read_lone_header(
+            frame,
+            {.session = session_id, .path = p.id, .own_flags = own_flags(), .packet_number = p.received.largest() + 1},
+            h))
         return false;
     TlpRecord& r = work->record.tlp;
     if (!read_plain_tlp(records_of(frame, h), r)) return false;
@@ -30,6 +29,7 @@ bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, T
     ++counters.records_in;
     counters.bytes_in += h.frame_bytes;
     last_heard = now;
+    unstamped = nullptr;
     const bool taken = f->on_tlp(r, now);
     if (state == SessionState::closed) {
         work->touched = nullptr;
@@ -37,20 +37,25 @@ bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, T
     }
     untouch(now);
     if (!taken) return true;
+    unstamped = &p;
     p.received.take_next(h.sent_ns, now);
     noted(h, p, true, asks_of(FL_FAMILY_TLP, r.record_class), now);
     return true;
 }
 
-// A look that is a little old makes the round trip of the answer a little longer; one before the thread lost its core
-// would be seen.
+// A look that is a little old makes the round trip of the answer a little longer. Is it older, the thread may have lost
+// its core before the answer left, or after: then nobody knows how long that was on its way, and the time after which
+// it is missed begins now.
 void SessionCore::stamp(Time was, Time now, bool answered) noexcept {
     constexpr Duration kOld = std::chrono::microseconds(10);
-    if (single == nullptr) return;
-    Path& p = *single;
-    last_heard = p.last_heard = now;
-    p.received.arrived(now);
-    if (answered && now - was > kOld) p.sent.at(p.sent.next() - 1).sent = p.last_sent = now;
+    last_heard = now;
+    if (unstamped != nullptr) {
+        unstamped->last_heard = now;
+        unstamped->received.arrived(now);
+    }
+    if (!answered || single == nullptr || now - was <= kOld) return;
+    single->sent.left_before(now);
+    single->last_sent = single->last_waiting = now;
 }
 
 // Precondition: has_lone(), and room for a small frame.
