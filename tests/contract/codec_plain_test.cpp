@@ -98,17 +98,20 @@ TEST(PlainRecords, ReadLikeAllOthers) {
     EXPECT_GT(refused, 20'000u);
 }
 
-TEST(PlainRecords, PlainWritesAreValid) {
+TEST(PlainRecords, PlainWritesAndReadsAreValid) {
     Maker m;
-    unsigned plain = 0;
+    unsigned writes = 0, reads = 0;
     for (int i = 0; i < 400'000; ++i) {
         const Tlp t = make(m);
-        if (!is_plain(t, t.type)) continue;
-        ++plain;
-        ASSERT_EQ(t.type, TlpType::memory_write);
+        const bool write = is_plain(t, TlpType::memory_write), read = is_plain(t, TlpType::memory_read);
+        if (!write && !read) continue;
+        ASSERT_EQ(t.type, write ? TlpType::memory_write : TlpType::memory_read);
         ASSERT_EQ(check_tlp(t), kNoDrop) << "attr " << int(t.attr) << " bar " << int(t.bar) << " address " << t.address;
+        writes += write ? 1 : 0;
+        reads += read ? 1 : 0;
     }
-    EXPECT_GT(plain, 10'000u);
+    EXPECT_GT(writes, 10'000u);
+    EXPECT_GT(reads, 10'000u);
 }
 
 }  // namespace
