@@ -12,6 +12,8 @@ namespace {
 constexpr Duration kFirstNap = std::chrono::microseconds(20);
 constexpr unsigned kSlotBits = 16;  // session id = random << kSlotBits | slot: dispatch is one index
 constexpr std::size_t kPathOffset = offsetof(fl_frame_header, path);
+constexpr std::size_t kTypeOffset = sizeof(fl_frame_header) + offsetof(fl_tlp, type);  // of the first record
+static_assert(kTypeOffset < FL_FRAME_MIN_BYTES);
 
 std::uint64_t random64() noexcept {
     std::uint64_t v = 0;
@@ -211,12 +213,12 @@ void Lane::dispatch(PortId id, transport::RxFrame& frame) noexcept {
 
 // A register access that comes alone is answered before anything else is looked at, the clock too: a look costs as much
 // as a tenth of the answer. It is stamped afterwards: stamped before it came, it would make the round trip shorter than
-// the path.
+// the path. Not so a write: it has no answer, and what a device does for it should not count as time on the way.
 void Lane::receive_one(PortId id) noexcept {
     transport::RxFrame& frame = rx_[0];
     const auto session_id = proto::peek_session({frame.data, frame.size_bytes});
     SessionSlot* const slot = session_id ? slot_of(*session_id) : nullptr;
-    if (slot == nullptr) {
+    if (slot == nullptr || frame.data[kTypeOffset] == std::byte{FL_TLP_MWR}) {
         tick();
         return dispatch(id, frame);
     }

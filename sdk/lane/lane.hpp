@@ -120,7 +120,7 @@ public:
     void drop(proto::Session& session) noexcept;
 
     // --- running
-    /// Time of this turn: exact when frames have come, else, and for a register access that comes alone, at most
+    /// Time of this turn: exact when frames have come, else, and for a read or an answer that comes alone, at most
     /// kTurnsPerLook turns old.
     [[nodiscard]] Time now() const noexcept { return now_; }
     /// Looks at the clock: for whoever hands work to a lane that may not have turned for long.

@@ -58,6 +58,7 @@ void PacketWindow::sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes,
     p.lost = false;
     p.in_flight = waited_for;
     p.copied = copied;
+    p.untimed = false;
     p.ref_begin = ref_end_;
     p.ref_count = static_cast<std::uint16_t>(refs.size());
     for (const RecordRef& r : refs) refs_[ref_end_++ & ref_mask_] = r;

@@ -23,7 +23,8 @@ struct SentPacket {
     std::uint16_t data_bytes = 0;  ///< what the congestion window counts: it holds back nothing else
     bool lost = false;
     bool in_flight = false;
-    bool copied = false;  ///< records of it are, or were before, in another packet as well
+    bool copied = false;   ///< records of it are, or were before, in another packet as well
+    bool untimed = false;  ///< it left before `sent`: its acknowledgement says nothing of the round trip
 };
 
 /// Packet numbers begin with 1 and are used once. A packet is *resolved* once it is
@@ -62,11 +63,18 @@ public:
     /// The same of a packet with one record, which is in no other.
     void sent_one(Time now, std::uint16_t bytes, std::uint16_t data_bytes, const RecordRef& ref) noexcept {
         const std::uint64_t number = next_++;
-        at(number) = {now, ref_end_, 1, bytes, data_bytes, false, true, false};
+        at(number) = {now, ref_end_, 1, bytes, data_bytes, false, true, false, false};
         refs_[ref_end_++ & ref_mask_] = ref;
         resolved_[(number & mask_) >> 6] &= ~(std::uint64_t{1} << (number & 63));
         in_flight_bytes_ += data_bytes;
         ++in_flight_packets_;
+    }
+
+    /// The newest packet left at some time before `now`, and after what it was stamped with.
+    void left_before(Time now) noexcept {
+        SentPacket& p = at(next_ - 1);
+        p.sent = now;
+        p.untimed = true;
     }
 
     /// Calls acked(number, packet) for every packet of [low, high] that is newly acknowledged.

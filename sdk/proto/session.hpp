@@ -163,7 +163,7 @@ public:
     /// nothing was done, on_other_frame() follows.
     [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
     void on_other_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
-    /// What on_lone_frame() took at `was` came at `now`. `answered`: one frame was built since.
+    /// What on_lone_frame() took came at `now`. `answered`: one frame was built since, at `was`.
     void stamp(Time was, Time now, bool answered) noexcept;
     /// A hint arrived from the address of this session's peer. When it fits what was sent, the peer is
     /// asked for a sign of life; without one the session becomes silent at once, with `why` = stale.

@@ -104,6 +104,7 @@ void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
     // The newest packet may be one that nobody waits for: its time is as good.
     const bool newer = a.largest > p.sent.largest_acked();
     const Time largest_sent = p.sent.at(a.largest).sent;
+    const bool timed = !p.sent.at(a.largest).untimed;
     Acked sum;
     const auto acked = [&](std::uint64_t number, const SentPacket& packet) { packet_acked(p, number, packet, sum); };
     if (a.range_count == 0) [[likely]] {
@@ -123,8 +124,10 @@ void SessionCore::on_ranges(const AckRecord& a, Path& p, Time now) noexcept {
         const Duration all = now - largest_sent;
         const Duration hold(a.hold_ns);
         p.alone = hold >= kLate ? 2 : p.alone - (p.alone != 0 ? 1 : 0);
-        p.rtt.sample(all > hold ? all - hold : all, now);
-        p.congestion.sampled(p.rtt, now - hold, now);
+        if (timed) [[likely]] {
+            p.rtt.sample(all > hold ? all - hold : all, now);
+            p.congestion.sampled(p.rtt, now - hold, now);
+        }
     }
     if (p.sent.first_unresolved() < p.sent.largest_acked() || p.loss_deadline != kNever) [[unlikely]]
         detect_losses(p, now);

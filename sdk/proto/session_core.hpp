@@ -193,7 +193,8 @@ public:
     std::uint32_t awake_number = 0;
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     Workspace* work;
-    Path* single = nullptr;  ///< the only path
+    Path* single = nullptr;     ///< the only path
+    Path* unstamped = nullptr;  ///< on_lone_frame() took a packet of it
     // what is due
     std::uint32_t due = 0;  ///< Due bits
     const std::uint32_t session_id;

@@ -29,6 +29,7 @@ bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, T
     ++counters.records_in;
     counters.bytes_in += h.frame_bytes;
     last_heard = now;
+    unstamped = nullptr;
     const bool taken = f->on_tlp(r, now);
     if (state == SessionState::closed) {
         work->touched = nullptr;
@@ -36,20 +37,25 @@ bool SessionCore::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, T
     }
     untouch(now);
     if (!taken) return true;
+    unstamped = &p;
     p.received.take_next(h.sent_ns, now);
     noted(h, p, true, asks_of(FL_FAMILY_TLP, r.record_class), now);
     return true;
 }
 
-// A look that is a little old makes the round trip of the answer a little longer; one before the thread lost its core
-// would be seen.
+// A look that is a little old makes the round trip of the answer a little longer. Is it older, the thread may have lost
+// its core before the answer left, or after: then nobody knows how long that was on its way, and the time after which
+// it is missed begins now.
 void SessionCore::stamp(Time was, Time now, bool answered) noexcept {
     constexpr Duration kOld = std::chrono::microseconds(10);
-    if (single == nullptr) return;
-    Path& p = *single;
-    last_heard = p.last_heard = now;
-    p.received.arrived(now);
-    if (answered && now - was > kOld) p.sent.at(p.sent.next() - 1).sent = p.last_sent = now;
+    last_heard = now;
+    if (unstamped != nullptr) {
+        unstamped->last_heard = now;
+        unstamped->received.arrived(now);
+    }
+    if (!answered || single == nullptr || now - was <= kOld) return;
+    single->sent.left_before(now);
+    single->last_sent = single->last_waiting = now;
 }
 
 // Precondition: has_lone(), and room for a small frame.

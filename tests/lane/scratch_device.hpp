@@ -12,7 +12,7 @@
 
 namespace farlane::test {
 
-class ScratchDevice final : public backend::Device {
+class ScratchDevice : public backend::Device {
 public:
     // BAR0
     static constexpr std::uint64_t kIdent = 0x00;  // read: kIdentValue

@@ -108,6 +108,7 @@ struct Side {
     std::uint64_t largest_frame = 0;
     std::uint64_t frames = 0;
     Time look_at = kNever;  ///< what the last look said
+    Time turned{};          ///< the last turn
 };
 
 class World {
@@ -196,6 +197,7 @@ public:
     /// Sees every frame before the link does; false = the frame vanishes.
     std::function<bool(unsigned from, PathId path, std::span<std::byte> frame)> tap;
     unsigned frames_per_turn = 64;
+    bool early = false;           ///< who takes a lone frame answers it before the clock is looked at
     std::uint64_t forgotten = 0;  ///< looks at a session that had work and had not said so
 
 private:
@@ -214,6 +216,7 @@ private:
         Side& s = sides[i];
         if (!s.session) return false;
         if (!is_due(i)) return false;
+        s.turned = now;
         bool more = false;
         bool any = transmit(i, more);
         if (!s.session) return any;
@@ -313,7 +316,28 @@ private:
             }
             return;
         }
-        if (s.session && *session == s.session->session_id()) s.session->on_frame(frame, path, now);
+        if (!s.session || *session != s.session->session_id()) return;
+        if (early)
+            answer_early(to, path, frame);
+        else
+            s.session->on_frame(frame, path, now);
+    }
+
+    // What a lane does with a frame that comes alone, some time after it has looked at the clock.
+    void answer_early(unsigned to, PathId path, std::span<std::byte> frame) {
+        Side& s = sides[to];
+        const std::uint64_t longest = random.chance(0.9) ? 20'000 : 20'000'000;
+        const Time was = std::max(s.turned, now - Duration(static_cast<std::int64_t>(random.below(longest))));
+        if (!s.session->on_lone_frame(frame, path, was)) return s.session->on_other_frame(frame, path, now);
+        bool answered = false;
+        if (s.session->has_lone()) {
+            std::array<std::byte, FL_FRAME_MAX_BYTES> out;
+            const Session::Built b = s.session->build(out, was);
+            answered = b.bytes != 0;
+            if (answered) send(to, b.path, std::span(out).first(b.bytes));
+        }
+        s.turned = now;
+        s.session->stamp(was, now, answered);
     }
 
 public:

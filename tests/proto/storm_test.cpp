@@ -28,9 +28,10 @@ Faults any_faults(Random& r) {
     return f;
 }
 
-void storm(std::uint64_t seed, unsigned paths, unsigned total) {
+void storm(std::uint64_t seed, unsigned paths, unsigned total, bool early = false) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     World w(seed, paths);
+    w.early = early;
     for (Wire& wire : w.wires) wire.faults = any_faults(w.random);
     ASSERT_TRUE(w.connect());
     Pair p(seed);
@@ -53,6 +54,25 @@ std::uint64_t seeds(std::uint64_t usual) {
 
 TEST(Storm, OnePath) {
     for (std::uint64_t seed = 1; seed <= seeds(1600) && !testing::Test::HasFailure(); ++seed) storm(seed, 1, 100);
+}
+
+TEST(Storm, OnePathAnsweredBeforeALookAtTheClock) {
+    for (std::uint64_t seed = 1; seed <= seeds(800) && !testing::Test::HasFailure(); ++seed)
+        storm(3'000'000 + seed, 1, 100, true);
+}
+
+// Whatever the clock said when a frame was taken: no round trip is shorter than the path.
+TEST(Storm, NoRoundTripIsShorterThanThePath) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        World w(4'000'000 + seed);
+        w.early = true;
+        ASSERT_TRUE(w.connect());
+        Pair p(seed);
+        p.bind(w);
+        ASSERT_TRUE(p.run(w, 400, 600s));
+        p.verify();
+        for (const Side& s : w.sides) EXPECT_GE(s.session->paths()[0].min_rtt, 2 * w.wires[0].faults.delay) << seed;
+    }
 }
 
 TEST(Storm, TwoPaths) {
