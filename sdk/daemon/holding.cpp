@@ -69,6 +69,7 @@ bool Holding::release_user() {
     if (attachment_ != nullptr) attachment_->allow_interrupts(0);
     file_->state().vectors = 0;
     unmap_all();
+    if (attachment_ != nullptr) attachment_->hurry();  // who comes next waits for it
     draining_ = true;
     finish_drain();
     return false;

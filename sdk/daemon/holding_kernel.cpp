@@ -282,7 +282,8 @@ void Holding::look_at_node() {
     if (!bus_ || !bus_->function.node || bus_->phase == BusPort::Phase::plugging) return;
     auto found = bus_->module->channel(bus_->function.id);
     auto& node = bus_->node;
-    if (node && (!found.ok() || found->generation != node->generation() || !found->open)) node->end();
+    const bool left = node && (!found.ok() || found->generation != node->generation() || !found->open) && node->end();
+    if (left && attachment_ != nullptr) attachment_->hurry();  // who comes next waits for it
     if (!found.ok() || node || bus_->freeing) return;
     if (!found->open) {
         (void)bus_->module->release_channel(bus_->function.id, found->generation);

@@ -4,6 +4,7 @@
 #include "daemon/node_channel.hpp"
 
 #include <cstring>
+#include <utility>
 
 namespace farlane::daemon {
 
@@ -38,9 +39,9 @@ std::span<std::byte> NodeChannel::buffer(std::uint32_t number) const noexcept {
     return number == FL_BUFFER_STAGING && channel_ ? channel_->staging() : std::span<std::byte>();
 }
 
-void NodeChannel::end() noexcept {
-    ending_ = true;
+bool NodeChannel::end() noexcept {
     channel_->close();
+    return !std::exchange(ending_, true);
 }
 
 bool NodeChannel::turn(lane::Time now, KernelModule& module) noexcept {

@@ -31,8 +31,8 @@ public:
     [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
     /// An earlier daemon served it: walk(), resubmit() and open() follow.
     [[nodiscard]] bool continued() const noexcept { return continued_; }
-    /// The application has ended: what is in flight is answered and released, nothing new taken.
-    void end() noexcept;
+    /// The application has ended: what is in flight is answered and released, nothing new taken. False: known.
+    [[nodiscard]] bool end() noexcept;
     [[nodiscard]] bool over() const noexcept { return ending_ && channel_->drained(); }
     /// True = something was done.
     bool turn(lane::Time now, KernelModule& module) noexcept;

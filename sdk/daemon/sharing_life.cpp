@@ -57,6 +57,7 @@ void Sharing::leave(Share& share, std::function<void()> done) {
         contexts_[c].closing = true;
         context_free(c);
     }
+    share.hurry();
     leaves_.push_back({&share, lane_.now() + kLeaveTime, std::move(done)});
 }
 

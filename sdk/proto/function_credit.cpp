@@ -7,8 +7,8 @@
 //   - with every pure acknowledgement, unless it is of several packets that may all wait: each of their functions would
 //     have its cache lines fetched once more for it; and as the answer to a keep-alive;
 //   - otherwise, those of all functions, after a quarter of the round trip, at most 1 ms (posted records), or 5 ms (few
-//     bytes that a host has written, and half of each window is left: who waits for them asks with a keep-alive), or
-//     10 ms (no posted records).
+//     bytes that a host has written, and half of each window is left: who waits for them asks with a keep-alive; 100 ms
+//     when they come far apart), or 10 ms (no posted records).
 // So a register read that follows its answer carries none.
 #include <algorithm>
 #include <limits>

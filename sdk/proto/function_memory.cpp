@@ -52,6 +52,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -62,6 +63,9 @@
 namespace farlane::proto {
 
 static_assert(std::is_trivially_copyable_v<FunctionMemory> && std::is_standard_layout_v<FunctionMemory>);
+// Files of earlier lives lie like that, of both kinds: another layout needs another magic.
+static_assert(offsetof(FunctionMemory, counts) == 16 && sizeof(FunctionCounts) == 56);
+static_assert(offsetof(FunctionMemory, map_slots) == 72 && offsetof(FunctionMemory, maps) == 136);
 
 void FunctionPlace::create(FunctionHandle handle) noexcept {
     memory.magic = 0;  // a kill in between leaves something that is not plausible

@@ -58,8 +58,8 @@ struct FunctionCounts {
 
 /// The memory of one function at one side. Plain data at a fixed place; written by one lane.
 struct FunctionMemory {
-    static constexpr std::uint64_t kMagic = 0x324d454d4e554c46;       // "FLNUMEM2"
-    static constexpr std::uint64_t kMagicApart = 0x334d454d4e554c46;  // "FLNUMEM3": `counts` lie elsewhere
+    static constexpr std::uint64_t kMagic = 0x324d454d4e554c46;       // "FLUNMEM2"
+    static constexpr std::uint64_t kMagicApart = 0x334d454d4e554c46;  // "FLUNMEM3": `counts` lie elsewhere
 
     std::uint64_t magic;
     std::uint16_t index;

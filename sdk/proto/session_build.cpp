@@ -109,7 +109,7 @@ void SessionCore::start(Path& p, std::span<std::byte> out, Time now) noexcept {
 // comes back that would take an acknowledgement along: each would have one of its own. A lost one is noticed when the
 // next arrives.
 bool SessionCore::may_wait(const Path& p, Time now) const noexcept {
-    if (p.alone == 0 || !patience_in_force || single == nullptr) return false;
+    if (p.alone == 0 || !patience_in_force || single == nullptr || asked) return false;
     if (p.sent.in_flight_packets() >= Path::kAckEvery || work->data_bytes > kPatientRecords) return false;
     bool posted = false;
     for (const RecordRef& r : work->fill.all_refs()) {
@@ -121,6 +121,7 @@ bool SessionCore::may_wait(const Path& p, Time now) const noexcept {
 
 Session::Built SessionCore::finish(Path& p, Time now) noexcept {
     const bool patient = work->fill.ref_count != 0 && may_wait(p, now);
+    asked = asked && (due & kDueAllCredits) != 0;
     const std::size_t bytes = work->fill.writer.finish(patient ? FL_FRAME_PATIENT : 0);
     const std::span<std::byte> frame = work->fill.writer.frame();
     if (work->fill.part_count != 0)

@@ -43,7 +43,7 @@ bool SessionCore::on_control(const ControlRecord& c, Path& p, Time now) noexcept
         case FL_CONTROL_HELLO_ACK: return on_hello_ack(c.as<fl_control_hello>(), p, now);
         case FL_CONTROL_HELLO_REJECT: return on_hello_reject(c.as<fl_control_status>(), p);
         case FL_CONTROL_KEEPALIVE:
-            p.ack_now = true;
+            p.ack_now = asked = true;
             due |= kDuePath | kDueAllCredits;  // what this frame executes is listed at its end
             return true;
         case FL_CONTROL_PROBE:

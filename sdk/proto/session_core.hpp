@@ -188,6 +188,7 @@ public:
     bool sums = false;  ///< payloads are summed while they are copied
     bool awake = false;
     bool patience_in_force = false;  ///< FL_FEATURE_PATIENCE is in force
+    bool asked = false;              ///< the peer waits for the next frame that has the credits
     static constexpr std::uint8_t kSpacedFrames = 4;
     std::uint8_t spaced = 0;  ///< not 0: one of the peer's last kSpacedFrames could wait, records come far apart
     std::uint32_t awake_number = 0;

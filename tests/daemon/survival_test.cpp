@@ -4,6 +4,8 @@
 #include <atomic>
 #include <csignal>
 #include <cstddef>
+#include <cstring>
+#include <filesystem>
 #include <stdexcept>
 #include <thread>
 
@@ -12,7 +14,9 @@
 #include <farlane/uapi/accel.h>
 #include <farlane/fabric.hpp>
 
+#include "backend/backend.hpp"
 #include "daemon/process.hpp"
+#include "proto/memory.hpp"
 
 namespace farlane::test {
 namespace {
@@ -247,6 +251,62 @@ TEST(Survival, AccelTargetKilledIsDeviceReset) {
     pair.initiator.process().kill();
     pair.initiator.start();
     EXPECT_EQ(device.read32(2, 0), 0x4321U);
+}
+
+/// What a daemon that is not running left, as the version before would have: the counts of functions in their memory.
+void make_older(const std::string& state_dir) {
+    const std::string dir = state_dir + "/memory";
+    unsigned functions = 0;
+    {
+        const auto memory = backend::directory_memory(dir).take();
+        for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+            const std::string name = entry.path().filename();
+            if (!name.starts_with("function-") && !name.starts_with("attachment-")) continue;
+            bool fresh = false;
+            const auto region = memory->region(name, sizeof(proto::FunctionMemory), fresh).take();
+            const auto line = memory->small_region(name, fresh).take();
+            EXPECT_FALSE(fresh) << name;
+            auto& m = *reinterpret_cast<proto::FunctionMemory*>(region.data());  // page-aligned plain data
+            EXPECT_EQ(m.magic, proto::FunctionMemory::kMagicApart) << name;
+            std::memcpy(&m.counts, line.data(), sizeof m.counts);
+            m.magic = proto::FunctionMemory::kMagic;
+            ++functions;
+        }
+    }
+    std::filesystem::remove(dir + "/lines-0");
+    EXPECT_EQ(functions, 1U) << dir;
+}
+
+// With writes that are out, and that wait: each of them is executed once, in order.
+TEST(Survival, StateOfAnEarlierVersionIsTakenUp) {
+    Pair pair("[[export]]\nname = \"tally0\"\ndevice = \"tally\"\n");
+    pair.wait_for_functions(1);
+    Fabric fabric = Fabric::open(options(pair.initiator));
+    Device tally = fabric.attach("tally0");
+    tally.enable();
+    constexpr std::uint64_t kTaken = 0x08, kErrors = 0x10;
+    std::uint64_t written = 0;
+    const auto write = [&] {
+        constexpr std::uint64_t kWindow = 0x8000;
+        for (unsigned i = 0; i < 100; ++i, tally.write64(0, kWindow + written * 8 % kWindow, written)) ++written;
+    };
+    write();
+    for (int life = 0; life < 2; ++life) {
+        pair.target.process().kill();
+        write();
+        make_older(pair.dir / "box.state");
+        pair.target.start();
+        write();
+        pair.initiator.process().kill();
+        write();
+        make_older(pair.dir / "laptop.state");
+        pair.initiator.start();
+        write();
+        EXPECT_EQ(read_patiently(tally, kTaken), written);
+    }
+    EXPECT_EQ(tally.read64(0, kErrors), 0U);
+    while (const auto e = fabric.next_event(0ms)) EXPECT_NE(e->kind, EventKind::device_reset) << e->detail;
+    tally.detach();
 }
 
 }  // namespace

@@ -193,6 +193,43 @@ TEST_F(MemoryTest, SmallRegionsSurviveATableOfNonsense) {
     for (const std::byte b : line) ASSERT_EQ(b, std::byte{0});
 }
 
+// A kill before the first letter of a name leaves a line that is free, whatever lies in it.
+TEST_F(MemoryTest, SmallRegionsForgetALineThatWasNotNamed) {
+    constexpr std::size_t kLines = 256, kNames = kLines * kSmallRegionBytes, kNameBytes = 256;
+    bool fresh = false;
+    {
+        const auto m = directory_memory(dir).take();
+        (void)m->small_region("a", fresh).take();
+    }
+    {
+        std::fstream file(dir + "/lines-0", std::ios::binary | std::ios::in | std::ios::out);
+        file.seekp(kSmallRegionBytes) << std::string(kSmallRegionBytes, '\x55');
+        file.seekp(kNames + kNameBytes + 1) << "unction-of-an-earlier-life";
+    }
+    const auto m = directory_memory(dir).take();
+    const auto line = m->small_region("fb", fresh).take();
+    EXPECT_TRUE(fresh);
+    EXPECT_EQ(line.data(), m->small_region("a", fresh).take().data() + kSmallRegionBytes);
+    EXPECT_FALSE(fresh);
+    for (const std::byte b : line) ASSERT_EQ(b, std::byte{0});
+    EXPECT_EQ(m->small_region("fb", fresh).take().data(), line.data());
+    (void)m->small_region("function-of-an-earlier-life", fresh).take();
+    EXPECT_TRUE(fresh);
+}
+
+// Another size than ours: of a version to come, or cut off. It begins anew, as any region does.
+TEST_F(MemoryTest, SmallRegionsOfAnotherSizeStartAnew) {
+    bool fresh = false;
+    {
+        const auto m = directory_memory(dir).take();
+        m->small_region("a", fresh).take()[0] = std::byte{1};
+    }
+    fs::resize_file(dir + "/lines-0", 100);
+    const auto m = directory_memory(dir).take();
+    EXPECT_EQ(m->small_region("a", fresh).take()[0], std::byte{0});
+    EXPECT_TRUE(fresh);
+}
+
 TEST(ProcessMemoryTest, SmallRegionsStayWhereTheyAre) {
     const auto m = process_memory();
     bool fresh = false;

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long payloads: copied, summed while they are copied, and sealed in frames. docs/wire.md, "Trailer".
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <utility>
+
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "proto/crc32c.hpp"
 #include "proto/endpoint.hpp"
@@ -76,6 +83,39 @@ TEST(Crc32c, EveryBitOfASummedCopyCounts) {
         if (bit % 8 != bit / 8 % 8) continue;
         ASSERT_EQ(copy_summed(to.data(), data.data(), data.size()), crc_register(0, data)) << bit;
     }
+}
+
+// An application may write to what it has given: then some of it is sent, and the sum is that of what is.
+TEST(Crc32c, ASumIsThatOfTheCopy) {
+    if (!copies_sum()) GTEST_SKIP() << "this processor does not sum while it copies";
+    const int fd = ::memfd_create("farlane-bulk-test", MFD_CLOEXEC);
+    ASSERT_EQ(::ftruncate(fd, kSumMostBytes), 0);
+    const auto map = [fd] {  // at two places, as an application and its daemon have it
+        void* const at = ::mmap(nullptr, kSumMostBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        EXPECT_NE(at, MAP_FAILED);
+        return static_cast<std::byte*>(at);
+    };
+    std::byte *const theirs = map(), *const ours = map();
+    ::close(fd);
+    std::atomic<bool> stop{false};
+    std::thread writer([&] {
+        for (unsigned i = 0; !stop; ++i)
+            for (std::size_t at = 0; at < kSumMostBytes; at += 61) theirs[at] = static_cast<std::byte>(i * 7 + at);
+    });
+    std::vector<std::byte> to(kSumMostBytes), before(kSumMostBytes);
+    unsigned changed = 0;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    for (unsigned i = 0; (i < 2000 || changed == 0) && std::chrono::steady_clock::now() < until; ++i) {
+        const std::uint32_t sum = copy_summed(to.data(), ours, to.size());
+        EXPECT_EQ(sum, crc_register(0, to));
+        if (testing::Test::HasFailure()) break;
+        changed += std::exchange(before, to) != to;
+    }
+    stop = true;
+    writer.join();
+    EXPECT_GT(changed, 0U);
+    ::munmap(theirs, kSumMostBytes);
+    ::munmap(ours, kSumMostBytes);
 }
 
 TEST(Crc32c, JoinedRegisters) {

@@ -127,5 +127,24 @@ TEST(Patience, WhoAsksForAReleaseOfWritesFarApartDoesNotWait) {
     EXPECT_LE(x.w.now - start, 200us) << "a round trip of 100 us";
 }
 
+// Somebody waits for the answer: its sender does not wait longer than otherwise before it probes.
+TEST(Patience, ALostAnswerToWhoAsksForAReleaseCanNotWait) {
+    Bound x(48);
+    write_far_apart(x, 9);
+    unsigned lost = 0;
+    x.w.tap = [&](unsigned from, PathId, std::span<std::byte> frame) {
+        if (from != 1 || lost++ != 0) return true;
+        EXPECT_EQ(frame[1] & std::byte{FL_FRAME_PATIENT}, std::byte{});
+        return false;
+    };
+    ASSERT_EQ(x.write(0, 64), Status::ok);
+    x.a.function->hurry();
+    const Time start = x.w.now;
+    ASSERT_TRUE(x.until([&] { return x.a.function->posted_drained(); }));
+    EXPECT_GE(lost, 2u);
+    EXPECT_LE(x.w.now - start, 2ms) << "two round trips of 100 us, and 1 ms";
+    x.expect_clean();
+}
+
 }  // namespace
 }  // namespace farlane::proto::sim
