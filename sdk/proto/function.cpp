@@ -158,8 +158,8 @@ void FunctionCore::answer(RequestId id, Status status) noexcept {
 
 // --- the API
 
-Function::Function(FunctionPlace memory, FunctionHandler& handler, const FunctionLimits& limits)
-    : state_(std::make_unique<State>(*this, memory, handler, limits)) {}
+Function::Function(FunctionPlace place, FunctionHandler& handler, const FunctionLimits& limits)
+    : state_(std::make_unique<State>(*this, place, handler, limits)) {}
 
 Function::~Function() {
     if (state_->session != nullptr) state_->session->forget(*state_);

@@ -101,10 +101,10 @@ struct FunctionCounters {
 /// One lane, no locks. submit and answer do not allocate once the windows have grown.
 class Function {
 public:
-    /// What `memory` names outlives this object; created (FunctionPlace::create) or adopted
+    /// What `place` names outlives this object; created (FunctionPlace::create) or adopted
     /// (plausible()) by the caller. An adopted one continues its sequences: results that the
     /// peer has not released are sent again, an `intent` in doubt is settled as docs/wire.md says.
-    Function(FunctionPlace memory, FunctionHandler& handler, const FunctionLimits& limits);
+    Function(FunctionPlace place, FunctionHandler& handler, const FunctionLimits& limits);
     ~Function();
     Function(const Function&) = delete;
     Function& operator=(const Function&) = delete;
