@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: a device specification. Hands on: a DpdkPort with its device, now or when the peer comes.
 // Owns: nothing; the slow half of DpdkPort.
+#include <cerrno>
 #include <cstring>
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -142,9 +144,12 @@ void DpdkPort::take_interrupt(Fd fd) {
     (void)watch(interrupt_fd_.get());
 }
 
+// A callback that is running on a thread of DPDK can not be taken away: it is over at once, and until then
+// this port has to live.
 void DpdkPort::drop_device() {
     if (!device_) return;
-    (void)::rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_LSC, &on_link_event, this);
+    while (::rte_eth_dev_callback_unregister(id_, RTE_ETH_EVENT_INTR_LSC, &on_link_event, this) == -EAGAIN)
+        ::sched_yield();
     device_.reset();
 }
 
