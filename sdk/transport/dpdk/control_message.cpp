@@ -18,6 +18,11 @@ constexpr std::uint32_t kGetFeatures = 1, kGetVringBase = 11, kSetVringCall = 13
                         kGetQueueNum = 17, kGetStatus = 40;
 constexpr std::uint32_t kReceiveRing = 0, kRingMask = 0xff, kNoDescriptor = 0x100;
 
+// memif protocol, "Message types": each has 128 bytes and begins with its type; halves and words lie packed.
+constexpr std::size_t kMemifBytes = 128, kMemifRegionNumber = 2;
+constexpr std::size_t kMemifRingFlags = 2, kMemifRingNumber = 4, kMemifRingRegion = 6, kMemifRingOffset = 8;
+constexpr std::uint16_t kAddRegion = 4, kAddRing = 5, kToServer = 1;
+
 struct Answer {
     std::uint32_t request, flags, size;
     std::uint32_t index, number;  // or one u64
@@ -106,6 +111,21 @@ int ControlMessage::first_descriptor() const {
 Fd ControlMessage::receive_interrupt() const {
     const std::uint32_t payload = word(kHeaderBytes);
     if (word(0) != kSetVringCall || (payload & kRingMask) != kReceiveRing || (payload & kNoDescriptor) != 0) return {};
+    return descriptor();
+}
+
+std::optional<std::uint16_t> ControlMessage::added_region() const {
+    if (bytes_ < kMemifBytes || half(0) != kAddRegion) return std::nullopt;
+    return half(kMemifRegionNumber);
+}
+
+std::optional<MemifRing> ControlMessage::added_ring() const {
+    if (bytes_ < kMemifBytes || half(0) != kAddRing) return std::nullopt;
+    return MemifRing{(half(kMemifRingFlags) & kToServer) != 0, half(kMemifRingNumber), half(kMemifRingRegion),
+                     word(kMemifRingOffset)};
+}
+
+Fd ControlMessage::descriptor() const {
     return Fd(::fcntl(first_descriptor(), F_DUPFD_CLOEXEC, 0));
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include <sys/socket.h>
 
@@ -21,6 +22,13 @@ enum class Received : std::uint8_t { message, nothing, end };
 struct Question {
     std::uint32_t request = 0;
     std::uint32_t index = 0;  // of the ring, where it has one
+};
+
+/// Where a memif ring is.
+struct MemifRing {
+    bool to_server = false;  // the direction of its frames
+    std::uint16_t index = 0, region = 0;
+    std::uint32_t offset = 0;  // in the region
 };
 
 /// One message with the descriptors in it, which are closed with it. vhost-user's are below
@@ -43,9 +51,18 @@ public:
     /// The descriptor by which the peer announces frames, when this message sets it; else invalid.
     [[nodiscard]] Fd receive_interrupt() const;
 
+    // memif only
+    /// The number of the region of memory that this message brings, with its descriptor.
+    [[nodiscard]] std::optional<std::uint16_t> added_region() const;
+    /// The ring that this message describes; its descriptor is the one that announces frames.
+    [[nodiscard]] std::optional<MemifRing> added_ring() const;
+    /// A copy of the first descriptor; invalid when there is none.
+    [[nodiscard]] Fd descriptor() const;
+
 private:
     [[nodiscard]] bool read_rest(const Fd& from);
     [[nodiscard]] std::uint32_t word(std::size_t offset) const;
+    [[nodiscard]] std::uint16_t half(std::size_t offset) const { return static_cast<std::uint16_t>(word(offset)); }
     [[nodiscard]] int first_descriptor() const;
 
     static constexpr std::size_t kMaxBytes = 4096, kMaxDescriptors = 16;

@@ -50,7 +50,8 @@ DpdkPort::DpdkPort(DeviceSpec spec, std::uint32_t frame_bytes, std::string url) 
     info_.max_frame_bytes = frame_bytes;
     info_.point_to_point = spec_.traits->point_to_point;
     info_.reliable_mtu = spec_.traits->point_to_point;
-    info_.has_interrupt = spec_.traits->interrupt != Interrupt::none;
+    const Interrupt interrupt = spec_.traits->interrupt;
+    info_.has_interrupt = interrupt != Interrupt::none && (interrupt != Interrupt::ring || RingFlag::works());
     info_.burst_bytes = kBurstBytes;
     // broadcast, own address (later), EtherType, and the subtype "FL"
     std::memset(header_.data(), 0xff, 6);
@@ -141,7 +142,12 @@ bool DpdkPort::watch(int fd) {
 void DpdkPort::take_interrupt(Fd fd) {
     if (interrupt_fd_.get() >= 0) (void)::epoll_ctl(wait_fd_, EPOLL_CTL_DEL, interrupt_fd_.get(), nullptr);
     interrupt_fd_ = std::move(fd);
-    (void)watch(interrupt_fd_.get());
+    if (interrupt_fd_.get() >= 0) (void)watch(interrupt_fd_.get());
+}
+
+void DpdkPort::take_ring(Fd fd, RingFlag flag) {
+    take_interrupt(std::move(fd));
+    ring_flag_ = std::move(flag);
 }
 
 // A callback that is running on a thread of DPDK can not be taken away: it is over at once, and until then

@@ -13,7 +13,7 @@ constexpr std::uint32_t kJumbo = 9600;
 constexpr DriverTraits kDrivers[] = {
     {"net_vhost", "net_vhost", "iface", kJumbo, true, Interrupt::driver},
     {"net_virtio_user", "net_virtio", "path", kJumbo, true, Interrupt::socket},
-    {"net_memif", "net_memif", "socket", kJumbo, true, Interrupt::none},
+    {"net_memif", "net_memif", "socket", kJumbo, true, Interrupt::ring},
     {"net_ring", "net_ring", "", kJumbo, true, Interrupt::none},
     // its MTU is the interface's; the key mtu says when that is larger than Ethernet's 1500
     {"net_af_packet", "net_af_packet", "iface", 1480, false, Interrupt::none},

@@ -26,6 +26,7 @@ enum class Interrupt : std::uint8_t {
     driver,  ///< rte_eth_dev_rx_intr_ctl_q_get_fd
     socket,  ///< the vhost-user message that gives it to the peer. Asking the driver instead makes
              ///< DPDK 22.11 watch the socket on a thread of its own, which races with removal
+    ring,    ///< the memif message that describes the receive ring: DPDK 22.11 gives no descriptor
 };
 
 struct DriverTraits {

@@ -210,16 +210,26 @@ std::int64_t DpdkPort::next_event_ns() const noexcept {
     return kept_count_ == 0 ? INT64_MAX : monotonic_ns() + kRetryNs;
 }
 
+// Inside the gate.
+bool DpdkPort::ask_for_interrupts() noexcept {
+    if (spec_.traits->interrupt != Interrupt::ring) {
+        (void)::rte_eth_dev_rx_intr_enable(id_, 0);
+        return true;
+    }
+    if (ring_flag_) ring_flag_.ask();
+    return static_cast<bool>(ring_flag_);
+}
+
 // Interrupt on, then one more look: a frame that came in between is kept for rx_burst().
 bool DpdkPort::arm() noexcept {
     if (!info_.has_interrupt || early_count_ != 0) return false;
     adopt_thread();
     armed_.store(true);
     if (!gate_.enter()) return true;  // admit_lane() wakes the lane when the device is there
-    (void)::rte_eth_dev_rx_intr_enable(id_, 0);
+    const bool asked = ask_for_interrupts();
     early_count_ = ::rte_eth_rx_burst(id_, 0, early_.data(), kBurst);
     gate_.leave();
-    if (early_count_ == 0) return true;
+    if (asked && early_count_ == 0) return true;
     disarm();
     return false;
 }
@@ -227,7 +237,11 @@ bool DpdkPort::arm() noexcept {
 void DpdkPort::disarm() noexcept {
     armed_.store(false);
     if (gate_.enter()) {
-        (void)::rte_eth_dev_rx_intr_disable(id_, 0);
+        if (ring_flag_) {
+            ring_flag_.mask();
+        } else {
+            (void)::rte_eth_dev_rx_intr_disable(id_, 0);
+        }
         gate_.leave();
     }
     // edge-triggered inside: one look clears it

@@ -57,11 +57,13 @@ private:
     void admit_lane(bool admit) override;
     [[nodiscard]] bool device_link_up() override;
     void take_interrupt(Fd fd) override;
+    void take_ring(Fd fd, RingFlag flag) override;
     [[nodiscard]] bool watch(int fd);
     static int on_link_event(std::uint16_t id, rte_eth_event_type, void* port, void*);
     void link_changed(std::uint16_t id) noexcept;
 
     void adopt_thread() noexcept;
+    [[nodiscard]] bool ask_for_interrupts() noexcept;
     [[nodiscard]] bool accept(rte_mbuf* m, RxFrame& frame) noexcept;
     [[nodiscard]] std::size_t receive(rte_mbuf** into, std::size_t most) noexcept;
     void give_back(rte_mbuf* const* buffers, std::size_t n) noexcept;
@@ -88,7 +90,8 @@ private:
     std::atomic<bool> link_up_{false};
     std::atomic<bool> armed_{false};
     int wait_fd_ = -1, wake_fd_ = -1;
-    Fd interrupt_fd_;  // of a virtio_user device, as its peer knows it
+    Fd interrupt_fd_;     // of a virtio_user or memif device, as its peer knows it
+    RingFlag ring_flag_;  // memif, while the gate is open
     std::unique_ptr<EthDevice> device_;
     std::unique_ptr<Peer> peer_;
 };

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <optional>
 
 #include <fcntl.h>
@@ -23,10 +24,11 @@
 namespace farlane::transport::dpdk {
 namespace {
 
-constexpr int kRetryMs = 100;    // how often an absent peer is looked for
-constexpr int kFailedMs = 1000;  // pause after a device that could not be made
-constexpr int kStuckMs = 2000;   // a peer that does not answer for so long is taken for dead
-constexpr int kLinkPollMs = 2;   // how often a driver is asked whether it has finished
+constexpr int kRetryMs = 100;               // how often an absent peer is looked for
+constexpr int kFailedMs = 1000;             // pause after a device that could not be made
+constexpr int kStuckMs = 2000;              // a peer that does not answer for so long is taken for dead
+constexpr int kLinkPollMs = 2;              // how often a driver is asked whether it has finished
+constexpr std::uint16_t kMaxRegions = 256;  // as many as the memif driver takes
 
 }  // namespace
 
@@ -55,6 +57,7 @@ private:
     void from_driver();
     void pay_owed();
     void from_peer();
+    [[nodiscard]] bool learn(const ControlMessage& m);
     void peer_gone();
     void retire();
     void keep_lane_out();
@@ -78,8 +81,9 @@ private:
     bool device = false;    // the driver's half is there
     bool admitted = false;  // the lane may use it
     bool stopping = false;
-    std::optional<Question> owed;  // an answer that the driver waits for
-    int pause_ms = 0;              // before a peer is looked for again
+    std::map<std::uint16_t, Fd> regions;  // of a memif connection that is being made
+    std::optional<Question> owed;         // an answer that the driver waits for
+    int pause_ms = 0;                     // before a peer is looked for again
     std::string failure, reported;
 };
 
@@ -253,6 +257,7 @@ void Peer::State::from_driver() {
         if (m.asks(question)) owed = question;
         if (Fd fd = m.receive_interrupt(); fd.get() >= 0) owner.take_interrupt(std::move(fd));
     }
+    if (is_memif() && !learn(m)) return peer_gone();
     if (peer.get() >= 0 && m.send(peer)) return;
     if (peer.get() >= 0) return peer_gone();
     pay_owed();
@@ -272,8 +277,31 @@ void Peer::State::from_peer() {
     ControlMessage m;
     const Received got = m.receive(peer, framing());
     if (got == Received::nothing) return;
-    if (got == Received::end || !m.send(driver)) return peer_gone();
+    if (got == Received::end || (is_memif() && !learn(m)) || !m.send(driver)) return peer_gone();
     owed.reset();
+}
+
+// The client of a memif connection describes memory and rings to the server: the ring that this port receives from
+// tells how it is interrupted. What is wrong in a message that the driver reads, the driver refuses.
+bool Peer::State::learn(const ControlMessage& m) {
+    if (const auto region = m.added_region()) {
+        if (*region < kMaxRegions) regions[*region] = m.descriptor();
+        return true;
+    }
+    const auto ring = m.added_ring();
+    if (!ring || ring->index != 0 || ring->to_server != device_stays()) return true;
+    const auto region = regions.find(ring->region);
+    if (region == regions.end()) return true;
+    Fd fd = m.descriptor();
+    RingFlag flag = RingFlag::map(region->second, ring->offset);
+    regions.clear();
+    // The driver reads it when the lane goes to sleep, and must not wait there.
+    if (!flag || ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
+        report(spec.name + ": the peer's ring can not be mapped, or has no descriptor for interrupts");
+        return false;
+    }
+    owner.take_ring(std::move(fd), std::move(flag));
+    return true;
 }
 
 void Peer::State::peer_gone() {
@@ -293,6 +321,10 @@ void Peer::State::retire() {
     if (is_memif() && driver.get() >= 0) {
         hang_up();
         peer = Fd();
+    }
+    if (is_memif()) {
+        regions.clear();
+        owner.take_ring(Fd(), RingFlag());
     }
     if (work == Work::none && device && !device_stays()) start(Work::dropping);
 }

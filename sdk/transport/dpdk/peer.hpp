@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "transport/dpdk/device_spec.hpp"
+#include "transport/dpdk/ring_flag.hpp"
 #include "transport/dpdk/unix_socket.hpp"
 
 namespace farlane::transport::dpdk {
@@ -24,6 +25,8 @@ public:
     [[nodiscard]] virtual bool device_link_up() = 0;
     /// The descriptor that the peer writes when it has frames (virtio_user). Closed when dropped.
     virtual void take_interrupt(Fd fd) = 0;
+    /// The same of memif, with the word that asks for it; both empty: there is no peer any more. The lane is out.
+    virtual void take_ring(Fd fd, RingFlag flag) = 0;
 
 protected:
     ~DeviceOwner() = default;

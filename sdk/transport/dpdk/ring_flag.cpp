@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives: the shared memory of a memif connection. Hands on: interrupts, asked for or not.
+// Owns: a mapping of the head of the receive ring.
+#include "transport/dpdk/ring_flag.hpp"
+
+#include <utility>
+
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace farlane::transport::dpdk {
+namespace {
+
+// memif protocol, "Ring layout": a cookie, the flags, and the head, in a cache line of their own.
+constexpr std::uint32_t kLineBytes = 64, kFlagsOffset = 4;
+constexpr std::uint16_t kMaskInterrupts = 1;
+constexpr std::size_t kPageBytes = 4096;
+
+bool membarrier(int command) noexcept {
+    return ::syscall(SYS_membarrier, command, 0, 0) == 0;
+}
+
+}  // namespace
+
+bool RingFlag::works() noexcept {
+    return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) && membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+}
+
+RingFlag RingFlag::map(const Fd& region, std::uint32_t ring_offset) {
+    RingFlag flag;
+    struct stat memory {};
+    if (ring_offset % kLineBytes != 0 || ::fstat(region.get(), &memory) != 0 ||
+        memory.st_size < static_cast<off_t>(ring_offset) + static_cast<off_t>(kLineBytes))
+        return flag;
+    const std::size_t inside = ring_offset % kPageBytes;
+    void* const page = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, region.get(),
+                              static_cast<off_t>(ring_offset - inside));
+    if (page == MAP_FAILED) return flag;
+    flag.page_ = static_cast<std::byte*>(page);
+    flag.flags_ = reinterpret_cast<std::uint16_t*>(flag.page_ + inside + kFlagsOffset);
+    return flag;
+}
+
+RingFlag::RingFlag(RingFlag&& other) noexcept
+    : page_(std::exchange(other.page_, nullptr)), flags_(std::exchange(other.flags_, nullptr)) {}
+
+RingFlag& RingFlag::operator=(RingFlag&& other) noexcept {
+    std::swap(page_, other.page_);
+    std::swap(flags_, other.flags_);
+    const RingFlag old(std::move(other));
+    return *this;
+}
+
+RingFlag::~RingFlag() {
+    if (page_ != nullptr) ::munmap(page_, kPageBytes);
+}
+
+std::atomic_ref<std::uint16_t> RingFlag::flags() const noexcept {
+    return std::atomic_ref(*flags_);
+}
+
+void RingFlag::ask() noexcept {
+    flags().store(0, std::memory_order_relaxed);
+    (void)membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+}
+
+void RingFlag::mask() noexcept {
+    flags().store(kMaskInterrupts, std::memory_order_relaxed);
+}
+
+}  // namespace farlane::transport::dpdk
