@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: pairs of DPDK ports, one end here, one in a process that can be killed.
 // Hands on: verdicts. Owns: sockets in a directory of its own.
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <ctime>
 #include <thread>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -283,6 +287,17 @@ TEST(DpdkSockets, OldOnesAreRemovedOthersAreNot) {
     EXPECT_THAT(open_port("dpdk:net_vhost93,iface=" + path).failure().detail, HasSubstr("is not a socket"));
 }
 
+// Negative: nobody listens there.
+int connect_to(const std::string& path, int type) {
+    const int fd = ::socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    path.copy(at.sun_path, sizeof at.sun_path - 1);
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0) return fd;
+    ::close(fd);
+    return -1;
+}
+
 // A process that speaks nonsense at the socket of a virtio_user or memif port, or only looks in.
 void survive_nonsense(const std::string& here, const std::string& there, int type) {
     TempDir directory;
@@ -290,11 +305,8 @@ void survive_nonsense(const std::string& here, const std::string& there, int typ
     const auto with_path = [&path](std::string url) { return url.replace(url.find("%s"), 2, path); };
     auto port = must_open(with_path(here));
     for (std::size_t i = 0; i < 12; ++i) {
-        const int fd = ::socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-        sockaddr_un at{};
-        at.sun_family = AF_UNIX;
-        path.copy(at.sun_path, sizeof at.sun_path - 1);
-        ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+        const int fd = connect_to(path, type);
+        ASSERT_GE(fd, 0);
         const std::string junk(i % 4 * 170, static_cast<char>(0xfe + i));
         if (!junk.empty()) (void)!::send(fd, junk.data(), junk.size(), MSG_NOSIGNAL);
         ::close(fd);
@@ -311,6 +323,93 @@ TEST(DpdkSockets, NonsenseAtVirtioUserIsSurvived) {
 
 TEST(DpdkSockets, NonsenseAtMemifIsSurvived) {
     survive_nonsense("dpdk:net_memif93,socket=%s,role=server", "dpdk:net_memif0,socket=%s,role=client", SOCK_SEQPACKET);
+}
+
+// Messages of a memif client, 128 bytes each, as the protocol has them.
+struct MemifClient {
+    explicit MemifClient(const std::string& path) : fd_(connect_to(path, SOCK_SEQPACKET)) {
+        std::array<char, 128> hello;
+        if (::recv(fd_, hello.data(), hello.size(), 0) != static_cast<ssize_t>(hello.size()))
+            throw std::runtime_error("no memif server at " + path);
+        send({2, 0x200}, -1);  // INIT: version 2.0, interface 0, Ethernet
+    }
+    ~MemifClient() { ::close(fd_); }
+    MemifClient(const MemifClient&) = delete;
+    MemifClient& operator=(const MemifClient&) = delete;
+
+    void send(std::initializer_list<std::uint16_t> halves, int descriptor) {
+        std::array<std::uint16_t, 64> message{};
+        std::ranges::copy(halves, message.begin());
+        iovec part{message.data(), sizeof message};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        msghdr header{};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        if (descriptor >= 0) {
+            header.msg_control = control.data();
+            header.msg_controllen = control.size();
+            cmsghdr* const c = CMSG_FIRSTHDR(&header);
+            *c = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+            std::memcpy(CMSG_DATA(c), &descriptor, sizeof descriptor);
+        }
+        (void)!::sendmsg(fd_, &header, MSG_NOSIGNAL);
+    }
+    void add_region(int memory) { send({4, 0, 4096, 0, 0, 0}, memory); }
+    void add_ring(std::uint32_t offset, int interrupt, std::uint16_t region = 0) {
+        const auto low = static_cast<std::uint16_t>(offset), high = static_cast<std::uint16_t>(offset >> 16);
+        send({5, 1, 0, region, low, high, 10}, interrupt);
+    }
+    // True: the server has hung up.
+    [[nodiscard]] bool refused() const {
+        return eventually([&] {
+            std::array<char, 128> answer;
+            return readable(fd_, 100) && ::recv(fd_, answer.data(), answer.size(), 0) <= 0;
+        });
+    }
+
+private:
+    int fd_;
+};
+
+// The port writes into the memory that a peer names, and sleeps on the descriptor that it gives.
+TEST(DpdkSockets, ALyingMemifRingIsRefused) {
+    TempDir directory;
+    const std::string path = directory / "s";
+    auto port = must_open("dpdk:net_memif92,role=server,socket=" + path);
+    const int sealed = ::memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const int open = ::memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const int event = ::eventfd(0, EFD_CLOEXEC);
+    for (const int memory : {sealed, open}) ASSERT_EQ(::ftruncate(memory, 4096), 0);
+    ASSERT_EQ(::fcntl(sealed, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    const struct {
+        const char* what;
+        int memory;
+        std::uint32_t offset;
+        int interrupt;
+    } lies[] = {
+        {"behind the memory", sealed, 4096, event},
+        {"far behind the memory", sealed, 0xffffffc0, event},
+        {"across its end", sealed, 4096 - 32, event},
+        {"odd", sealed, 1, event},
+        {"memory that can shrink", open, 0, event},
+        {"no memory", event, 0, event},
+        {"a descriptor that nothing can wait for", sealed, 0, sealed},
+        {"no descriptor", sealed, 0, -1},
+    };
+    for (const auto& lie : lies) {
+        bool refused = false;
+        for (int i = 0; i < 10 && !refused; ++i) {  // the last one's end may not have been noticed yet
+            MemifClient client(path);
+            client.add_region(lie.memory);
+            client.add_ring(lie.offset, lie.interrupt);
+            refused = client.refused();
+        }
+        EXPECT_TRUE(refused) << lie.what;
+        EXPECT_FALSE(port->link_up());
+    }
+    for (const int fd : {sealed, open, event}) ::close(fd);
+    PeerProcess peer("dpdk:net_memif0,role=client,socket=" + path);
+    EXPECT_TRUE(eventually([&] { return port->link_up(); }));
 }
 
 TEST(DpdkRing, HandsFramesBack) {

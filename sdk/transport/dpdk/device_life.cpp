@@ -140,14 +140,26 @@ bool DpdkPort::watch(int fd) {
 }
 
 void DpdkPort::take_interrupt(Fd fd) {
-    if (interrupt_fd_.get() >= 0) (void)::epoll_ctl(wait_fd_, EPOLL_CTL_DEL, interrupt_fd_.get(), nullptr);
+    drop_interrupt();
     interrupt_fd_ = std::move(fd);
-    if (interrupt_fd_.get() >= 0) (void)watch(interrupt_fd_.get());
+    (void)watch(interrupt_fd_.get());
 }
 
-void DpdkPort::take_ring(Fd fd, RingFlag flag) {
-    take_interrupt(std::move(fd));
+void DpdkPort::drop_interrupt() {
+    if (interrupt_fd_.get() >= 0) (void)::epoll_ctl(wait_fd_, EPOLL_CTL_DEL, interrupt_fd_.get(), nullptr);
+    interrupt_fd_ = Fd();
+}
+
+bool DpdkPort::take_ring(Fd fd, RingFlag flag) {
+    drop_interrupt();
     ring_flag_ = std::move(flag);
+    interrupt_fd_ = std::move(fd);
+    return watch(interrupt_fd_.get());
+}
+
+void DpdkPort::drop_ring() {
+    drop_interrupt();
+    ring_flag_ = RingFlag();
 }
 
 // A callback that is running on a thread of DPDK can not be taken away: it is over at once, and until then

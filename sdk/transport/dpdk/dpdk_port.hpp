@@ -57,7 +57,9 @@ private:
     void admit_lane(bool admit) override;
     [[nodiscard]] bool device_link_up() override;
     void take_interrupt(Fd fd) override;
-    void take_ring(Fd fd, RingFlag flag) override;
+    [[nodiscard]] bool take_ring(Fd fd, RingFlag flag) override;
+    void drop_ring() override;
+    void drop_interrupt();
     [[nodiscard]] bool watch(int fd);
     static int on_link_event(std::uint16_t id, rte_eth_event_type, void* port, void*);
     void link_changed(std::uint16_t id) noexcept;

@@ -296,12 +296,10 @@ bool Peer::State::learn(const ControlMessage& m) {
     RingFlag flag = RingFlag::map(region->second, ring->offset);
     regions.clear();
     // The driver reads it when the lane goes to sleep, and must not wait there.
-    if (!flag || ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
-        report(spec.name + ": the peer's ring can not be mapped, or has no descriptor for interrupts");
-        return false;
-    }
-    owner.take_ring(std::move(fd), std::move(flag));
-    return true;
+    const bool never_waits = ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) == 0;
+    if (flag && never_waits && owner.take_ring(std::move(fd), std::move(flag))) return true;
+    report(spec.name + ": the memif peer's ring is refused: not in sealed memory, or without an eventfd");
+    return false;
 }
 
 void Peer::State::peer_gone() {
@@ -324,7 +322,7 @@ void Peer::State::retire() {
     }
     if (is_memif()) {
         regions.clear();
-        owner.take_ring(Fd(), RingFlag());
+        owner.drop_ring();
     }
     if (work == Work::none && device && !device_stays()) start(Work::dropping);
 }

@@ -25,8 +25,10 @@ public:
     [[nodiscard]] virtual bool device_link_up() = 0;
     /// The descriptor that the peer writes when it has frames (virtio_user). Closed when dropped.
     virtual void take_interrupt(Fd fd) = 0;
-    /// The same of memif, with the word that asks for it; both empty: there is no peer any more. The lane is out.
-    virtual void take_ring(Fd fd, RingFlag flag) = 0;
+    /// The same of memif, with the word that asks for it. The lane is out. False: nothing can wait for this descriptor.
+    [[nodiscard]] virtual bool take_ring(Fd fd, RingFlag flag) = 0;
+    /// The peer of that ring is gone. The lane is out.
+    virtual void drop_ring() = 0;
 
 protected:
     ~DeviceOwner() = default;

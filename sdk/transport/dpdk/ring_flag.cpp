@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -32,6 +33,8 @@ bool RingFlag::works() noexcept {
 RingFlag RingFlag::map(const Fd& region, std::uint32_t ring_offset) {
     RingFlag flag;
     struct stat memory {};
+    const int seals = ::fcntl(region.get(), F_GET_SEALS);
+    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return flag;
     if (ring_offset % kLineBytes != 0 || ::fstat(region.get(), &memory) != 0 ||
         memory.st_size < static_cast<off_t>(ring_offset) + static_cast<off_t>(kLineBytes))
         return flag;

@@ -17,7 +17,8 @@ namespace farlane::transport::dpdk {
 class RingFlag {
 public:
     RingFlag() = default;
-    /// An empty one when the memory is not there, or the ring does not lie as a ring does.
+    /// An empty one when the memory is not there or could be taken away (memif protocol: it is sealed against that),
+    /// or the ring does not lie as a ring does.
     [[nodiscard]] static RingFlag map(const Fd& region, std::uint32_t ring_offset);
     /// Whether this kernel can order the peer's stores, see ask(). Also lets peers order those of this process.
     [[nodiscard]] static bool works() noexcept;
