@@ -140,7 +140,7 @@ Many::Many(const std::string& name, unsigned sessions, unsigned functions_each)
     const std::size_t functions = std::size_t{sessions} * functions_each;
     const double empty = bytes_in_use();
     for (std::size_t f = 0; f < functions; ++f)
-        if (target_->add("f" + std::to_string(f), std::make_unique<Register>(counted_)) != Status::ok)
+        if (!target_->add("f" + std::to_string(f), std::make_unique<Register>(counted_)).ok())
             throw std::runtime_error("function f" + std::to_string(f) + " can not be exported");
     const double before = bytes_in_use();
     for (unsigned i = 0; i < sessions; ++i) {

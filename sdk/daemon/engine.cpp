@@ -135,8 +135,8 @@ Result<bool> Engine::add_export(const ExportSettings& e) {
     const auto warn = [this](const std::string& line) { log(spdlog::level::warn, line); };
     auto device = backend::make_device({e.name, e.device, e.options, warn}, *memory_);
     if (!device.ok()) return {device.failure().status, e.where + ": [[export]] " + device.failure().detail};
-    if (const Status s = target_->add(e.name, std::move(*device)); s != Status::ok)
-        return {s, e.where + ": [[export]] '" + e.name + "': " + std::string(status_text(s))};
+    if (const auto added = target_->add(e.name, std::move(*device)); !added.ok())
+        return {added.status(), e.where + ": [[export]] '" + e.name + "': " + added.failure().detail};
     exports_.push_back(e);
     return true;
 }

@@ -68,15 +68,15 @@ void Target::tell(const Export& e, const std::string& what, const std::string& d
     if (watcher_) watcher_({e.name(), e.holder_name(), what, detail});
 }
 
-Status Target::add(const std::string& name, std::unique_ptr<backend::Device> device) {
-    if (!good_name(name)) return Status::invalid;
-    if (export_of(name) != nullptr) return Status::busy;
+Result<bool> Target::add(const std::string& name, std::unique_ptr<backend::Device> device) {
+    if (!good_name(name)) return {Status::invalid, "not a name of a function"};
+    if (export_of(name) != nullptr) return {Status::busy, "there is a function of this name"};
     bool fresh_memory = false;
     bool fresh_record = false;
     const auto function = function_place(memory_, "function-" + name, fresh_memory);
     const auto record = object_in<ExportRecord>(memory_, "export-" + name, fresh_record);
-    if (!function.ok()) return function.status();
-    if (!record.ok()) return record.status();
+    if (!function.ok()) return function.failure();
+    if (!record.ok()) return record.failure();
 
     auto made = std::make_unique<Export>(lane_, working_, name, std::move(device), function.value(), *record.value(),
                                          config_.limits);
@@ -87,13 +87,13 @@ Status Target::add(const std::string& name, std::unique_ptr<backend::Device> dev
     const std::size_t wanted = function.value().memory.index;
     const bool has_place = wanted < 65535 && (wanted >= exports_.size() || exports_[wanted] == nullptr);
     if (!fresh_memory && function.value().memory.in_use == 1 && has_place) at = wanted;
-    if (at >= 65535) return Status::limit;
+    if (at >= 65535) return {Status::limit, "65,535 functions are exported already"};
     if (at >= exports_.size()) exports_.resize(at + 1);
     const bool adopted = made->adopt(static_cast<std::uint16_t>(at), Lane::clock(), config_.session.grace);
     exports_[at] = std::move(made);
     tell(*exports_[at], adopted ? "adopted" : "exported");
     announce(FL_EVENT_ADDED, *exports_[at]);
-    return Status::ok;
+    return true;
 }
 
 Status Target::remove(const std::string& name) {

@@ -57,7 +57,7 @@ public:
     ~Target() override;
 
     /// Exports a device under a name of 1..63 printable characters; busy when the name is taken.
-    [[nodiscard]] Status add(const std::string& name, std::unique_ptr<backend::Device> device);
+    [[nodiscard]] Result<bool> add(const std::string& name, std::unique_ptr<backend::Device> device);
     /// Takes an export back; an initiator that has it sees surprise removal. not_found.
     [[nodiscard]] Status remove(const std::string& name);
     /// Accepts sessions on a port.

@@ -127,7 +127,7 @@ protected:
         AccelSdk::SetUp();
         auto nvme = backend::make_device({"nvme0", "nvme", {{"size", "16M"}}}, *memory_);
         ASSERT_TRUE(nvme.ok()) << nvme.failure().detail;
-        target_->in_lane([&] { ASSERT_EQ(target_->target().add("nvme0", std::move(*nvme)), Status::ok); });
+        target_->in_lane([&] { ASSERT_EQ(target_->target().add("nvme0", std::move(*nvme)).status(), Status::ok); });
     }
 };
 

@@ -129,6 +129,14 @@ TEST(Program, WhatCanNotBeOpenedIsNamed) {
     write_file(dir / "c.toml", head + kNothing + "[[peer]]\naddress=\"no port here\"\n");
     EXPECT_NE(run(dir, {"--config", dir / "c.toml"}, &out), 0);
     EXPECT_NE(out.find("[[peer]] address"), std::string::npos) << out;
+    // the state of a function: its file, and what to do
+    for (const char* folder : {"st", "st/memory"}) (void)::mkdir((dir / folder).c_str(), 0700);
+    const std::string state = dir / "st/memory/function-n";
+    ASSERT_EQ(::symlink("/dev/null", state.c_str()), 0);
+    write_file(dir / "c.toml", head + kNothing + "[[export]]\nname=\"n\"\ndevice=\"nvme\"\nsize=\"1M\"\n");
+    EXPECT_NE(run(dir, {"--config", dir / "c.toml"}, &out), 0);
+    EXPECT_NE(out.find("[[export]] 'n'"), std::string::npos) << out;
+    EXPECT_NE(out.find(state + " is a symbolic link; remove it"), std::string::npos) << out;
 }
 
 TEST(Program, FailedStartTellsOnlyWhatFailed) {

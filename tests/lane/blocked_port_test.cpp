@@ -36,7 +36,7 @@ protected:
             const auto port = lane.add_port(transport::open_port("fault+loop:" + name + "?hold=16").take());
             paths.push_back({port, {}, ""});
         }
-        ASSERT_EQ(target.add("scratch0", std::make_unique<D>()), Status::ok);
+        ASSERT_EQ(target.add("scratch0", std::make_unique<D>()).status(), Status::ok);
         initiator.connect(std::move(paths));
         initiator.attach("scratch0", [&](Result<Attachment*> r) { attachment = r.take(); });
         ASSERT_TRUE(turn_until([&] { return attachment != nullptr && usable() == 2; }));

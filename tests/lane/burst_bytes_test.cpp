@@ -69,7 +69,7 @@ TEST(BurstBytes, BulkComesInPieces) {
          owned_near = std::make_unique<MeteredPort>("loop:pieces");
     MeteredPort &far = *owned_far, &near = *owned_near;
     target.listen(target_lane.add_port(std::move(owned_far)));
-    ASSERT_EQ(target.add("scratch0", std::move(device)), Status::ok);
+    ASSERT_EQ(target.add("scratch0", std::move(device)).status(), Status::ok);
     const auto port = lane.add_port(std::move(owned_near));
     Initiator initiator{lane, InitiatorConfig{test::session_config("initiator", 1), {}, 60s, 10ms}, *memory};
     initiator.connect(port, {}, "");

@@ -71,7 +71,7 @@ protected:
         target.listen(target_lane.add_port(std::move(owned)));
         auto owned_device = std::make_unique<Watcher>(target_lane);
         device = owned_device.get();
-        ASSERT_EQ(target.add("scratch0", std::move(owned_device)), Status::ok);
+        ASSERT_EQ(target.add("scratch0", std::move(owned_device)).status(), Status::ok);
         const auto near = lane.add_port(transport::open_port("loop:lone").take());
         initiator.connect(near, {}, "");
         initiator.attach("scratch0", [&](Result<Attachment*> r) { attachment = r.take(); });

@@ -40,7 +40,7 @@ struct TargetLife {
         auto port = transport::open_port(url);
         if (!port.ok()) throw Error(port.status(), port.failure().detail);
         target.listen(lane.add_port(port.take()));
-        EXPECT_EQ(target.add("scratch0", device(keeps)), Status::ok);
+        EXPECT_EQ(target.add("scratch0", device(keeps)).status(), Status::ok);
     }
     [[nodiscard]] long count(const std::string& what) const { return std::ranges::count(told, what); }
     [[nodiscard]] unsigned state() const {

@@ -29,7 +29,7 @@ TEST(Stopped, RequestOfAStaleTurnHasItsWholeTime) {
     Lane lane, target_lane;
     Target target(target_lane, {test::session_config("target", 0x7a), {}, 64}, *target_memory);
     target.listen(target_lane.add_port(transport::open_port("loop:stopped").take()));
-    ASSERT_EQ(target.add("scratch0", std::make_unique<D>()), Status::ok);
+    ASSERT_EQ(target.add("scratch0", std::make_unique<D>()).status(), Status::ok);
     proto::FunctionLimits limits;
     limits.completion_timeout = kCompletionTimeout;
     Initiator initiator(lane, InitiatorConfig{test::session_config("initiator", 1), limits, 60s, 10ms}, *memory);

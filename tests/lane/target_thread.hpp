@@ -34,7 +34,7 @@ public:
     ~TargetThread() { stop(); }
 
     void add(const std::string& name, std::unique_ptr<backend::Device> device) {
-        in_lane([&] { ASSERT_EQ(target_.add(name, std::move(device)), Status::ok); });
+        in_lane([&] { ASSERT_EQ(target_.add(name, std::move(device)).status(), Status::ok); });
     }
     void start() {
         thread_ = std::jthread([this](const std::stop_token& s) { lane_.run(s); });
