@@ -93,7 +93,7 @@ proto::Session& Lane::connect(PortId port, const transport::Address& to, proto::
                               proto::SessionHandler& handler) {
     tick();
     auto& slot = new_slot(config);
-    slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>());
+    slot.session.emplace(config, handler, std::make_unique<proto::ClearSeal>());
     slot.session->attend(awake_, slot.number, work_);
     set_path(slot, slot.session->add_path(path_config(port), now_), port, &to);
     wake();
@@ -112,7 +112,7 @@ proto::Session& Lane::accept(PortId port, const transport::Address* from, const 
                              proto::SessionConfig config, proto::SessionHandler& handler) {
     auto& slot = new_slot(config);
     set_path(slot, hello.path, port, from);
-    slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>(), hello,
+    slot.session.emplace(config, handler, std::make_unique<proto::ClearSeal>(), hello,
                                                     path_config(port), now_);
     slot.session->attend(awake_, slot.number, work_);
     return *slot.session;
@@ -442,7 +442,7 @@ void Lane::post(std::function<void()> work) {
 
 Lane::PathPlace Lane::place_of(const proto::Session& session, proto::PathId id) const {
     for (const auto& slot : slots_) {
-        if (!slot || slot->session.get() != &session || id >= slot->paths.size()) continue;
+        if (!slot || &*slot->session != &session || id >= slot->paths.size()) continue;
         const PathSlot& path = slot->paths[id];
         const auto& port = *ports_[path.port].port;
         return {path.port, port.info().point_to_point ? "" : port.to_string(path.to)};
@@ -452,7 +452,7 @@ Lane::PathPlace Lane::place_of(const proto::Session& session, proto::PathId id) 
 
 std::string Lane::address_of(const proto::Session& session) const {
     for (const auto& slot : slots_)
-        if (slot && slot->session.get() == &session) return place_of(session, slot->last_path).address;
+        if (slot && &*slot->session == &session) return place_of(session, slot->last_path).address;
     return {};
 }
 

@@ -20,6 +20,7 @@
 #include "lane/hint_limit.hpp"
 #include "lane/timer_heap.hpp"
 #include "proto/session.hpp"
+#include "proto/slab.hpp"
 #include "proto/workspace.hpp"
 #include "transport/port.hpp"
 
@@ -189,9 +190,9 @@ private:
         transport::Address to;
         bool used = false;
     };
-    struct SessionSlot {
-        std::unique_ptr<proto::Session> session;
-        std::vector<PathSlot> paths;
+    struct SessionSlot : proto::Slabbed {
+        std::optional<proto::Session> session;
+        std::vector<PathSlot, proto::SlabAllocator<PathSlot>> paths;
         std::uint32_t id = 0, number = 0;
         proto::PathId last_path = 0;  ///< guess for the next frame
         std::uint64_t not_on = 0;     ///< of the batch at hand: bit i = the port of path i took no more

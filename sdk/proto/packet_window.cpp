@@ -26,8 +26,8 @@ PacketWindow::PacketWindow(std::uint32_t max_packets)
 bool PacketWindow::grow(std::size_t refs) {
     if (next_ - oldest_ == packets_.size()) {
         if (packets_.size() >= max_packets_) return false;
-        std::vector<SentPacket> packets(packets_.size() * 2);
-        std::vector<std::uint64_t> resolved_bits(packets.size() / 64);
+        decltype(packets_) packets(packets_.size() * 2);
+        decltype(resolved_) resolved_bits(packets.size() / 64);
         const std::uint64_t mask = packets.size() - 1;
         for (std::uint64_t n = oldest_; n < next_; ++n) {
             packets[(n - base_) & mask] = at(n);
@@ -39,7 +39,7 @@ bool PacketWindow::grow(std::size_t refs) {
     }
     while (ref_end_ - ref_begin_ + refs > refs_.size()) {
         if (refs_.size() >= max_refs_) return false;
-        std::vector<RecordRef> more(refs_.size() * 2);
+        decltype(refs_) more(refs_.size() * 2);
         const auto mask = static_cast<std::uint32_t>(more.size() - 1);
         for (std::uint32_t i = ref_begin_; i != ref_end_; ++i) more[i & mask] = refs_[i & ref_mask_];
         refs_ = std::move(more);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "proto/record_ref.hpp"
+#include "proto/slab.hpp"
 #include "proto/time.hpp"
 
 namespace farlane::proto {
@@ -145,9 +146,9 @@ private:
     std::uint32_t ref_begin_ = 0, ref_end_ = 0;
     std::uint32_t ref_mask_ = 0;
     std::uint32_t max_refs_;
-    std::vector<SentPacket> packets_;
-    std::vector<std::uint64_t> resolved_;
-    std::vector<RecordRef> refs_;
+    std::vector<SentPacket, SlabAllocator<SentPacket>> packets_;
+    std::vector<std::uint64_t, SlabAllocator<std::uint64_t>> resolved_;
+    std::vector<RecordRef, SlabAllocator<RecordRef>> refs_;
     std::uint64_t scan_ = 1;
     std::uint64_t largest_acked_ = 0;
 };

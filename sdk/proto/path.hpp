@@ -13,6 +13,7 @@
 #include "proto/receive_window.hpp"
 #include "proto/rtt.hpp"
 #include "proto/session.hpp"
+#include "proto/slab.hpp"
 
 namespace farlane::proto {
 
@@ -24,7 +25,7 @@ enum class Asks : std::uint8_t {
     soon,
 };
 
-struct alignas(64) Path {
+struct alignas(64) Path : Slabbed {
     Path(PathId id_, const PathConfig& config, std::uint32_t packet_window, Time now)
         : id(id_),
           last_sent(now),

@@ -17,6 +17,7 @@
 #include "proto/intrusive_list.hpp"
 #include "proto/path.hpp"
 #include "proto/session.hpp"
+#include "proto/slab.hpp"
 #include "proto/workspace.hpp"
 
 namespace farlane::proto {
@@ -46,7 +47,7 @@ enum Due : std::uint32_t {
 constexpr std::uint32_t kDueCold = kDueHello | kDueGoodbye;
 constexpr std::uint32_t kDueRecords = kDueControl | kDueCredit | kDueAllCredits | kDueKeepalive;
 
-class alignas(64) SessionCore {
+class alignas(64) SessionCore : public Slabbed {
 public:
     SessionCore(Session& self, const SessionConfig& config, SessionHandler& handler, std::unique_ptr<Seal> seal,
                 bool initiating);

@@ -39,7 +39,7 @@ void open(Network& net, unsigned session) {
 
 std::size_t allocated_bytes() {
     const auto info = mallinfo2();
-    return info.uordblks + info.hblkhd;
+    return info.uordblks + info.hblkhd + proto::slab_bytes_in_use();
 }
 
 double rate_of(std::uint64_t bytes, Duration d) {
