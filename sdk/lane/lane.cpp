@@ -87,6 +87,7 @@ Lane::SessionSlot* Lane::slot_of(std::uint32_t session_id) noexcept {
 void Lane::set_path(SessionSlot& slot, proto::PathId path, PortId port, const transport::Address* to) {
     if (slot.paths.size() <= path) slot.paths.resize(path + 1U);
     slot.paths[path] = {port, to != nullptr ? *to : transport::Address{}, true};
+    if (path == slot.last_path) slot.last_port = port;
 }
 
 proto::Session& Lane::connect(PortId port, const transport::Address& to, proto::SessionConfig config,
@@ -112,8 +113,7 @@ proto::Session& Lane::accept(PortId port, const transport::Address* from, const 
                              proto::SessionConfig config, proto::SessionHandler& handler) {
     auto& slot = new_slot(config);
     set_path(slot, hello.path, port, from);
-    slot.session.emplace(config, handler, std::make_unique<proto::ClearSeal>(), hello,
-                                                    path_config(port), now_);
+    slot.session.emplace(config, handler, std::make_unique<proto::ClearSeal>(), hello, path_config(port), now_);
     slot.session->attend(awake_, slot.number, work_);
     return *slot.session;
 }
@@ -275,7 +275,7 @@ bool Lane::alloc(SessionSlot& slot, transport::TxFrame& frame, PortId port) noex
 // A port that takes no more, for a moment or for good, holds up the paths over it and no others.
 bool Lane::alloc_any(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept {
     const auto takes = [&](std::size_t path) { return path >= 64 || (slot.not_on >> path & 1) == 0; };
-    port = slot.paths[slot.last_path].port;
+    port = slot.last_port;
     if (takes(slot.last_path) && alloc(slot, frame, port)) [[likely]]
         return true;
     for (std::size_t i = 0; i < slot.paths.size(); ++i) {
@@ -295,8 +295,11 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
         return false;
     }
     frame.size_bytes = static_cast<std::uint32_t>(built.bytes);
-    slot.last_path = built.path;
-    const PortId right = slot.paths[built.path].port;
+    if (built.path != slot.last_path) [[unlikely]] {
+        slot.last_path = built.path;
+        slot.last_port = slot.paths[built.path].port;
+    }
+    const PortId right = slot.last_port;
     if (right != port) {
         transport::TxFrame other;
         if (alloc(slot, other, right)) {

@@ -191,15 +191,18 @@ private:
         bool used = false;
     };
     struct SessionSlot : proto::Slabbed {
+        // One cache line.
         std::optional<proto::Session> session;
         std::vector<PathSlot, proto::SlabAllocator<PathSlot>> paths;
+        std::uint64_t not_on = 0;  ///< of the batch at hand: bit i = the port of path i took no more
         std::uint32_t id = 0, number = 0;
+        PortId last_port = 0;         ///< of last_path
         proto::PathId last_path = 0;  ///< guess for the next frame
-        std::uint64_t not_on = 0;     ///< of the batch at hand: bit i = the port of path i took no more
-        bool blocked = false;         ///< some port took no more
-        bool more = false;            ///< than fitted its burst
-        bool dropped = false;
+        bool blocked : 1 = false;     ///< some port took no more
+        bool more : 1 = false;        ///< than fitted its burst
+        bool dropped : 1 = false;
     };
+    static_assert(sizeof(SessionSlot) <= 64);
 
     [[nodiscard]] proto::PathConfig path_config(PortId port) const noexcept;
     SessionSlot& new_slot(proto::SessionConfig& config);

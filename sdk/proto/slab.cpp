@@ -117,12 +117,12 @@ constinit Slab slab;  // nothing is destroyed: the last object may go after it
 
 void* slab_take(std::size_t bytes) {
     if (bytes <= kLargest) return slab.take(bytes);
-    return ::operator new(bytes, std::align_val_t{kLine});
+    return ::operator new (bytes, std::align_val_t{kLine});
 }
 
 void slab_give(void* place, std::size_t bytes) noexcept {
     if (bytes <= kLargest) return slab.give(place, bytes);
-    ::operator delete(place, std::align_val_t{kLine});
+    ::operator delete (place, std::align_val_t{kLine});
 }
 
 std::size_t slab_bytes_in_use() noexcept {

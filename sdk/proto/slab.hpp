@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives: sizes. Hands on: memory, 64-byte aligned, that lies beside other memory of its size. Owns: large mappings,
 // which are never given back: what ends leaves its place to the next of its size.
-// For what there is one of for each session or function. Of thousands of those each is used now and then: scattered over
-// the heap they need a page each and then some, and looking up the pages costs as much as the memory itself.
+// For what there is one of for each session or function. Of thousands of those each is used now and then: scattered
+// over the heap they need a page each and then some, and looking up the pages costs as much as the memory itself.
 #pragma once
 
 #include <cstddef>

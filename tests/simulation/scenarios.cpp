@@ -6,6 +6,7 @@
 
 #include <stdexcept>
 
+#include "proto/slab.hpp"
 #include "simulation/load.hpp"
 
 namespace farlane::simulation {
