@@ -3,6 +3,8 @@
 // Owns: both ends in one thread on a loop: port, one initiator for each session.
 #include "many.hpp"
 
+#include "proto/slab.hpp"
+
 #include <malloc.h>
 
 #include <cstring>
@@ -34,7 +36,7 @@ double bytes_in_use() {
     std::ifstream status("/proc/self/status");
     for (std::string line; std::getline(status, line);)
         if (line.starts_with("RssShmem:")) shared_kib = std::stod(line.substr(9));
-    return double(heap.uordblks) + double(heap.hblkhd) + shared_kib * 1024;
+    return double(heap.uordblks) + double(heap.hblkhd) + double(proto::slab_bytes_in_use()) + shared_kib * 1024;
 }
 
 lane::InitiatorConfig initiator_config(unsigned i) {

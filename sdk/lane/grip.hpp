@@ -9,12 +9,13 @@
 #include <string>
 
 #include "lane/initiator.hpp"
+#include "proto/slab.hpp"
 
 namespace farlane::lane {
 
 [[nodiscard]] FunctionInfo to_info(const fl_function_desc& desc, const std::string& target);
 
-class alignas(64) Grip final : public Attachment, public proto::FunctionHandler {
+class alignas(64) Grip final : public Attachment, public proto::FunctionHandler, public proto::Slabbed {
 public:
     /// `waiting` of all grips of a role: set when this one may have come to wait, see waits().
     Grip(Lane& lane, bool& waiting, PeerId peer, std::string name, proto::FunctionPlace place,

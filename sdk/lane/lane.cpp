@@ -87,13 +87,14 @@ Lane::SessionSlot* Lane::slot_of(std::uint32_t session_id) noexcept {
 void Lane::set_path(SessionSlot& slot, proto::PathId path, PortId port, const transport::Address* to) {
     if (slot.paths.size() <= path) slot.paths.resize(path + 1U);
     slot.paths[path] = {port, to != nullptr ? *to : transport::Address{}, true};
+    if (path == slot.last_path) slot.last_port = port;
 }
 
 proto::Session& Lane::connect(PortId port, const transport::Address& to, proto::SessionConfig config,
                               proto::SessionHandler& handler) {
     tick();
     auto& slot = new_slot(config);
-    slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>());
+    slot.session.emplace(config, handler, std::make_unique<proto::ClearSeal>());
     slot.session->attend(awake_, slot.number, work_);
     set_path(slot, slot.session->add_path(path_config(port), now_), port, &to);
     wake();
@@ -112,8 +113,7 @@ proto::Session& Lane::accept(PortId port, const transport::Address* from, const 
                              proto::SessionConfig config, proto::SessionHandler& handler) {
     auto& slot = new_slot(config);
     set_path(slot, hello.path, port, from);
-    slot.session = std::make_unique<proto::Session>(config, handler, std::make_unique<proto::ClearSeal>(), hello,
-                                                    path_config(port), now_);
+    slot.session.emplace(config, handler, std::make_unique<proto::ClearSeal>(), hello, path_config(port), now_);
     slot.session->attend(awake_, slot.number, work_);
     return *slot.session;
 }
@@ -275,7 +275,7 @@ bool Lane::alloc(SessionSlot& slot, transport::TxFrame& frame, PortId port) noex
 // A port that takes no more, for a moment or for good, holds up the paths over it and no others.
 bool Lane::alloc_any(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept {
     const auto takes = [&](std::size_t path) { return path >= 64 || (slot.not_on >> path & 1) == 0; };
-    port = slot.paths[slot.last_path].port;
+    port = slot.last_port;
     if (takes(slot.last_path) && alloc(slot, frame, port)) [[likely]]
         return true;
     for (std::size_t i = 0; i < slot.paths.size(); ++i) {
@@ -295,8 +295,11 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
         return false;
     }
     frame.size_bytes = static_cast<std::uint32_t>(built.bytes);
-    slot.last_path = built.path;
-    const PortId right = slot.paths[built.path].port;
+    if (built.path != slot.last_path) [[unlikely]] {
+        slot.last_path = built.path;
+        slot.last_port = slot.paths[built.path].port;
+    }
+    const PortId right = slot.last_port;
     if (right != port) {
         transport::TxFrame other;
         if (alloc(slot, other, right)) {
@@ -442,7 +445,7 @@ void Lane::post(std::function<void()> work) {
 
 Lane::PathPlace Lane::place_of(const proto::Session& session, proto::PathId id) const {
     for (const auto& slot : slots_) {
-        if (!slot || slot->session.get() != &session || id >= slot->paths.size()) continue;
+        if (!slot || &*slot->session != &session || id >= slot->paths.size()) continue;
         const PathSlot& path = slot->paths[id];
         const auto& port = *ports_[path.port].port;
         return {path.port, port.info().point_to_point ? "" : port.to_string(path.to)};
@@ -452,7 +455,7 @@ Lane::PathPlace Lane::place_of(const proto::Session& session, proto::PathId id) 
 
 std::string Lane::address_of(const proto::Session& session) const {
     for (const auto& slot : slots_)
-        if (slot && slot->session.get() == &session) return place_of(session, slot->last_path).address;
+        if (slot && &*slot->session == &session) return place_of(session, slot->last_path).address;
     return {};
 }
 

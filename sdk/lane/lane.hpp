@@ -20,6 +20,7 @@
 #include "lane/hint_limit.hpp"
 #include "lane/timer_heap.hpp"
 #include "proto/session.hpp"
+#include "proto/slab.hpp"
 #include "proto/workspace.hpp"
 #include "transport/port.hpp"
 
@@ -189,16 +190,19 @@ private:
         transport::Address to;
         bool used = false;
     };
-    struct SessionSlot {
-        std::unique_ptr<proto::Session> session;
-        std::vector<PathSlot> paths;
+    struct SessionSlot : proto::Slabbed {
+        // One cache line.
+        std::optional<proto::Session> session;
+        std::vector<PathSlot, proto::SlabAllocator<PathSlot>> paths;
+        std::uint64_t not_on = 0;  ///< of the batch at hand: bit i = the port of path i took no more
         std::uint32_t id = 0, number = 0;
+        PortId last_port = 0;         ///< of last_path
         proto::PathId last_path = 0;  ///< guess for the next frame
-        std::uint64_t not_on = 0;     ///< of the batch at hand: bit i = the port of path i took no more
-        bool blocked = false;         ///< some port took no more
-        bool more = false;            ///< than fitted its burst
-        bool dropped = false;
+        bool blocked : 1 = false;     ///< some port took no more
+        bool more : 1 = false;        ///< than fitted its burst
+        bool dropped : 1 = false;
     };
+    static_assert(sizeof(SessionSlot) <= 64);
 
     [[nodiscard]] proto::PathConfig path_config(PortId port) const noexcept;
     SessionSlot& new_slot(proto::SessionConfig& config);

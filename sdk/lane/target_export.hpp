@@ -13,6 +13,7 @@
 #include "lane/dma_table.hpp"
 #include "lane/lane.hpp"
 #include "lane/target.hpp"
+#include "proto/slab.hpp"
 
 namespace farlane::lane {
 
@@ -28,7 +29,7 @@ struct ExportRecord {
 };
 
 /// One exported function at its target.
-class alignas(64) Export final : public proto::FunctionHandler, public backend::HostPort {
+class alignas(64) Export final : public proto::FunctionHandler, public backend::HostPort, public proto::Slabbed {
 public:
     enum class State : std::uint8_t {
         free,      ///< nobody has it

@@ -78,19 +78,20 @@ private:
     void end_drain(Time now) noexcept;
     void pace() noexcept;
 
+    // What every frame needs is first.
     std::uint64_t window_ = 0;
-    std::uint64_t ceiling_ = kMaxWindowBytes;  // of the fast growth
-    std::uint64_t delivered_ = 0;              // bytes, for ever
-    std::uint64_t lost_bytes_ = 0;             // of this epoch, about one round trip
-    std::uint64_t ns_per_kib_ = 0;             // pacing rate; 0 = not paced
-    std::uint64_t unpaced_bytes_ = 0;          // that may leave at once
-    const std::uint64_t link_bytes_per_s_;
-    std::uint32_t frame_bytes_ = 0;
-    bool growing_ = true;   // by what is acknowledged
-    bool limited_ = false;  // in this epoch the window was what held the sender back
-    bool held_ = false;     // the last packet made the next one wait: the window is not full, but would be
-    bool fresh_ = true;     // still the first window
     Time next_send_{};
+    std::uint64_t ns_per_kib_ = 0;             // pacing rate; 0 = not paced
+    std::uint64_t delivered_ = 0;              // bytes, for ever
+    std::uint64_t ceiling_ = kMaxWindowBytes;  // of the fast growth
+    std::uint32_t frame_bytes_ = 0;
+    bool growing_ = true;              // by what is acknowledged
+    bool limited_ = false;             // in this epoch the window was what held the sender back
+    bool held_ = false;                // the last packet made the next one wait: the window is not full, but would be
+    bool fresh_ = true;                // still the first window
+    std::uint64_t unpaced_bytes_ = 0;  // that may leave at once
+    std::uint64_t lost_bytes_ = 0;     // of this epoch, about one round trip
+    const std::uint64_t link_bytes_per_s_;
 
     // the epoch
     Time epoch_start_{}, epoch_end_{};

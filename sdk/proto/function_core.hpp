@@ -20,6 +20,7 @@
 #include "proto/outgoing_posted.hpp"
 #include "proto/outgoing_requests.hpp"
 #include "proto/session.hpp"
+#include "proto/slab.hpp"
 #include "proto/workspace.hpp"
 
 namespace farlane::proto {
@@ -29,7 +30,7 @@ class SessionCore;
 // Of thousands of functions each is used now and then, and then its cache lines have to come from far away: the order
 // of the members is that of their use. First what everybody needs, then what sending a posted record needs, then
 // receiving one, then the rest.
-class alignas(64) FunctionCore {
+class alignas(64) FunctionCore : public Slabbed {
 public:
     FunctionCore(Function& self, FunctionPlace place, FunctionHandler& handler, const FunctionLimits& limits);
     FunctionCore(const FunctionCore&) = delete;

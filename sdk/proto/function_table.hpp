@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "proto/slab.hpp"
+
 namespace farlane::proto {
 
 class FunctionCore;
@@ -54,7 +56,7 @@ private:
     }
 
     std::size_t first_ = 0;
-    std::vector<FunctionCore*> here_;
+    std::vector<FunctionCore*, SlabAllocator<FunctionCore*>> here_;
     std::vector<std::uint32_t> past_;
 };
 

@@ -25,7 +25,7 @@ PostedOut::PostedOut(std::uint64_t next, std::uint32_t window)
 }
 
 void PostedOut::grow() {
-    std::vector<PostedRecord> more(ring_.size() * 2);
+    decltype(ring_) more(ring_.size() * 2);
     const std::uint64_t mask = more.size() - 1;
     for (std::uint64_t s = released_ + 1; s < next_; ++s) {
         PostedRecord& r = more[(s - base_) & mask];

@@ -12,6 +12,7 @@
 #include "proto/granules.hpp"
 #include "proto/prefetch.hpp"
 #include "proto/resend_queue.hpp"
+#include "proto/slab.hpp"
 #include "proto/tlp.hpp"
 
 namespace farlane::proto {
@@ -135,7 +136,7 @@ private:
     }
 
     std::uint64_t base_;  // what has the first place of the ring: a window that is empty begins there again
-    std::vector<PostedRecord> ring_;
+    std::vector<PostedRecord, SlabAllocator<PostedRecord>> ring_;
     ResendQueue resend_;
     std::uint32_t window_;
     std::uint64_t mask_;

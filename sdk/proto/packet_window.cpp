@@ -7,7 +7,7 @@ namespace farlane::proto {
 
 namespace {
 
-constexpr std::uint32_t kFirstPackets = 64;  // few: so that the first of all three rings are close together
+constexpr std::uint32_t kFirstPackets = 32;  // of a session that waits for answers, or of one of very many
 constexpr std::uint32_t kLeastPackets = 256;
 constexpr std::uint32_t kFirstRefs = 512;
 constexpr std::uint32_t kRefsPerPacket = 4;  // of the largest ring; a frame holds at most 200
@@ -20,26 +20,27 @@ PacketWindow::PacketWindow(std::uint32_t max_packets)
       ref_mask_(kFirstRefs - 1),
       max_refs_(max_packets_ * kRefsPerPacket),
       packets_(kFirstPackets),
-      resolved_(kFirstPackets / 64),
       refs_(kFirstRefs) {}
 
 bool PacketWindow::grow(std::size_t refs) {
     if (next_ - oldest_ == packets_.size()) {
         if (packets_.size() >= max_packets_) return false;
-        std::vector<SentPacket> packets(packets_.size() * 2);
-        std::vector<std::uint64_t> resolved_bits(packets.size() / 64);
+        decltype(packets_) packets(packets_.size() * 2);
+        decltype(resolved_) resolved_bits(packets.size() / 64);
+        std::uint64_t few = 0;
         const std::uint64_t mask = packets.size() - 1;
         for (std::uint64_t n = oldest_; n < next_; ++n) {
             packets[(n - base_) & mask] = at(n);
-            if (resolved(n)) resolved_bits[(n & mask) >> 6] |= std::uint64_t{1} << (n & 63);
+            if (resolved(n)) (mask < 64 ? few : resolved_bits[(n & mask) >> 6]) |= std::uint64_t{1} << (n & 63);
         }
         packets_ = std::move(packets);
         resolved_ = std::move(resolved_bits);
+        first_resolved_ = few;
         mask_ = mask;
     }
     while (ref_end_ - ref_begin_ + refs > refs_.size()) {
         if (refs_.size() >= max_refs_) return false;
-        std::vector<RecordRef> more(refs_.size() * 2);
+        decltype(refs_) more(refs_.size() * 2);
         const auto mask = static_cast<std::uint32_t>(more.size() - 1);
         for (std::uint32_t i = ref_begin_; i != ref_end_; ++i) more[i & mask] = refs_[i & ref_mask_];
         refs_ = std::move(more);
@@ -61,8 +62,10 @@ void PacketWindow::sent(Time now, std::uint16_t bytes, std::uint16_t data_bytes,
     p.untimed = false;
     p.ref_begin = ref_end_;
     p.ref_count = static_cast<std::uint16_t>(refs.size());
-    for (const RecordRef& r : refs) refs_[ref_end_++ & ref_mask_] = r;
-    std::uint64_t& word = resolved_[(number & mask_) >> 6];
+    if (!refs.empty()) p.first = refs.front();
+    for (std::size_t i = 1; i < refs.size(); ++i) refs_[(ref_end_ + i) & ref_mask_] = refs[i];
+    ref_end_ += p.ref_count;
+    std::uint64_t& word = resolved_word(number);
     const std::uint64_t bit = std::uint64_t{1} << (number & 63);
     if (waited_for) {
         word &= ~bit;

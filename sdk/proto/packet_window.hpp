@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "proto/record_ref.hpp"
+#include "proto/slab.hpp"
 #include "proto/time.hpp"
 
 namespace farlane::proto {
@@ -25,6 +26,7 @@ struct SentPacket {
     bool in_flight = false;
     bool copied = false;   ///< records of it are, or were before, in another packet as well
     bool untimed = false;  ///< it left before `sent`: its acknowledgement says nothing of the round trip
+    RecordRef first;       ///< most packets have no more than one reference: it is not looked for elsewhere
 };
 
 /// Packet numbers begin with 1 and are used once. A packet is *resolved* once it is
@@ -39,22 +41,22 @@ public:
     [[nodiscard]] std::uint64_t largest_acked() const noexcept { return largest_acked_; }
     [[nodiscard]] std::uint64_t in_flight_bytes() const noexcept { return in_flight_bytes_; }
     [[nodiscard]] std::uint32_t in_flight_packets() const noexcept { return in_flight_packets_; }
-    [[nodiscard]] bool full() const noexcept { return next_ - oldest_ == packets_.size(); }
+    [[nodiscard]] bool full() const noexcept { return next_ - oldest_ == mask_ + 1; }
     /// Nearly as many wait for an acknowledgement as can be remembered.
     [[nodiscard]] bool crowded() const noexcept { return in_flight_packets_ >= max_packets_ - max_packets_ / 8; }
 
     [[nodiscard]] SentPacket& at(std::uint64_t number) noexcept { return packets_[(number - base_) & mask_]; }
     [[nodiscard]] bool resolved(std::uint64_t number) const noexcept {
-        return (resolved_[(number & mask_) >> 6] >> (number & 63) & 1) != 0;
+        return (resolved_word(number) >> (number & 63) & 1) != 0;
     }
     [[nodiscard]] const RecordRef& ref(const SentPacket& p, unsigned i) const noexcept {
-        return refs_[(p.ref_begin + i) & ref_mask_];
+        return i == 0 ? p.first : refs_[(p.ref_begin + i) & ref_mask_];
     }
 
     /// Room for one more packet with `refs` references; grows up to the limits. False: the
     /// oldest packet has to be given up first (declare it lost, then drop_oldest()).
     [[nodiscard]] bool make_room(std::size_t refs) {
-        if (next_ - oldest_ < packets_.size() && ref_end_ - ref_begin_ + refs <= refs_.size()) return true;
+        if (next_ - oldest_ <= mask_ && ref_end_ - ref_begin_ + refs <= std::size_t{ref_mask_} + 1) return true;
         return grow(refs);
     }
     /// Notes the packet next(). Precondition: make_room(refs.size()).
@@ -63,9 +65,8 @@ public:
     /// The same of a packet with one record, which is in no other.
     void sent_one(Time now, std::uint16_t bytes, std::uint16_t data_bytes, const RecordRef& ref) noexcept {
         const std::uint64_t number = next_++;
-        at(number) = {now, ref_end_, 1, bytes, data_bytes, false, true, false, false};
-        refs_[ref_end_++ & ref_mask_] = ref;
-        resolved_[(number & mask_) >> 6] &= ~(std::uint64_t{1} << (number & 63));
+        at(number) = {now, ref_end_++, 1, bytes, data_bytes, false, true, false, false, ref};
+        resolved_word(number) &= ~(std::uint64_t{1} << (number & 63));
         in_flight_bytes_ += data_bytes;
         ++in_flight_packets_;
     }
@@ -85,7 +86,7 @@ public:
         if (high > largest_acked_) largest_acked_ = high;
         while (low <= high) {
             const std::uint64_t word_end = std::min(high, low | 63);
-            std::uint64_t& word = resolved_[(low & mask_) >> 6];
+            std::uint64_t& word = resolved_word(low);
             std::uint64_t bits = (~std::uint64_t{0} << (low & 63)) & (~std::uint64_t{0} >> (63 - (word_end & 63)));
             bits &= ~word;
             word |= bits;
@@ -128,6 +129,12 @@ public:
 
 private:
     bool grow(std::size_t refs);
+    [[nodiscard]] std::uint64_t& resolved_word(std::uint64_t number) noexcept {
+        return mask_ < 64 ? first_resolved_ : resolved_[(number & mask_) >> 6];
+    }
+    [[nodiscard]] const std::uint64_t& resolved_word(std::uint64_t number) const noexcept {
+        return mask_ < 64 ? first_resolved_ : resolved_[(number & mask_) >> 6];
+    }
     void settle(SentPacket& p) noexcept {
         if (!p.in_flight) return;
         p.in_flight = false;
@@ -145,11 +152,13 @@ private:
     std::uint32_t ref_begin_ = 0, ref_end_ = 0;
     std::uint32_t ref_mask_ = 0;
     std::uint32_t max_refs_;
-    std::vector<SentPacket> packets_;
-    std::vector<std::uint64_t> resolved_;
-    std::vector<RecordRef> refs_;
+    std::vector<SentPacket, SlabAllocator<SentPacket>> packets_;
+    std::uint64_t first_resolved_ = 0;  // all of `resolved_` while there are at most 64 packets
     std::uint64_t scan_ = 1;
     std::uint64_t largest_acked_ = 0;
+    // few packets need these
+    std::vector<RecordRef, SlabAllocator<RecordRef>> refs_;
+    std::vector<std::uint64_t, SlabAllocator<std::uint64_t>> resolved_;
 };
 
 }  // namespace farlane::proto

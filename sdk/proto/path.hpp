@@ -13,6 +13,7 @@
 #include "proto/receive_window.hpp"
 #include "proto/rtt.hpp"
 #include "proto/session.hpp"
+#include "proto/slab.hpp"
 
 namespace farlane::proto {
 
@@ -24,14 +25,14 @@ enum class Asks : std::uint8_t {
     soon,
 };
 
-struct alignas(64) Path {
+struct alignas(64) Path : Slabbed {
     Path(PathId id_, const PathConfig& config, std::uint32_t packet_window, Time now)
         : id(id_),
           last_sent(now),
           last_heard(now),
-          sent(packet_window),
-          congestion(MtuProbe(config.max_frame_bytes, config.reliable_mtu).frame_bytes(), config.link_bits_per_s / 8),
           mtu(config.max_frame_bytes, config.reliable_mtu),
+          sent(packet_window),
+          congestion(mtu.frame_bytes(), config.link_bits_per_s / 8),
           last_progress(now),
           max_frame_bytes(std::min<std::uint32_t>(config.max_frame_bytes, FL_FRAME_MAX_BYTES)) {}
 
@@ -144,10 +145,11 @@ struct alignas(64) Path {
     Time last_posted{};   ///< newest packet with records of functions was sent
     Time last_waiting{};  ///< newest packet that waits for an acknowledgement was sent
     std::uint64_t packets_sent = 0, packets_received = 0;
-    PacketWindow sent;
-    Congestion congestion;
-    Rtt rtt;
     MtuProbe mtu;
+    ReceiveWindow received;
+    PacketWindow sent;
+    Rtt rtt;
+    Congestion congestion;
     Time last_progress;  ///< something newly acknowledged
     Time loss_deadline = kNever;
     unsigned window_lost = 0, window_acked = 0;  ///< recent history for "repeated loss"
@@ -174,8 +176,6 @@ struct alignas(64) Path {
     Time hello_sent{};
     Time hello_deadline = kNever;
     Duration hello_interval = std::chrono::milliseconds(10);
-
-    ReceiveWindow received;
 };
 
 }  // namespace farlane::proto

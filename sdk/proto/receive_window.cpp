@@ -22,15 +22,17 @@ std::uint32_t saturate(std::uint64_t v) noexcept {
 // The numbers between the newest and `number` have not arrived: clears what the ring still
 // says of numbers kPackets before.
 void ReceiveWindow::jump(std::uint64_t number) noexcept {
+    words_->all[word(largest_)] = newest_word_;
     if (number - largest_ >= kPackets) {
-        words_.fill(0);
+        words_->all.fill(0);
     } else {
         for (std::uint64_t n = largest_ + 1; n <= number;) {
             const std::uint64_t end = std::min(number, n | 63);
-            words_[word(n)] &= ~((~std::uint64_t{0} << (n & 63)) & (~std::uint64_t{0} >> (63 - (end & 63))));
+            words_->all[word(n)] &= ~((~std::uint64_t{0} << (n & 63)) & (~std::uint64_t{0} >> (63 - (end & 63))));
             n = end + 1;
         }
     }
+    newest_word_ = words_->all[word(largest_)];
     first_low_ = number;
 }
 
@@ -48,7 +50,7 @@ void ReceiveWindow::fill_gap(std::uint64_t number) noexcept {
 // Highest number in [to, from] that has (not) arrived; 0 = none.
 std::uint64_t ReceiveWindow::next_in_state(std::uint64_t from, std::uint64_t to, bool received) const noexcept {
     while (from >= to && from != 0) {
-        std::uint64_t bits = words_[word(from)];
+        std::uint64_t bits = at(from);
         if (!received) bits = ~bits;
         bits &= ~std::uint64_t{0} >> (63 - (from & 63));
         const std::uint64_t base = from & ~std::uint64_t{63};

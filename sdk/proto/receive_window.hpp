@@ -6,9 +6,11 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "proto/codec.hpp"
+#include "proto/slab.hpp"
 #include "proto/time.hpp"
 
 namespace farlane::proto {
@@ -32,12 +34,11 @@ public:
         } else if (number > largest_) {
             jump(number);
         } else {
-            set(number);
+            at(number) |= bit(number);
             fill_gap(number);
             return false;
         }
-        set(number);
-        largest_ = number;
+        advance(number);
         largest_sent_ns_ = sent_ns;
         largest_arrived_ = now;
         return in_order;
@@ -45,7 +46,7 @@ public:
     /// The same for the packet right behind the newest.
     void take_next(std::uint32_t sent_ns, Time now) noexcept {
         if (largest_ == 0) first_low_ = 1;
-        set(++largest_);
+        advance(largest_ + 1);
         largest_sent_ns_ = sent_ns;
         largest_arrived_ = now;
     }
@@ -57,8 +58,25 @@ public:
     unsigned report(AckRecord& out, std::span<AckRange, FL_ACK_MAX_RANGES> ranges, Time now) const noexcept;
 
 private:
-    [[nodiscard]] bool test(std::uint64_t n) const noexcept { return (words_[word(n)] >> (n & 63) & 1) != 0; }
-    void set(std::uint64_t n) noexcept { words_[word(n)] |= std::uint64_t{1} << (n & 63); }
+    struct Words : Slabbed {
+        std::array<std::uint64_t, kPackets / 64> all{};
+    };
+    [[nodiscard]] bool test(std::uint64_t n) const noexcept { return (at(n) & bit(n)) != 0; }
+    [[nodiscard]] std::uint64_t& at(std::uint64_t n) noexcept {
+        return word(n) == word(largest_) ? newest_word_ : words_->all[word(n)];
+    }
+    [[nodiscard]] std::uint64_t at(std::uint64_t n) const noexcept {
+        return word(n) == word(largest_) ? newest_word_ : words_->all[word(n)];
+    }
+    void advance(std::uint64_t n) noexcept {
+        if (word(n) != word(largest_)) [[unlikely]] {
+            words_->all[word(largest_)] = newest_word_;
+            newest_word_ = words_->all[word(n)];
+        }
+        newest_word_ |= bit(n);
+        largest_ = n;
+    }
+    [[nodiscard]] static constexpr std::uint64_t bit(std::uint64_t n) noexcept { return std::uint64_t{1} << (n & 63); }
     [[nodiscard]] static constexpr std::size_t word(std::uint64_t n) noexcept { return (n & (kPackets - 1)) >> 6; }
     void jump(std::uint64_t number) noexcept;
     void fill_gap(std::uint64_t number) noexcept;
@@ -69,7 +87,8 @@ private:
     std::uint64_t first_low_ = 1;  // everything from here to largest_ has arrived
     std::uint32_t largest_sent_ns_ = 0;
     Time largest_arrived_{};
-    std::array<std::uint64_t, kPackets / 64> words_{};
+    std::uint64_t newest_word_ = 0;  // that of largest_: packets in order need no other
+    std::unique_ptr<Words> words_ = std::make_unique<Words>();
 };
 
 }  // namespace farlane::proto

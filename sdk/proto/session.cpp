@@ -9,19 +9,28 @@
 
 namespace farlane::proto {
 
+namespace {
+
+Seal& clear_seal() {
+    static Seal& seal = *new ClearSeal;  // for ever: it has no state
+    return seal;
+}
+
+}  // namespace
+
 SessionCore::SessionCore(Session& self_, const SessionConfig& config_, SessionHandler& handler_,
                          std::unique_ptr<Seal> seal_, bool initiating_)
     : initiating(initiating_),
       integrity(config_.integrity),
       clear(seal_ == nullptr || dynamic_cast<const ClearSeal*>(seal_.get()) != nullptr),
       session_id(config_.session_id),
-      seal(std::move(seal_)),
+      seal(clear ? &clear_seal() : seal_.get()),
       self(self_),
       handler(handler_),
       config(config_),
-      own_work(std::make_unique<Workspace>()) {
+      own_work(std::make_unique<Workspace>()),
+      own_seal(std::move(seal_)) {
     work = own_work.get();
-    if (seal == nullptr) seal = std::make_unique<ClearSeal>();
     sums = integrity && seal->takes_sums();
     config.max_paths = std::max<std::uint16_t>(config.max_paths, 1);
     peer.keepalive = config.keepalive;

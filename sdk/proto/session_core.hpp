@@ -17,6 +17,7 @@
 #include "proto/intrusive_list.hpp"
 #include "proto/path.hpp"
 #include "proto/session.hpp"
+#include "proto/slab.hpp"
 #include "proto/workspace.hpp"
 
 namespace farlane::proto {
@@ -46,7 +47,7 @@ enum Due : std::uint32_t {
 constexpr std::uint32_t kDueCold = kDueHello | kDueGoodbye;
 constexpr std::uint32_t kDueRecords = kDueControl | kDueCredit | kDueAllCredits | kDueKeepalive;
 
-class alignas(64) SessionCore {
+class alignas(64) SessionCore : public Slabbed {
 public:
     SessionCore(Session& self, const SessionConfig& config, SessionHandler& handler, std::unique_ptr<Seal> seal,
                 bool initiating);
@@ -201,20 +202,24 @@ public:
     const std::uint32_t session_id;
     Time timer = kNever;        ///< not later than the first of all deadlines
     Time late_ack_at = kNever;  ///< kNever: there is no late_ack
-    std::unique_ptr<Seal> seal;
-
-    FunctionTable functions;
     IntrusiveList<FunctionCore, &FunctionCore::ready_link> ready;
-    IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< not all of them is told; due ones first
     IntrusiveList<FunctionCore, &FunctionCore::quarantine_link> quarantined;
     Time last_heard{};
     std::uint32_t peer_session = 0;  ///< what goes into our frames
-    SessionCounters counters;
+    Seal* const seal;                ///< one for all sessions without keys: it is in the cache, whoever had it last
+
+    FunctionTable functions;
+    Time functions_timer = kNever;
+
+    IntrusiveList<FunctionCore, &FunctionCore::credit_link> credits;  ///< not all of them is told; due ones first
+    Time credit_timer = kNever;
+    Time doubted = kNever;  ///< since when: the peer may have forgotten this session
+    std::vector<std::unique_ptr<Path>> paths;
+
     // An acknowledgement of few packets: what came with it is answered first, since taking it costs as much as the rest
     // of a small frame.
     AckRecord late_ack;
-    Time functions_timer = kNever, credit_timer = kNever;
-    std::vector<std::unique_ptr<Path>> paths;
+    SessionCounters counters;
     std::size_t last_path = 0;  ///< ties are broken in turn
 
     Session& self;
@@ -224,7 +229,7 @@ public:
     std::uint64_t nonce = 0;
     std::uint8_t version = FL_WIRE_VERSION;
     std::unique_ptr<Workspace> own_work;  ///< until somebody attends
-    Time doubted = kNever;                ///< since when: the peer may have forgotten this session
+    std::unique_ptr<Seal> own_seal;       ///< with keys
     Time next_doubt{};                    ///< hints before that are ignored
 
     std::uint16_t bindings = 0;

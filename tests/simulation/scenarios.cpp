@@ -6,6 +6,7 @@
 
 #include <stdexcept>
 
+#include "proto/slab.hpp"
 #include "simulation/load.hpp"
 
 namespace farlane::simulation {
@@ -39,7 +40,7 @@ void open(Network& net, unsigned session) {
 
 std::size_t allocated_bytes() {
     const auto info = mallinfo2();
-    return info.uordblks + info.hblkhd;
+    return info.uordblks + info.hblkhd + proto::slab_bytes_in_use();
 }
 
 double rate_of(std::uint64_t bytes, Duration d) {
