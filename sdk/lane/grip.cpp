@@ -12,6 +12,8 @@
 namespace farlane::lane {
 namespace {
 
+constexpr Duration kInARow = std::chrono::microseconds(5);
+
 template <class T>
 void atomic_on(std::byte* at, proto::TlpType type, std::span<const std::byte> operand,
                std::span<std::byte> result) noexcept {
@@ -87,6 +89,22 @@ Status Grip::request(const proto::Tlp& tlp, std::span<const std::byte> operand, 
     if (!announcements_.empty() && !send_announcements()) return Status::would_block;
     lane_.tick();  // a process that stood still in this turn would take that time off what the answer has
     return function_->request(tlp, operand, into, cookie, lane_.now());
+}
+
+// Who asks again and again is sent first and looked at the clock for afterwards: the time of the last look is not old
+// then. If it is, that was a pause, whose time is not the request's, and the next one is looked at first.
+Status Grip::ask(const proto::Tlp& tlp, std::span<std::byte> into, std::uint64_t cookie) noexcept {
+    if (const auto status = usable(tlp); status != Status::ok) return status;
+    if (!announcements_.empty() && !send_announcements()) return Status::would_block;
+    if (!in_a_row_) lane_.tick();
+    const Time then = lane_.now();
+    const auto status = function_->request(tlp, {}, into, cookie, then);
+    if (status != Status::ok || session_ == nullptr || !lane_.send_lone(*session_)) lane_.tick();
+    const Time now = lane_.now();
+    if (status == Status::ok && now - then > kInARow) function_->asked_at(now);
+    in_a_row_ = now - asked_ <= kInARow;
+    asked_ = now;
+    return status;
 }
 
 bool Grip::posted_drained() const noexcept {

@@ -55,6 +55,7 @@ public:
                                 bool notify) noexcept override;
     [[nodiscard]] Status request(const proto::Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into,
                                  std::uint64_t cookie) noexcept override;
+    [[nodiscard]] Status ask(const proto::Tlp& tlp, std::span<std::byte> into, std::uint64_t cookie) noexcept override;
     [[nodiscard]] bool posted_drained() const noexcept override;
     [[nodiscard]] std::uint64_t posted_submitted() const noexcept override;
     [[nodiscard]] std::uint64_t posted_released() const noexcept override;
@@ -107,6 +108,8 @@ private:
     // have to come from far away.
     std::optional<proto::Function> function_;
     Lane& lane_;
+    Time asked_{};           ///< the last ask()
+    bool in_a_row_ = false;  ///< and the one before it were close together
     std::vector<Announcement> announcements_;
     AttachmentState state_ = AttachmentState::attaching;
     bool& waiting_;

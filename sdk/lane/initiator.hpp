@@ -81,6 +81,10 @@ public:
                                         bool notify) noexcept = 0;
     [[nodiscard]] virtual Status request(const proto::Tlp& tlp, std::span<const std::byte> operand,
                                          std::span<std::byte> into, std::uint64_t cookie) noexcept = 0;
+    /// request() of a read by somebody who waits for its answer now: it leaves at once, if nothing else is there.
+    [[nodiscard]] virtual Status ask(const proto::Tlp& tlp, std::span<std::byte> into, std::uint64_t cookie) noexcept {
+        return request(tlp, {}, into, cookie);
+    }
     [[nodiscard]] virtual bool posted_drained() const noexcept = 0;
     [[nodiscard]] virtual std::uint64_t posted_submitted() const noexcept = 0;
     [[nodiscard]] virtual std::uint64_t posted_released() const noexcept = 0;

@@ -224,10 +224,8 @@ void Lane::receive_one(PortId id) noexcept {
     }
     proto::Session& session = *slot->session;
     if (session.on_lone_frame({frame.data, frame.size_bytes}, path_of(frame), now_)) {
-        const Time was = now_;
-        const bool answered = !slot->dropped && send_lone(*slot);
-        tick();
-        return session.stamp(was, now_, answered);
+        if (slot->dropped || !send_lone(*slot, true)) tick();
+        return session.stamp(now_);
     }
     tick();
     session.on_other_frame({frame.data, frame.size_bytes}, path_of(frame), now_);
@@ -288,8 +286,11 @@ bool Lane::alloc_any(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
 // One frame of the session into a buffer of the port its path uses. The path is known only
 // after building; a wrong guess (two ports, taking turns) costs one copy.
 bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept {
-    if (!alloc_any(slot, frame, port)) return false;
-    const auto built = slot.session->build({frame.data, frame.capacity_bytes}, now_, slot.not_on);
+    return alloc_any(slot, frame, port) &&
+           address(slot, frame, port, slot.session->build({frame.data, frame.capacity_bytes}, now_, slot.not_on));
+}
+
+bool Lane::address(SessionSlot& slot, transport::TxFrame& frame, PortId& port, proto::Session::Built built) noexcept {
     if (built.bytes == 0) {
         ports_[port].port->tx_free({&frame, 1});
         return false;
@@ -300,7 +301,7 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
         slot.last_port = slot.paths[built.path].port;
     }
     const PortId right = slot.last_port;
-    if (right != port) {
+    if (right != port) [[unlikely]] {
         transport::TxFrame other;
         if (alloc(slot, other, right)) {
             std::copy_n(frame.data, built.bytes, other.data);
@@ -314,19 +315,32 @@ bool Lane::build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port)
     return true;
 }
 
-// One request or one completion, if that is what is there: the rest, credits say, need not go before it.
-bool Lane::send_lone(SessionSlot& slot) noexcept {
-    if (!slot.session->has_lone()) return false;
-    slot.not_on = 0;
+// One request or one completion, if that is what is there: the rest, credits say, need not go before it. `first`: nor
+// is the clock looked at before it, nor anything noted of it; the former is done when this is true.
+bool Lane::send_lone(SessionSlot& slot, bool first) noexcept {
+    proto::Session& session = *slot.session;
     PortId port = 0;
-    if (!build_one(slot, tx_[0], port)) return false;
-    ports_[port].port->tx_send({tx_.data(), 1});
+    slot.not_on = 0;
+    transport::TxFrame& frame = tx_[0];
+    if (!session.has_lone() || !alloc_any(slot, frame, port)) return false;
+    const Time then = now_;
+    auto built = session.build_lone({frame.data, frame.capacity_bytes}, then);
+    const bool alone = built.bytes != 0;
+    if (!alone) {
+        if (first) tick();  // an acknowledgement goes along, which says how long it waited
+        built = session.build({frame.data, frame.capacity_bytes}, now_, slot.not_on);
+    }
+    if (!address(slot, frame, port, built)) return false;
+    ports_[port].port->tx_send({&frame, 1});
+    if (!alone) return true;
+    if (first) tick();
+    session.left_lone(then, now_);
     return true;
 }
 
 bool Lane::transmit(SessionSlot& slot) noexcept {
     slot.blocked = slot.more = false;
-    bool sent = send_lone(slot);
+    bool sent = send_lone(slot, false);
     slot.not_on = 0;
     if (!slot.session->wants_to_send(now_)) return sent;
     std::size_t n = 0, built = 0, bytes = 0;

@@ -130,6 +130,11 @@ public:
         turns_since_look_ = 0;
     }
     [[nodiscard]] static Time clock() noexcept { return LaneClock::exact(); }
+    /// What was handed to the session leaves at once, if it is one request. True: it has, and the clock was looked at.
+    bool send_lone(proto::Session& session) noexcept {
+        SessionSlot* const slot = slot_of(session.session_id());
+        return slot != nullptr && send_lone(*slot, true);
+    }
     /// One turn: receive(), then work(). True = something was done.
     bool turn() noexcept;
     /// Half a turn: frames go to their sessions. What follows from them is left to work().
@@ -211,7 +216,7 @@ private:
     bool receive_from(PortId id) noexcept;
     void dispatch(PortId id, transport::RxFrame& frame) noexcept;
     void receive_one(PortId id) noexcept;
-    bool send_lone(SessionSlot& slot) noexcept;
+    bool send_lone(SessionSlot& slot, bool first) noexcept;
     void hello(PortId id, transport::RxFrame& frame) noexcept;
     void take_hint(PortId id, const transport::Address* from, const proto::Hint& hint) noexcept;
     void send_hint(PortId id, const transport::RxFrame& frame) noexcept;
@@ -219,6 +224,7 @@ private:
     bool transmit(SessionSlot& slot) noexcept;
     bool alloc(SessionSlot& slot, transport::TxFrame& frame, PortId port) noexcept;
     bool alloc_any(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept;
+    bool address(SessionSlot& slot, transport::TxFrame& frame, PortId& port, proto::Session::Built built) noexcept;
     bool build_one(SessionSlot& slot, transport::TxFrame& frame, PortId& port) noexcept;
     bool run_timers(SessionSlot& slot) noexcept;
     bool turn_sessions() noexcept;

@@ -70,10 +70,11 @@ Status EmbeddedDevice::try_request(const proto::Tlp& tlp, std::span<const std::b
 }
 
 void EmbeddedDevice::request(Lock& held, const proto::Tlp& tlp, std::span<const std::byte> operand,
-                             std::span<std::byte> into, Waiter& waiter) {
+                             std::span<std::byte> into, Waiter& waiter, bool alone) {
     const auto cookie = reinterpret_cast<std::uint64_t>(&waiter);
     ++waiter.outstanding;
-    auto status = try_request(tlp, operand, into, cookie);
+    auto status =
+        alone && attachment_ != nullptr ? attachment_->ask(tlp, into, cookie) : try_request(tlp, operand, into, cookie);
     if (status == Status::would_block)
         fabric_->turn_until(held, lane::kNever, [&] {
             status = try_request(tlp, operand, into, cookie);
@@ -129,9 +130,10 @@ void EmbeddedDevice::bar_read(unsigned bar, std::uint64_t offset, std::span<std:
     check_bar(info_, bar, offset, into.size());
     auto held = fabric_->lock_untimed();  // a request looks at the clock
     Waiter waiter;
+    const bool alone = part_bytes(offset, into.size()) == into.size();
     while (!into.empty()) {
         const auto n = part_bytes(offset, into.size());
-        request(held, memory_tlp(proto::TlpType::memory_read, bar, offset, n, false), {}, into.first(n), waiter);
+        request(held, memory_tlp(proto::TlpType::memory_read, bar, offset, n, false), {}, into.first(n), waiter, alone);
         offset += n;
         into = into.subspan(n);
     }

@@ -55,8 +55,9 @@ private:
     };
     using Lock = std::unique_lock<std::mutex>;
 
+    /// `alone`: a read, and the caller asks for nothing else before it has the answer.
     void request(Lock& held, const proto::Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into,
-                 Waiter& waiter);
+                 Waiter& waiter, bool alone = false);
     void submit(Lock& held, const proto::Tlp& tlp, std::span<const std::byte> payload, std::uint64_t cookie,
                 bool notify);
     [[nodiscard]] Status try_request(const proto::Tlp& tlp, std::span<const std::byte> operand,

@@ -179,6 +179,10 @@ Status Function::request(const Tlp& tlp, std::span<const std::byte> operand, std
     return state_->request(tlp, operand, into, cookie, now);
 }
 
+void Function::asked_at(Time now) noexcept {
+    state_->requests_out.asked_at(now);
+}
+
 void Function::answer(RequestId id, Status status, Time /*now*/) noexcept {
     state_->answer(id, status);
 }

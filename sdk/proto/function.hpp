@@ -123,6 +123,8 @@ public:
     /// timeout: quarantined; nothing was accepted, `into` is all-ones (no on_completion comes).
     [[nodiscard]] Status request(const Tlp& tlp, std::span<const std::byte> operand, std::span<std::byte> into,
                                  std::uint64_t cookie, Time now) noexcept;
+    /// The newest request was made at `now`: whoever made it looked at the clock only when it had left.
+    void asked_at(Time now) noexcept;
     /// Answer to a request that was put off with Answer::later; its data is already in `result`.
     void answer(RequestId id, Status status, Time now) noexcept;
 

@@ -48,6 +48,10 @@ public:
     /// A free record with its sequence and tag set; null when the window is full. Then commit().
     [[nodiscard]] RequestRecord* prepare(std::uint32_t& slot);
     void commit(std::uint32_t slot, Time now) noexcept;
+    /// The newest of those that wait was submitted then.
+    void asked_at(Time now) noexcept {
+        if (newest_ != kNone) slots_[newest_].submitted = now;
+    }
 
     [[nodiscard]] std::uint64_t pick() noexcept {
         if (!resend_.empty()) [[unlikely]] {

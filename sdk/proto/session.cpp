@@ -160,7 +160,8 @@ void Session::on_hello(const Hello& hello, const PathConfig& path, Time now) {
 }
 
 void Session::on_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
-    if (!state_->on_lone_frame(frame, arrived_on, now)) state_->on_other_frame(frame, arrived_on, now);
+    if (!state_->on_lone_frame(frame, arrived_on, now)) return state_->on_other_frame(frame, arrived_on, now);
+    state_->stamp(now);
 }
 
 bool Session::on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept {
@@ -171,8 +172,8 @@ void Session::on_other_frame(std::span<std::byte> frame, PathId arrived_on, Time
     state_->on_other_frame(frame, arrived_on, now);
 }
 
-void Session::stamp(Time was, Time now, bool answered) noexcept {
-    state_->stamp(was, now, answered);
+void Session::stamp(Time now) noexcept {
+    state_->stamp(now);
 }
 
 bool Session::on_hint(const Hint& hint, Time now) noexcept {
@@ -185,6 +186,14 @@ Session::Built Session::build(std::span<std::byte> out, Time now, std::uint64_t 
 
 bool Session::wants_to_send(Time now) const noexcept {
     return state_->wants_to_send(now);
+}
+
+Session::Built Session::build_lone(std::span<std::byte> out, Time then) noexcept {
+    return state_->build_lone(out, then);
+}
+
+void Session::left_lone(Time then, Time now) noexcept {
+    state_->left_lone(then, now);
 }
 
 bool Session::has_lone() const noexcept {

@@ -163,8 +163,9 @@ public:
     /// nothing was done, on_other_frame() follows.
     [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
     void on_other_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
-    /// What on_lone_frame() took came at `now`. `answered`: one frame was built since, at `was`.
-    void stamp(Time was, Time now, bool answered) noexcept;
+    /// What on_lone_frame() took came at `now`, and the rest is done of what has to be done with it. Before it nothing
+    /// but an answer is built.
+    void stamp(Time now) noexcept;
     /// A hint arrived from the address of this session's peer. When it fits what was sent, the peer is
     /// asked for a sign of life; without one the session becomes silent at once, with `why` = stale.
     /// False: it fits nothing.
@@ -182,6 +183,11 @@ public:
     /// One request, or one completion, on the only path, is what there is to send, besides credits, which may follow:
     /// build() makes a frame of it, which need not wait for others.
     [[nodiscard]] bool has_lone() const noexcept;
+    /// build() of that, for a frame that leaves before anything else is done: left_lone() follows, before anything else
+    /// of this session, and says that it left between then and now. 0 bytes: nothing was done, ask build().
+    /// Precondition: has_lone().
+    [[nodiscard]] Built build_lone(std::span<std::byte> out, Time then) noexcept;
+    void left_lone(Time then, Time now) noexcept;
     /// When on_timer must be called next, kNever = not at all.
     [[nodiscard]] Time next_timer() const noexcept;
     void on_timer(Time now) noexcept;

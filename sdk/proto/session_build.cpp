@@ -8,7 +8,6 @@ namespace farlane::proto {
 
 namespace {
 
-constexpr std::size_t kMinFrameBytes = FL_FRAME_MIN_BYTES + 128;
 constexpr std::uint16_t kPatientRecords = FL_FRAME_BASE_BYTES / Path::kAckEvery;  // so many frames of that are patient
 constexpr Duration kSpaced = std::chrono::milliseconds(10);
 constexpr unsigned kSmallProbes = 2;  // tail probes after which a probe is of the size every path carries
@@ -72,7 +71,7 @@ Session::Built SessionCore::build(std::span<std::byte> out, Time now, std::uint6
     if (!flows() || out.size() < kMinFrameBytes) return {};
     if (has_lone()) {
         const Session::Built built = build_lone(out, now);
-        if (built.bytes != 0) return built;
+        if (built.bytes != 0) return left_lone(now, now), built;
     }
     // What looked ready may turn out not to be; fill_frame() notes that, so the next turn differs.
     for (unsigned turn = 0; turn < 4; ++turn) {

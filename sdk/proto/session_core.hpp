@@ -44,6 +44,7 @@ enum Due : std::uint32_t {
     kDuePath = 64,        ///< acknowledgement, keep-alive or tail probe of some path
     kDueMtu = 128,        ///< path MTU probe of some path
 };
+constexpr std::size_t kMinFrameBytes = FL_FRAME_MIN_BYTES + 128;  // of the room for a frame
 constexpr std::uint32_t kDueCold = kDueHello | kDueGoodbye;
 constexpr std::uint32_t kDueRecords = kDueControl | kDueCredit | kDueAllCredits | kDueKeepalive;
 
@@ -125,7 +126,9 @@ public:
 
     // --- session_lone.cpp
     [[nodiscard]] bool on_lone_frame(std::span<std::byte> frame, PathId arrived_on, Time now) noexcept;
-    void stamp(Time was, Time now, bool answered) noexcept;
+    void stamp(Time now) noexcept;
+    [[nodiscard]] Session::Built build_lone(std::span<std::byte> out, Time now) noexcept;
+    void left_lone(Time was, Time now) noexcept;
     /// One request or one completion, on the only path, is what there is to send, besides credits, which may follow.
     [[nodiscard]] bool has_lone() const noexcept {
         const FunctionCore* const f = ready.front();
@@ -195,8 +198,7 @@ public:
     std::uint32_t awake_number = 0;
     std::vector<std::uint32_t>* awake_list = nullptr;  ///< of whoever turns this session; null: it is always looked at
     Workspace* work;
-    Path* single = nullptr;     ///< the only path
-    Path* unstamped = nullptr;  ///< on_lone_frame() took a packet of it
+    Path* single = nullptr;  ///< the only path
     // what is due
     std::uint32_t due = 0;  ///< Due bits
     const std::uint32_t session_id;
@@ -271,7 +273,16 @@ private:
     void heard_after_silence(Path& p, Time now) noexcept;
     void heard_on_dead(Path& p, Time now) noexcept;
     // session_lone.cpp
-    Session::Built build_lone(std::span<std::byte> out, Time now) noexcept;
+    void left_late(Time was, Time now) noexcept;
+    struct LoneIn {
+        Header header;
+        Path* taken = nullptr;  ///< of the path
+        Asks asks = Asks::nothing;
+    } lone_in;  ///< the frame at hand, until it is stamped
+    struct LoneOut {
+        RecordRef ref;
+        std::uint16_t bytes = 0, data_bytes = 0;
+    } lone_out;  ///< the frame at hand, until it has left
     // session_build.cpp
     struct Choice {
         Path* path = nullptr;

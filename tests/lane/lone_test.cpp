@@ -56,11 +56,11 @@ private:
 };
 
 struct Completions final : AttachmentSink {
-    void on_completion(std::uint64_t, Status s) noexcept override { good += s == Status::ok; }
+    void on_completion(std::uint64_t, Status s) noexcept override { ++(s == Status::ok ? good : bad); }
     void on_released(std::uint64_t) noexcept override {}
     void on_interrupt(std::uint32_t) noexcept override {}
     void on_event(EventKind, const std::string&) noexcept override {}
-    unsigned good = 0;
+    unsigned good = 0, bad = 0;
 };
 
 class LoneLane : public testing::Test {
@@ -106,10 +106,27 @@ protected:
         return counted;
     }
 
+    static constexpr auto kTimeout = 1s;
+    static proto::FunctionLimits limits() {
+        proto::FunctionLimits l;
+        l.completion_timeout = kTimeout;
+        return l;
+    }
+    static proto::SessionConfig side(const std::string& name, std::uint8_t id) {
+        auto c = test::session_config(name, id);
+        c.keepalive = 10s;  // nobody is silent in a pause
+        return c;
+    }
+    /// The caller has what was written last, or a status.
+    Status ask(std::uint64_t& value) {
+        const proto::Tlp tlp{.type = proto::TlpType::memory_read, .bar = 0, .length_bytes = 8, .address = D::kCounter};
+        return attachment->ask(tlp, std::as_writable_bytes(std::span(&value, 1)), 3);
+    }
+
     std::unique_ptr<backend::Memory> target_memory = backend::process_memory(), memory = backend::process_memory();
     Lane target_lane, lane;
-    Target target{target_lane, {test::session_config("target", 0x7a), {}, 64}, *target_memory};
-    Initiator initiator{lane, InitiatorConfig{test::session_config("initiator", 1), {}, 60s, 10ms}, *memory};
+    Target target{target_lane, {side("target", 0x7a), {}, 64}, *target_memory};
+    Initiator initiator{lane, InitiatorConfig{side("initiator", 1), limits(), 60s, 10ms}, *memory};
     Completions completions;
     StingyPort* port = nullptr;
     Watcher* device = nullptr;
@@ -146,6 +163,52 @@ TEST_F(LoneLane, WhatFollowsAnAnswerLeavesAlthoughThePortTookNoMore) {
         }
         ASSERT_TRUE(attachment->posted_drained()) << "sixteen are told at once, not when a timer is due";
     }
+}
+
+// Each leaves without a turn of this end, and has one answer; every twelfth takes an acknowledgement along.
+TEST_F(LoneLane, WhatIsAskedLeavesAtOnce) {
+    write(7);
+    ASSERT_TRUE(turn_until([&] { return attachment->posted_drained(); }));
+    for (int i = 0; i < 1000; ++i) {
+        std::uint64_t value = 0;
+        const unsigned before = completions.good;
+        (void)lane.work();
+        ASSERT_EQ(ask(value), Status::ok);
+        (void)target_lane.turn();
+        (void)lane.receive();
+        ASSERT_EQ(completions.good, before + 1) << i;
+        ASSERT_EQ(value, 7U);
+    }
+    EXPECT_EQ(completions.bad, 0U);
+}
+
+TEST_F(LoneLane, WhatIsAskedBehindAWriteComesBehindIt) {
+    for (std::uint64_t i = 1; i <= 300; ++i) {
+        const unsigned before = completions.good;
+        std::uint64_t value = 0;
+        write(i);
+        ASSERT_EQ(ask(value), Status::ok);
+        ASSERT_TRUE(turn_until([&] { return completions.good == before + 1; }));
+        ASSERT_EQ(value, i);
+    }
+}
+
+// The first one after a pause is sent before a look at the clock: the pause is not taken off its time.
+TEST_F(LoneLane, APauseIsNotTheTimeOfWhatIsAskedBehindIt) {
+    std::uint64_t value = 0;
+    for (int i = 0; i < 20; ++i) {
+        const unsigned before = completions.good;
+        ASSERT_EQ(ask(value), Status::ok);
+        ASSERT_TRUE(turn_until([&] { return completions.good == before + 1; }));
+    }
+    const Time start = Lane::clock();
+    while (Lane::clock() - start < kTimeout + 10ms) continue;
+    const unsigned before = completions.good;
+    ASSERT_EQ(ask(value), Status::ok);
+    (void)lane.work();
+    EXPECT_EQ(completions.bad, 0U);
+    ASSERT_TRUE(turn_until([&] { return completions.good + completions.bad == before + 1; }));
+    EXPECT_EQ(completions.bad, 0U);
 }
 
 }  // namespace

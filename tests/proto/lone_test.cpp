@@ -205,7 +205,7 @@ TEST(LoneStamp, WhatIsTakenBeforeALookIsHeldFromThatLookOn) {
     const Time was = x.w.now;
     x.w.now += 40us;
     ASSERT_TRUE(x.w.target().on_lone_frame(f.bytes, 0, was));
-    x.w.target().stamp(was, x.w.now, false);
+    x.w.target().stamp(x.w.now);
     const Time came = x.w.now;
     x.w.now += 10us;
     const auto ack = x.next_ack(1);
@@ -222,11 +222,11 @@ TEST(LoneStamp, WhatIsNotTakenIsNotStamped) {
     Seen second = x.keep_one(0);
     const Time came = x.w.now;
     ASSERT_TRUE(x.w.target().on_lone_frame(first.bytes, 0, came));
-    x.w.target().stamp(came, came, false);
+    x.w.target().stamp(came);
     x.b.function->hold(true);
     x.w.now += 15us;
     ASSERT_TRUE(x.w.target().on_lone_frame(second.bytes, 0, x.w.now));
-    x.w.target().stamp(x.w.now, x.w.now, false);
+    x.w.target().stamp(x.w.now);
     EXPECT_EQ(x.b.endpoint.requests, 1U);
     const auto ack = x.next_ack(1);
     ASSERT_TRUE(ack);
@@ -249,13 +249,14 @@ struct LateAnswer {
         EXPECT_TRUE(x.w.target().on_lone_frame(f.bytes, 0, was));
         EXPECT_TRUE(x.w.target().has_lone());
         std::array<std::byte, FL_FRAME_MAX_BYTES> out;
-        const auto built = x.w.target().build(out, was);
+        const auto built = x.w.target().build_lone(out, was);
         EXPECT_NE(built.bytes, 0U);
         const auto arrive = [&] { x.w.initiator().on_frame(std::span(out).first(built.bytes), 0, x.w.now); };
         x.w.now += 4900us;
         if (before) arrive();
         x.w.now += 100us;
-        x.w.target().stamp(was, x.w.now, true);
+        x.w.target().left_lone(was, x.w.now);
+        x.w.target().stamp(x.w.now);
         if (!before) x.w.now += 100us;
         if (!before) arrive();
     }
@@ -281,6 +282,30 @@ TEST(LoneStamp, AnAnswerThatLeftLateIsNotMissedEarlier) {
     LateAnswer l(false);
     l.x.w.run_for(900us);
     EXPECT_EQ(l.x.w.target().counters().tail_probes, l.probes) << "not before a round trip and 1 ms";
+}
+
+// Noted behind what was sent: the frame has a number of its own all the same, and what it carried is sent again if it
+// is lost.
+TEST(LoneStamp, AFrameThatIsNotedLaterIsMissedAndItsNumberUsedOnce) {
+    Watched x(58);
+    x.read_now();
+    x.w.run_for(20ms);  // nothing is to be acknowledged
+    ASSERT_EQ(x.read(++x.cookie), Status::ok);
+    ASSERT_TRUE(x.w.initiator().has_lone());
+    std::array<std::byte, FL_FRAME_MAX_BYTES> out;
+    Header lost, next;
+    const auto built = x.w.initiator().build_lone(out, x.w.now);
+    ASSERT_NE(built.bytes, 0U);
+    ASSERT_EQ(parse_header(std::span(out).first(built.bytes), lost), kNoDrop);
+    x.w.initiator().left_lone(x.w.now, x.w.now + 1us);
+    EXPECT_FALSE(x.w.initiator().has_lone());
+    x.w.now += 1us;
+    ASSERT_EQ(x.read(++x.cookie), Status::ok);
+    next = x.keep_one(0).header;
+    EXPECT_EQ(next.packet_number, lost.packet_number + 1);
+    ASSERT_TRUE(x.until([&] { return x.a.endpoint.completions == x.cookie; })) << "both were lost";
+    EXPECT_EQ(x.b.endpoint.requests, x.cookie);
+    x.expect_clean();
 }
 
 // --- each kind
@@ -417,7 +442,7 @@ TEST(Lone, AHandlerMayCloseTheSessionOrUnbind) {
         x.w.now += 1ms;
         ASSERT_TRUE(x.w.target().on_lone_frame(f.bytes, 0, was));
         EXPECT_FALSE(x.w.target().has_lone());
-        x.w.target().stamp(was, x.w.now, false);
+        x.w.target().stamp(x.w.now);
         x.w.run_for(5ms);
         EXPECT_EQ(x.w.target().state(), closes ? SessionState::closed : SessionState::open);
         EXPECT_EQ(x.b.endpoint.requests, 1U);

@@ -329,15 +329,16 @@ private:
         const std::uint64_t longest = random.chance(0.9) ? 20'000 : 20'000'000;
         const Time was = std::max(s.turned, now - Duration(static_cast<std::int64_t>(random.below(longest))));
         if (!s.session->on_lone_frame(frame, path, was)) return s.session->on_other_frame(frame, path, now);
-        bool answered = false;
         if (s.session->has_lone()) {
             std::array<std::byte, FL_FRAME_MAX_BYTES> out;
-            const Session::Built b = s.session->build(out, was);
-            answered = b.bytes != 0;
-            if (answered) send(to, b.path, std::span(out).first(b.bytes));
+            Session::Built b = s.session->build_lone(out, was);
+            const bool alone = b.bytes != 0;
+            if (!alone) b = s.session->build(out, now);
+            if (b.bytes != 0) send(to, b.path, std::span(out).first(b.bytes));
+            if (alone) s.session->left_lone(was, now);
         }
         s.turned = now;
-        s.session->stamp(was, now, answered);
+        s.session->stamp(now);
     }
 
 public:
