@@ -30,9 +30,13 @@ public:
         const auto n = inner_->rx_burst(frames);
         std::size_t bytes = 0;
         for (const auto& f : frames.first(n)) bytes += f.size_bytes;
-        // The first piece comes as a surprise.
-        if (bulk_came) most_received = std::max(most_received, bytes);
-        bulk_came = bulk_came || bytes > kWriteBytes;
+        if (n == 0) return 0;
+        // A piece comes as a surprise where small frames came last, as one of a timer on a slow machine.
+        if (expects_bulk) {
+            bulk_came = true;
+            most_received = std::max(most_received, bytes);
+        }
+        expects_bulk = bytes > n * kWriteBytes;
         return n;
     }
     void rx_release(std::span<transport::RxFrame> frames) noexcept override { inner_->rx_release(frames); }
@@ -51,7 +55,7 @@ public:
     }
     [[nodiscard]] std::string to_string(const transport::Address& a) const override { return inner_->to_string(a); }
 
-    bool bulk_came = false;
+    bool expects_bulk = false, bulk_came = false;
     std::size_t most_sent = 0, most_received = 0;
 
 private:

@@ -23,7 +23,8 @@ void* operator new(std::size_t bytes) {
 }
 void* operator new(std::size_t bytes, std::align_val_t align) {
     ++allocations;
-    if (void* p = std::aligned_alloc(static_cast<std::size_t>(align), bytes)) return p;
+    const auto step = static_cast<std::size_t>(align);  // the size has to be a multiple of it
+    if (void* p = std::aligned_alloc(step, (bytes + step - 1) / step * step)) return p;
     throw std::bad_alloc();
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept {
