@@ -331,7 +331,7 @@ struct MemifClient {
         std::array<char, 128> hello;
         if (::recv(fd_, hello.data(), hello.size(), 0) != static_cast<ssize_t>(hello.size()))
             throw std::runtime_error("no memif server at " + path);
-        send({2, 0x200}, -1);  // INIT: version 2.0, interface 0, Ethernet
+        send({3, 0x200}, -1);  // INIT: version 2.0, interface 0, Ethernet
     }
     ~MemifClient() { ::close(fd_); }
     MemifClient(const MemifClient&) = delete;
