@@ -412,6 +412,25 @@ TEST(DpdkSockets, ALyingMemifRingIsRefused) {
     EXPECT_TRUE(eventually([&] { return port->link_up(); }));
 }
 
+// Rings lie anywhere in a region: the smallest are not aligned, the largest are far from its begin.
+TEST(DpdkSockets, MemifRingsOfEverySizeWake) {
+    for (const char* size : {"1", "14"}) {
+        TempDir directory;
+        static int number = 80;
+        const std::string other = ",bsize=2048,rsize=" + std::string(size) + ",socket=" + (directory / "s");
+        auto server = must_open("dpdk:net_memif" + std::to_string(number++) + ",role=server" + other);
+        auto client = must_open("dpdk:net_memif" + std::to_string(number++) + ",role=client" + other);
+        for (auto [to, from] : {std::pair(server.get(), client.get()), std::pair(client.get(), server.get())}) {
+            ASSERT_TRUE(eventually([&] { return to->link_up() && from->link_up(); })) << size;
+            ASSERT_TRUE(to->arm());
+            ASSERT_TRUE(send_frame(*from, 1, 64));
+            EXPECT_TRUE(readable(to->wait_fd(), 5000)) << size;
+            to->disarm();
+            EXPECT_EQ(take(*to).size(), 1u) << size;
+        }
+    }
+}
+
 TEST(DpdkRing, HandsFramesBack) {
     auto port = must_open("dpdk:net_ring94");
     EXPECT_EQ(port->info().kind, "dpdk:ring");
