@@ -5,6 +5,9 @@
 #include <atomic>
 #include <csignal>
 #include <ctime>
+#include <filesystem>
+#include <functional>
+#include <iterator>
 #include <thread>
 
 #include <fcntl.h>
@@ -331,34 +334,36 @@ struct MemifClient {
         std::array<char, 128> hello;
         if (::recv(fd_, hello.data(), hello.size(), 0) != static_cast<ssize_t>(hello.size()))
             throw std::runtime_error("no memif server at " + path);
-        send({2, 0x200}, -1);  // INIT: version 2.0, interface 0, Ethernet
+        send({3, 0x200});  // INIT: version 2.0, interface 0, Ethernet
     }
     ~MemifClient() { ::close(fd_); }
     MemifClient(const MemifClient&) = delete;
     MemifClient& operator=(const MemifClient&) = delete;
 
-    void send(std::initializer_list<std::uint16_t> halves, int descriptor) {
+    void send(std::initializer_list<std::uint16_t> halves, int descriptor = -1, unsigned times = 1) {
         std::array<std::uint16_t, 64> message{};
         std::ranges::copy(halves, message.begin());
         iovec part{message.data(), sizeof message};
-        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
         msghdr header{};
         header.msg_iov = &part;
         header.msg_iovlen = 1;
         if (descriptor >= 0) {
             header.msg_control = control.data();
-            header.msg_controllen = control.size();
+            header.msg_controllen = CMSG_SPACE(times * sizeof(int));
             cmsghdr* const c = CMSG_FIRSTHDR(&header);
-            *c = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-            std::memcpy(CMSG_DATA(c), &descriptor, sizeof descriptor);
+            *c = {CMSG_LEN(times * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+            const std::array<int, 2> descriptors = {descriptor, descriptor};
+            std::memcpy(CMSG_DATA(c), descriptors.data(), times * sizeof(int));
         }
         (void)!::sendmsg(fd_, &header, MSG_NOSIGNAL);
     }
-    void add_region(int memory) { send({4, 0, 4096, 0, 0, 0}, memory); }
-    void add_ring(std::uint32_t offset, int interrupt, std::uint16_t region = 0) {
+    void add_region(int memory, std::uint16_t number = 0) { send({4, number, 4096, 0, 0, 0}, memory); }
+    void add_ring(std::uint32_t offset, int interrupt, std::uint16_t number = 0, std::uint16_t to_server = 1) {
         const auto low = static_cast<std::uint16_t>(offset), high = static_cast<std::uint16_t>(offset >> 16);
-        send({5, 1, 0, region, low, high, 10}, interrupt);
+        send({5, to_server, number, 0, low, high, 10}, interrupt);
     }
+    void connect() { send({6}); }
     // True: the server has hung up.
     [[nodiscard]] bool refused() const {
         return eventually([&] {
@@ -410,6 +415,108 @@ TEST(DpdkSockets, ALyingMemifRingIsRefused) {
     for (const int fd : {sealed, open, event}) ::close(fd);
     PeerProcess peer("dpdk:net_memif0,role=client,socket=" + path);
     EXPECT_TRUE(eventually([&] { return port->link_up(); }));
+}
+
+int ring_memory() {
+    constexpr std::uint32_t kCookie = 0x3e31f20;
+    const int fd = ::memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (::ftruncate(fd, 4096) != 0 || ::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0 ||
+        ::pwrite(fd, &kCookie, sizeof kCookie, 0) != static_cast<ssize_t>(sizeof kCookie))
+        throw std::runtime_error("no sealed memory");
+    return fd;
+}
+
+std::ptrdiff_t open_descriptors() {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+}
+
+// The driver would take what it can not use, and keep the descriptors; or connect without a ring that wakes the lane.
+TEST(DpdkSockets, AMemifClientDescribesItselfOnceAndInOrder) {
+    TempDir directory;
+    const std::string path = directory / "s";
+    auto port = must_open("dpdk:net_memif91,role=server,socket=" + path);
+    const int memory = ring_memory(), event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const struct {
+        const char* what;
+        std::function<void(MemifClient&)> say;
+    } wrong[] = {
+        {"a ring before its memory", [&](auto& c) { c.add_ring(0, event), c.add_region(memory), c.connect(); }},
+        {"a ring twice", [&](auto& c) { c.add_region(memory), c.add_ring(0, event), c.add_ring(0, event); }},
+        {"a second ring", [&](auto& c) { c.add_region(memory), c.add_ring(0, event, 1); }},
+        {"no ring", [&](auto& c) { c.add_region(memory), c.connect(); }},
+        {"a ring one way", [&](auto& c) { c.add_region(memory), c.add_ring(0, event), c.connect(); }},
+        {"a region left out", [&](auto& c) { c.add_region(memory, 1); }},
+        {"a region twice", [&](auto& c) { c.add_region(memory), c.add_region(memory); }},
+        {"a descriptor that nobody asked for", [&](auto& c) { c.send({1}, event); }},
+        {"two descriptors",
+         [&](auto& c) {
+             c.send({4, 0, 4096}, memory, 2);
+         }},
+        {"a short ring", [&](auto& c) { c.add_region(memory), c.add_ring(4096, event); }},
+    };
+    const auto before = open_descriptors();
+    for (const auto& w : wrong) {
+        bool refused = false;
+        for (int i = 0; i < 10 && !refused; ++i) {  // the last one's end may not have been noticed yet
+            MemifClient client(path);
+            w.say(client);
+            refused = client.refused();
+        }
+        EXPECT_TRUE(refused) << w.what;
+        EXPECT_FALSE(port->link_up()) << w.what;
+        EXPECT_TRUE(eventually([&] { return open_descriptors() == before; })) << w.what;
+    }
+    {
+        MemifClient dies_early(path);
+        dies_early.add_region(memory);
+    }
+    EXPECT_TRUE(eventually([&] { return open_descriptors() == before; }));
+    for (const int fd : {memory, event}) ::close(fd);
+}
+
+// The driver obeys a goodbye, and other things, at once, while the lane is in the rings.
+TEST(DpdkSockets, AMemifPeerThatIsConnectedCanOnlyLeave) {
+    TempDir directory;
+    const std::string path = directory / "s";
+    auto port = must_open("dpdk:net_memif90,role=server,socket=" + path);
+    const int memory = ring_memory(), event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const std::function<void(MemifClient&)> words[] = {
+        [&](auto& c) { c.send({8}); },  // DISCONNECT, and stays
+        [&](auto& c) { c.add_ring(64, event); },
+        [&](auto& c) { c.send({1}); },
+    };
+    for (const auto& say : words) {
+        MemifClient client(path);
+        client.add_region(memory);
+        for (const std::uint16_t to_server : {0, 1}) client.add_ring(0, event, 0, to_server);
+        client.connect();
+        ASSERT_TRUE(eventually([&] { return port->link_up(); }));
+        EXPECT_TRUE(port->arm());
+        port->disarm();
+        say(client);
+        EXPECT_TRUE(client.refused());
+        EXPECT_TRUE(eventually([&] { return !port->link_up(); }));
+    }
+    for (const int fd : {memory, event}) ::close(fd);
+}
+
+// Rings lie anywhere in a region: the smallest are not aligned, the largest are far from its begin.
+TEST(DpdkSockets, MemifRingsOfEverySizeWake) {
+    for (const char* size : {"1", "14"}) {
+        TempDir directory;
+        static int number = 80;
+        const std::string other = ",bsize=2048,rsize=" + std::string(size) + ",socket=" + (directory / "s");
+        auto server = must_open("dpdk:net_memif" + std::to_string(number++) + ",role=server" + other);
+        auto client = must_open("dpdk:net_memif" + std::to_string(number++) + ",role=client" + other);
+        for (auto [to, from] : {std::pair(server.get(), client.get()), std::pair(client.get(), server.get())}) {
+            ASSERT_TRUE(eventually([&] { return to->link_up() && from->link_up(); })) << size;
+            ASSERT_TRUE(to->arm());
+            ASSERT_TRUE(send_frame(*from, 1, 64));
+            EXPECT_TRUE(readable(to->wait_fd(), 5000)) << size;
+            to->disarm();
+            EXPECT_EQ(take(*to).size(), 1u) << size;
+        }
+    }
 }
 
 TEST(DpdkRing, HandsFramesBack) {

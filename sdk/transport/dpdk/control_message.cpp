@@ -21,7 +21,7 @@ constexpr std::uint32_t kReceiveRing = 0, kRingMask = 0xff, kNoDescriptor = 0x10
 // memif protocol, "Message types": each has 128 bytes and begins with its type; halves and words lie packed.
 constexpr std::size_t kMemifBytes = 128, kMemifRegionNumber = 2;
 constexpr std::size_t kMemifRingFlags = 2, kMemifRingNumber = 4, kMemifRingRegion = 6, kMemifRingOffset = 8;
-constexpr std::uint16_t kAddRegion = 4, kAddRing = 5, kToServer = 1;
+constexpr std::uint16_t kAddRegion = 4, kAddRing = 5, kConnect = 6, kConnected = 7, kToServer = 1;
 
 struct Answer {
     std::uint32_t request, flags, size;
@@ -50,12 +50,15 @@ ControlMessage::~ControlMessage() {
 }
 
 Received ControlMessage::receive(const Fd& from, Framing framing) {
-    part_ = {data_.data(), framing == Framing::vhost_user ? kHeaderBytes : data_.size()};
+    const bool memif = framing == Framing::packets;
+    part_ = {data_.data(), memif ? data_.size() : kHeaderBytes};
+    // memif's driver takes one descriptor and would lose others: the sender of those is at an end
+    if (memif) header_.msg_controllen = CMSG_LEN(sizeof(int));
     const ssize_t got = ::recvmsg(from.get(), &header_, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0) return errno == EAGAIN || errno == EINTR ? Received::nothing : Received::end;
     bytes_ = static_cast<std::size_t>(got);
     if (got == 0 || (header_.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0) return Received::end;
-    if (framing == Framing::vhost_user && !read_rest(from)) return Received::end;
+    if (!memif && !read_rest(from)) return Received::end;
     return Received::message;
 }
 
@@ -125,6 +128,10 @@ std::optional<MemifRing> ControlMessage::added_ring() const {
                      word(kMemifRingOffset)};
 }
 
+bool ControlMessage::connects() const {
+    return bytes_ >= kMemifBytes && (half(0) == kConnect || half(0) == kConnected);
+}
+
 Fd ControlMessage::descriptor() const {
     return Fd(::fcntl(first_descriptor(), F_DUPFD_CLOEXEC, 0));
 }
@@ -132,6 +139,11 @@ Fd ControlMessage::descriptor() const {
 void answer(const Fd& driver, const Question& question) {
     const Answer a{question.request, kVersion | kReply, sizeof a.index + sizeof a.number, question.index, 0};
     (void)!::send(driver.get(), &a, sizeof a, MSG_NOSIGNAL);
+}
+
+void connect(const Fd& driver) {
+    std::array<std::uint16_t, kMemifBytes / 2> message{kConnect};
+    (void)!::send(driver.get(), message.data(), sizeof message, MSG_NOSIGNAL);
 }
 
 }  // namespace farlane::transport::dpdk

@@ -56,6 +56,9 @@ public:
     [[nodiscard]] std::optional<std::uint16_t> added_region() const;
     /// The ring that this message describes; its descriptor is the one that announces frames.
     [[nodiscard]] std::optional<MemifRing> added_ring() const;
+    /// The last message that makes the connection: after it, a peer has nothing to say but its end.
+    [[nodiscard]] bool connects() const;
+    [[nodiscard]] bool brings_descriptor() const { return first_descriptor() >= 0; }
     /// A copy of the first descriptor; invalid when there is none.
     [[nodiscard]] Fd descriptor() const;
 
@@ -75,5 +78,8 @@ private:
 
 /// Answers in place of a peer that is gone: success, and no features.
 void answer(const Fd& driver, const Question& question);
+
+/// memif: in place of a client that is gone, the message that makes the connection.
+void connect(const Fd& driver);
 
 }  // namespace farlane::transport::dpdk

@@ -9,8 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -24,11 +25,11 @@
 namespace farlane::transport::dpdk {
 namespace {
 
-constexpr int kRetryMs = 100;               // how often an absent peer is looked for
-constexpr int kFailedMs = 1000;             // pause after a device that could not be made
-constexpr int kStuckMs = 2000;              // a peer that does not answer for so long is taken for dead
-constexpr int kLinkPollMs = 2;              // how often a driver is asked whether it has finished
-constexpr std::uint16_t kMaxRegions = 256;  // as many as the memif driver takes
+constexpr int kRetryMs = 100;             // how often an absent peer is looked for
+constexpr int kFailedMs = 1000;           // pause after a device that could not be made
+constexpr int kStuckMs = 2000;            // a peer that does not answer for so long is taken for dead
+constexpr int kLinkPollMs = 2;            // how often a driver is asked whether it has finished
+constexpr std::size_t kMaxRegions = 256;  // as many as the memif driver takes
 
 }  // namespace
 
@@ -58,6 +59,8 @@ private:
     void pay_owed();
     void from_peer();
     [[nodiscard]] bool learn(const ControlMessage& m);
+    [[nodiscard]] const char* objection(const ControlMessage& m);
+    [[nodiscard]] bool take_ring(const ControlMessage& m, const MemifRing& ring);
     void peer_gone();
     void retire();
     void keep_lane_out();
@@ -81,9 +84,11 @@ private:
     bool device = false;    // the driver's half is there
     bool admitted = false;  // the lane may use it
     bool stopping = false;
-    std::map<std::uint16_t, Fd> regions;  // of a memif connection that is being made
-    std::optional<Question> owed;         // an answer that the driver waits for
-    int pause_ms = 0;                     // before a peer is looked for again
+    bool connected = false;        // the memif peer has said all
+    std::vector<Fd> regions;       // of a memif connection that is being made
+    std::array<bool, 2> rings{};   // of that, those that are described: to the client, to the server
+    std::optional<Question> owed;  // an answer that the driver waits for
+    int pause_ms = 0;              // before a peer is looked for again
     std::string failure, reported;
 };
 
@@ -250,6 +255,7 @@ void Peer::State::from_driver() {
     if (got == Received::nothing) return;
     if (got == Received::end) {
         driver = Fd();
+        if (is_memif()) peer_gone();  // it does not like the peer, who may not have noticed
         return;
     }
     if (!is_memif()) {
@@ -271,35 +277,49 @@ void Peer::State::pay_owed() {
 }
 
 void Peer::State::from_peer() {
-    // After the connection is made, whatever a memif peer says ends it, and the driver unmaps the
-    // rings when it hears of it: the lane has to be out by then.
-    if (is_memif()) keep_lane_out();
+    // After the connection is made, whatever a memif peer says ends it. The driver does not hear of it before the lane
+    // is out: it unmaps the rings, or takes others.
+    if (connected) return peer_gone();
     ControlMessage m;
     const Received got = m.receive(peer, framing());
     if (got == Received::nothing) return;
     if (got == Received::end || (is_memif() && !learn(m)) || !m.send(driver)) return peer_gone();
     owed.reset();
+    connected = is_memif() && m.connects();
+    if (connected) regions.clear();
 }
 
-// The client of a memif connection describes memory and rings to the server: the ring that this port receives from
-// tells how it is interrupted. What is wrong in a message that the driver reads, the driver refuses.
 bool Peer::State::learn(const ControlMessage& m) {
+    const char* const why_not = objection(m);
+    if (why_not != nullptr) report(spec.name + ": the memif peer is refused: " + why_not);
+    return why_not == nullptr;
+}
+
+// The client of a memif connection describes memory and rings to the server, each once, in order, one ring each way.
+// The driver looks less closely, and loses descriptors that it can not use.
+const char* Peer::State::objection(const ControlMessage& m) {
     if (const auto region = m.added_region()) {
-        if (*region < kMaxRegions) regions[*region] = m.descriptor();
-        return true;
+        if (*region != regions.size() || *region == kMaxRegions) return "its regions are not in order";
+        regions.push_back(m.descriptor());
+        return nullptr;
     }
+    if (m.connects() && !(rings[0] && rings[1])) return "it has no ring each way";
     const auto ring = m.added_ring();
-    if (!ring || ring->index != 0 || ring->to_server != device_stays()) return true;
-    const auto region = regions.find(ring->region);
-    if (region == regions.end()) return true;
+    if (!ring) return m.brings_descriptor() ? "it sends a descriptor with a message that has none" : nullptr;
+    if (ring->index != 0 || std::exchange(rings[ring->to_server ? 1 : 0], true))
+        return "it has more than a ring each way";
+    if (ring->region >= regions.size()) return "its ring is in memory that it has not sent";
+    if (ring->to_server != device_stays() || take_ring(m, *ring)) return nullptr;
+    return "its ring is not in sealed memory, or without an eventfd";
+}
+
+// The ring that this port receives from tells how it is interrupted.
+bool Peer::State::take_ring(const ControlMessage& m, const MemifRing& ring) {
     Fd fd = m.descriptor();
-    RingFlag flag = RingFlag::map(region->second, ring->offset);
-    regions.clear();
+    RingFlag flag = RingFlag::map(regions[ring.region], ring.offset);
     // The driver reads it when the lane goes to sleep, and must not wait there.
     const bool never_waits = ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) == 0;
-    if (flag && never_waits && owner.take_ring(std::move(fd), std::move(flag))) return true;
-    report(spec.name + ": the memif peer's ring is refused: not in sealed memory, or without an eventfd");
-    return false;
+    return flag && never_waits && owner.take_ring(std::move(fd), std::move(flag));
 }
 
 void Peer::State::peer_gone() {
@@ -321,7 +341,9 @@ void Peer::State::retire() {
         peer = Fd();
     }
     if (is_memif()) {
+        connected = false;
         regions.clear();
+        rings = {};
         owner.drop_ring();
     }
     if (work == Work::none && device && !device_stays()) start(Work::dropping);
@@ -331,6 +353,8 @@ void Peer::State::retire() {
 // it has closed its end; before, it must neither be removed nor hear of a new peer. Our end stays
 // open for reading until then: the driver does not survive a greeting that it cannot send.
 void Peer::State::hang_up() {
+    // A client that has not got so far: the driver closes only memory that it has mapped, when the connection is made.
+    if (device_stays() && !regions.empty()) connect(driver);
     (void)::shutdown(driver.get(), SHUT_WR);
     pollfd closed{driver.get(), 0, 0};  // POLLHUP comes unasked
     (void)::poll(&closed, 1, kStuckMs);

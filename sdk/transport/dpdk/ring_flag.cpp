@@ -16,9 +16,8 @@ namespace farlane::transport::dpdk {
 namespace {
 
 // memif protocol, "Ring layout": a cookie, the flags, and the head, in a cache line of their own.
-constexpr std::uint32_t kLineBytes = 64, kFlagsOffset = 4;
+constexpr off_t kLineBytes = 64, kFlagsOffset = 4;
 constexpr std::uint16_t kMaskInterrupts = 1;
-constexpr std::size_t kPageBytes = 4096;
 
 bool membarrier(int command) noexcept {
     return ::syscall(SYS_membarrier, command, 0, 0) == 0;
@@ -35,30 +34,35 @@ RingFlag RingFlag::map(const Fd& region, std::uint32_t ring_offset) {
     struct stat memory {};
     const int seals = ::fcntl(region.get(), F_GET_SEALS);
     if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return flag;
-    if (ring_offset % kLineBytes != 0 || ::fstat(region.get(), &memory) != 0 ||
-        memory.st_size < static_cast<off_t>(ring_offset) + static_cast<off_t>(kLineBytes))
+    const off_t at = off_t{ring_offset} + kFlagsOffset;
+    if (at % off_t{sizeof *flag.flags_} != 0 || ::fstat(region.get(), &memory) != 0 ||
+        memory.st_size < off_t{ring_offset} + kLineBytes)
         return flag;
-    const std::size_t inside = ring_offset % kPageBytes;
-    void* const page = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, region.get(),
-                              static_cast<off_t>(ring_offset - inside));
+    const off_t page_bytes = memory.st_blksize, inside = at % page_bytes;  // of that memory: huge ones, perhaps
+    const auto bytes = static_cast<std::size_t>(page_bytes);
+    void* const page = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, region.get(), at - inside);
     if (page == MAP_FAILED) return flag;
     flag.page_ = static_cast<std::byte*>(page);
-    flag.flags_ = reinterpret_cast<std::uint16_t*>(flag.page_ + inside + kFlagsOffset);
+    flag.page_bytes_ = bytes;
+    flag.flags_ = reinterpret_cast<std::uint16_t*>(flag.page_ + inside);
     return flag;
 }
 
 RingFlag::RingFlag(RingFlag&& other) noexcept
-    : page_(std::exchange(other.page_, nullptr)), flags_(std::exchange(other.flags_, nullptr)) {}
+    : page_(std::exchange(other.page_, nullptr)),
+      page_bytes_(std::exchange(other.page_bytes_, 0)),
+      flags_(std::exchange(other.flags_, nullptr)) {}
 
 RingFlag& RingFlag::operator=(RingFlag&& other) noexcept {
     std::swap(page_, other.page_);
+    std::swap(page_bytes_, other.page_bytes_);
     std::swap(flags_, other.flags_);
     const RingFlag old(std::move(other));
     return *this;
 }
 
 RingFlag::~RingFlag() {
-    if (page_ != nullptr) ::munmap(page_, kPageBytes);
+    if (page_ != nullptr) ::munmap(page_, page_bytes_);
 }
 
 std::atomic_ref<std::uint16_t> RingFlag::flags() const noexcept {

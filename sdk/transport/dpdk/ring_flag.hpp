@@ -39,6 +39,7 @@ private:
     [[nodiscard]] std::atomic_ref<std::uint16_t> flags() const noexcept;
 
     std::byte* page_ = nullptr;  // mapped
+    std::size_t page_bytes_ = 0;
     std::uint16_t* flags_ = nullptr;
 };
 
