@@ -150,7 +150,7 @@ stage_fuzz() {
     FARLANE_FUZZ_SECONDS=$fuzz_seconds FARLANE_FUZZ_RUNS=$fuzz_runs run fuzz --label-regex '^fuzz$'
 }
 
-# Unit tests under address and undefined-behaviour sanitizers; clang's, for it needs half of GCC's time to compile them.
+# Unit tests under address and undefined-behaviour sanitizers.
 stage_asan() {
     build asan || return
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
