@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Receives: names of stages, `all`, or none: those that two cores do in about 45 minutes from nothing; with --long
+# Receives: names of stages, `all`, or none: those that two cores do in about 35 minutes from nothing; with --long
 # all. Hands on: one sum of all tests, in ctest's form.
-# Owns: build/<preset> and build/test-results. Run by `make test` and `make test-long`.
+# Owns: build/<preset> and build/test-results. Run by `make test` and `make test-long`. While guests run, which wait
+# half of their time, what the stages after them need is built (build_ahead).
 # shellcheck disable=SC2317  # stages are called by name
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-all_stages=(style release fuzz asan tsan nodpdk testbed)
-short_stages=(style release fuzz testbed)
+all_stages=(style release testbed nodpdk fuzz asan tsan)
+short_stages=(style release testbed fuzz)
 fuzz_seconds=10
 fuzz_runs=20000 # the same inputs everywhere; --long looks for new ones
 long=no
@@ -17,7 +18,7 @@ for argument in "$@"; do
     case "$argument" in
         --long) long=yes; fuzz_seconds=60; fuzz_runs= ;;
         all) stages=("${all_stages[@]}") ;;
-        style | release | fuzz | asan | tsan | nodpdk | testbed) stages+=("$argument") ;;
+        style | release | testbed | nodpdk | fuzz | asan | tsan) stages+=("$argument") ;;
         *) echo "tests/run.sh: unknown stage '$argument'; there are: ${all_stages[*]}, all" >&2; exit 2 ;;
     esac
 done
@@ -29,6 +30,8 @@ mkdir -p "$results"
 passed=0
 failed=0
 failures=()
+ahead= # the process group that builds for later stages
+trap '[ -z "$ahead" ] || kill -- "-$ahead" 2>/dev/null' EXIT
 contract_logs=() # in which tests/failures/table.py finds measured rows of the failure contract
 # Outside stage_fuzz the fuzz targets only replay their corpora.
 export FARLANE_FUZZ_SECONDS=1
@@ -51,23 +54,54 @@ configure() {
     return 1
 }
 
-# build PRESET [TARGET...]: a failure counts as one failed test.
-build() {
-    local preset=$1 targets=()
-    shift
-    [ $# -eq 0 ] || targets=(--target "$@")
-    say "$preset: build ${*:-everything}"
-    if nice cmake --build --preset "$preset" --parallel "$jobs" "${targets[@]}"; then return 0; fi
-    fail "$preset/build"
-    return 1
-}
-
 # programs_of PRESET CTEST-ARGUMENT...: build targets of the tests that are chosen so.
 programs_of() {
     local preset=$1
     shift
     comm -12 <(ctest --test-dir "build/$preset" -N "$@" | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p' | sort) \
         <(ninja -C "build/$preset" -t targets all | sed -nE 's/^([A-Za-z0-9_-]+): phony$/\1/p' | sort)
+}
+
+# targets_of PRESET: what its stage needs of it.
+targets_of() {
+    case "$1" in
+        fuzz) programs_of fuzz --label-regex '^fuzz$' ;;
+        tsan) programs_of tsan --tests-regex "^($tsan_tests)" --label-exclude "$not_with_sanitizers" ;;
+        nodpdk) printf '%s\n' farlaned farlane ;;
+        *) echo all ;;
+    esac
+}
+
+# build PRESET: configures it and builds what its stage needs. A failure counts as one failed test.
+build() {
+    local targets
+    configure "$1" || return
+    mapfile -t targets < <(targets_of "$1")
+    [ ${#targets[@]} -gt 0 ] || { fail "$1/no-targets"; return 1; }
+    say "$1: build ${targets[*]}"
+    if nice cmake --build --preset "$1" --parallel "$jobs" --target "${targets[@]}"; then return 0; fi
+    fail "$1/build"
+    return 1
+}
+
+# build_ahead LOG: begins to build for the stages after testbed, with what the machine has left. It counts nothing: what
+# fails here fails again in its own stage, and is said there.
+build_ahead() {
+    local stage after=no presets=()
+    for stage in "${stages[@]}"; do
+        [ $after = no ] || [ "$stage" = style ] || presets+=("$stage")
+        [ "$stage" != testbed ] || after=yes
+    done
+    [ ${#presets[@]} -gt 0 ] || return 0
+    say "${presets[*]}: built meanwhile; $1"
+    set -m # a process group of its own, so that it can be ended
+    (
+        set +m
+        renice -n 19 -p "$BASHPID" >/dev/null
+        for stage in "${presets[@]}"; do build "$stage"; done
+    ) >"$1" 2>&1 </dev/null &
+    ahead=$!
+    set +m
 }
 
 # count LOG NAME: adds the sum in a log; a log without one is the failure NAME.
@@ -84,14 +118,15 @@ count() {
     failed=$((failed + bad))
 }
 
-# run PRESET CTEST-ARGUMENT...: runs ctest and adds what it counted.
+# run PRESET CTEST-ARGUMENT...: runs ctest and adds what it counted. Most tests wait more than they compute; those that
+# measure have the machine for themselves (RUN_SERIAL).
 run() {
     local preset=$1 name
     shift
     local log="$results/$preset.log"
     say "$preset: tests"
-    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$PWD/$results/$preset.xml" \
-        "$@" 2>&1 | tee "$log"
+    ctest --test-dir "build/$preset" --parallel "$jobs" --output-on-failure --no-tests=error \
+        --output-junit "$PWD/$results/$preset.xml" "$@" 2>&1 | tee "$log"
     count "$log" "$preset/ctest" || return
     while read -r name; do
         failures+=("$preset/$name")
@@ -104,41 +139,33 @@ stage_style() {
 }
 
 stage_release() {
-    configure release && build release || return
+    build release || return
     contract_logs+=("here=build/release/Testing/Temporary/LastTest.log")
     if [ "$long" = yes ]; then run release; else run release --label-exclude '^long$'; fi
 }
 
 # Each libFuzzer target from its corpus for a fixed time (tests/fuzz).
 stage_fuzz() {
-    local programs
-    configure fuzz || return
-    mapfile -t programs < <(programs_of fuzz --label-regex '^fuzz$')
-    [ ${#programs[@]} -gt 0 ] || { fail "fuzz/no-targets"; return; }
-    build fuzz "${programs[@]}" || return
-    FARLANE_FUZZ_SECONDS=$fuzz_seconds FARLANE_FUZZ_RUNS=$fuzz_runs run fuzz --label-regex '^fuzz$' --parallel "$jobs"
+    build fuzz || return
+    FARLANE_FUZZ_SECONDS=$fuzz_seconds FARLANE_FUZZ_RUNS=$fuzz_runs run fuzz --label-regex '^fuzz$'
 }
 
 # Unit tests under address and undefined-behaviour sanitizers.
 stage_asan() {
-    configure asan && build asan || return
+    build asan || return
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
     export UBSAN_OPTIONS=print_stacktrace=1
     run asan --label-exclude "$not_with_sanitizers"
 }
 
 stage_tsan() {
-    local programs
-    configure tsan || return
-    mapfile -t programs < <(programs_of tsan --tests-regex "^($tsan_tests)" --label-exclude "$not_with_sanitizers")
-    [ ${#programs[@]} -gt 0 ] || { fail "tsan/no-targets"; return; }
-    build tsan "${programs[@]}" || return
+    build tsan || return
     export TSAN_OPTIONS=second_deadlock_stack=1
     run tsan --tests-regex "^($tsan_tests)" --label-exclude "$not_with_sanitizers"
 }
 
 stage_nodpdk() {
-    configure nodpdk && build nodpdk farlaned farlane || return
+    build nodpdk || return
     say "nodpdk: the programs start"
     if build/nodpdk/bin/farlane --version && build/nodpdk/bin/farlaned --version; then pass; else fail "nodpdk/start"; fi
 }
@@ -147,15 +174,17 @@ stage_nodpdk() {
 # The kernels side by side: a guest waits half of its time. What lasts long (long=yes) is in `make test-long`.
 stage_testbed() {
     local name options=(--beside) log="$results/testbed.log"
-    configure release && build release || return
+    build release || return
     if [ "$long" = yes ]; then
         options=(--long)
         say "testbed: a login"
         if python3 tests/testbed/shell_test.py; then pass; else fail "testbed/shell"; fi
     fi
     contract_logs+=("guest=$log")
+    build_ahead "$results/ahead.log"
     say "testbed: tests"
     qemu/testbed test --kernel both "${options[@]}" 2>&1 | tee "$log"
+    [ -z "$ahead" ] || { say "testbed: the end of what is built meanwhile" && wait "$ahead"; ahead=; }
     count "$log" "testbed/run" || return
     while read -r name; do
         failures+=("testbed/$name")

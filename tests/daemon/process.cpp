@@ -61,7 +61,9 @@ Process::~Process() {
 }
 
 void Process::signal(int number) const {
-    if (pid_ > 0) ::kill(pid_, number);
+    if (pid_ <= 0 || ::kill(pid_, number) != 0 || number != SIGSTOP) return;
+    siginfo_t stopped{};  // its threads go on until the kernel has reached them all
+    (void)::waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WEXITED | WNOWAIT);
 }
 
 int Process::wait(std::chrono::milliseconds at_most) {

@@ -3,8 +3,10 @@
 # Runs a program whose only OpenCL device is a remote accelerator: farlaned with PoCL behind an accelerator, here and
 # now, and the ICD through Debian's loader. Exit code: the program's; 77 where there is no OpenCL device to be served.
 import argparse
+import contextlib
 import os
 import pathlib
+import random
 import socket
 import subprocess
 import sys
@@ -16,9 +18,12 @@ LOCAL_VENDORS = "/etc/OpenCL/vendors"
 
 
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A UDP port that nothing uses and no "udp:127.0.0.1:0" is given: below the kernel's range (tests/transport/free_udp_port.hpp)."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", random.randrange(10000, 30000)))
+                return s.getsockname()[1]
 
 
 def answers(path):

@@ -19,7 +19,8 @@ struct View {
     std::byte* base = nullptr;
     std::uint64_t address = 0;
     [[nodiscard]] std::byte* at(std::uint64_t device_address) const noexcept {
-        return base + (device_address - address);
+        // as a number: what is said to have no bytes may have any address
+        return reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(base) + (device_address - address));
     }
 };
 
