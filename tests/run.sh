@@ -118,8 +118,8 @@ count() {
     failed=$((failed + bad))
 }
 
-# run PRESET CTEST-ARGUMENT...: runs ctest and adds what it counted. Most tests wait more than they compute; those that
-# measure have the machine for themselves (RUN_SERIAL).
+# run PRESET CTEST-ARGUMENT...: runs ctest and adds what it counted. Tests in which processes or threads look at
+# the clock have the machine for themselves (RUN_SERIAL, tests/CMakeLists.txt).
 run() {
     local preset=$1 name
     shift
