@@ -6,6 +6,7 @@
 #include "groups.hpp"
 #include "measures.hpp"
 #include "ports.hpp"
+#include "still.hpp"
 
 namespace farlane::bench {
 namespace {
@@ -41,14 +42,17 @@ ReadSeries read_series(const Options& o, const std::string& port, Report& report
     json raw;
     for (int i = 0; i < o.repeats; ++i) {
         progress("mmio_read_rtt " + port, i + 1, o.repeats);
-        raw = limit_of("raw_pingpong", port, port == "udp" ? "50000" : "200000");
+        middle = measured_still(s.p50.more, [&](Cores& cores) {
+            raw = limit_of("raw_pingpong", port, port == "udp" ? "50000" : "200000");
+            cores.look();
+            return measure_pair(pair_on(port), read_rtt);
+        });
         s.p50.limit.push_back(raw.at("round_trip_p50_ns").get<double>() / 1e3);
         s.p99.limit.push_back(raw.at("round_trip_p99_ns").get<double>() / 1e3);
-        const auto ours = measure_pair(pair_on(port), read_rtt);
-        s.p50.ours.push_back(ours[kP50] / 1e3);
-        s.p99.ours.push_back(ours[kP99] / 1e3);
-        middle = ours;
+        s.p50.ours.push_back(middle[kP50] / 1e3);
+        s.p99.ours.push_back(middle[kP99] / 1e3);
     }
+    s.p99.more = s.p50.more;
     report.plot("latency_" + port, distribution(middle, raw));
     return s;
 }
@@ -95,19 +99,27 @@ static double frames_limit(const std::string& port, bool integrity, const char* 
     return frames.at("gigabytes_per_s").get<double>();
 }
 
+/// One direction: `go` of the device, and the end that its data leaves.
+static void dma_way(const PairConfig& config, const std::string& port, std::uint64_t go, const char* from, Series& s) {
+    const auto pair = measured_still(s.more, [&](Cores& cores) {
+        const double limit = frames_limit(port, config.integrity, from);
+        cores.look();
+        return std::vector{limit, measure_pair(config, [go](Fabric& f) { return std::vector{dma_rate(f, go)}; })[0]};
+    });
+    s.limit.push_back(pair[0]);
+    s.ours.push_back(pair[1]);
+}
+
 static void dma_on(const Options& o, const std::string& port, bool integrity, Report& report) {
     const std::string suffix = (integrity ? "" : "_nocrc") + ("_" + port);
     Series write{"dma_write_4k" + suffix, "GB/s"}, read{"dma_read_4k" + suffix, "GB/s"};
     if (dpdk(port) && integrity) write.reach = 0.85, read.reach = 0.80;
+    auto config = pair_on(port);
+    config.integrity = integrity;
     for (int i = 0; i < o.repeats; ++i) {
         progress(write.key, i + 1, o.repeats);
-        write.limit.push_back(frames_limit(port, integrity, "0"));
-        read.limit.push_back(frames_limit(port, integrity, "1"));
-        auto config = pair_on(port);
-        config.integrity = integrity;
-        const auto rates = measure_pair(config, [](Fabric& f) { return std::vector{dma_rate(f, 1), dma_rate(f, 2)}; });
-        write.ours.push_back(rates[0]);
-        read.ours.push_back(rates[1]);
+        dma_way(config, port, 1, "0", write);
+        dma_way(config, port, 2, "1", read);
     }
     report.add(write);
     report.add(read);
