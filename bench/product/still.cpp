@@ -11,7 +11,7 @@ namespace farlane::bench {
 namespace {
 
 constexpr double kSame = 1.4;  // near and far differ by more than 3
-constexpr unsigned kTries = 6;
+constexpr unsigned kTries = 3;
 
 }  // namespace
 

@@ -25,7 +25,7 @@ private:
     std::vector<double> lines_ns_;
 };
 
-/// Figures of `measure`, which looks at the cores between its parts; again, up to six times, when they were moved
+/// Figures of `measure`, which looks at the cores between its parts; again, at most twice, when they were moved
 /// meanwhile. `more` is told where they were, how often it was done again, and how often in vain.
 [[nodiscard]] std::vector<double> measured_still(json& more, const std::function<std::vector<double>(Cores&)>& measure);
 
