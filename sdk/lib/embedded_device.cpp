@@ -81,6 +81,8 @@ void EmbeddedDevice::request(Lock& held, const proto::Tlp& tlp, std::span<const 
             return status != Status::would_block;
         });
     if (status == Status::ok) return;
+    // Refused at once, after another had no answer: whoever does nothing but ask would never hear the next one.
+    if (status == Status::timeout) (void)fabric_->lane().turn();
     --waiter.outstanding;
     if (waiter.status == Status::ok) waiter.status = status;
 }

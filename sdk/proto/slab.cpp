@@ -8,6 +8,7 @@
 #include <mutex>
 #include <new>
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 namespace farlane::proto {
@@ -45,6 +46,7 @@ public:
         const std::scoped_lock lock(mutex_);
         return in_use_;
     }
+    std::mutex& mutex() noexcept { return mutex_; }
 
 private:
     struct Free {
@@ -112,6 +114,10 @@ void Slab::give(void* place, std::size_t bytes) noexcept {
 }
 
 constinit Slab slab;  // nothing is destroyed: the last object may go after it
+
+// As with the heap: nobody else is in it while a child is made, or the child would wait for a thread it does not have.
+[[maybe_unused]] const int for_children =
+    ::pthread_atfork([] { slab.mutex().lock(); }, [] { slab.mutex().unlock(); }, [] { slab.mutex().unlock(); });
 
 }  // namespace
 

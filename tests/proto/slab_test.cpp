@@ -3,10 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "proto/slab.hpp"
 
@@ -44,6 +49,32 @@ TEST(Slab, WhatIsGivenBackIsUsedAgain) {
     }
     EXPECT_LE(most, 2 * 1088U);
     EXPECT_EQ(slab_bytes_in_use(), before);
+}
+
+// The heap lets a child go on whatever another thread did when it was made; so does this.
+TEST(Slab, AChildOfAProcessWithThreadsHasMemory) {
+    const std::size_t before = slab_bytes_in_use();
+    void* const taken = slab_take(1000);
+    const bool heap = slab_bytes_in_use() == before;
+    slab_give(taken, 1000);
+    if (heap) GTEST_SKIP() << "memory of the heap, for a sanitizer";
+    std::atomic<bool> over{false};
+    std::thread other([&] {
+        while (!over) slab_give(slab_take(1000), 1000);
+    });
+    int failed = 0;
+    for (unsigned i = 0; i < 200 && failed == 0; ++i) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::alarm(10);  // it hangs
+            slab_give(slab_take(1000), 1000);
+            std::_Exit(0);
+        }
+        if (child < 0 || ::waitpid(child, &failed, 0) != child) failed = -1;
+    }
+    over = true;
+    other.join();
+    EXPECT_EQ(failed, 0);
 }
 
 struct Item : Slabbed {

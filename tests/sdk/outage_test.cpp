@@ -126,6 +126,24 @@ TEST_F(Outage, ReadsTimeOutAndWorkAgain) {
     EXPECT_TRUE(timeout);
 }
 
+// Nobody else turns the lane of such a fabric: that the target answers again is heard in the reads themselves.
+TEST_F(Outage, WhoOnlyReadsHearsThatItAnswersAgain) {
+    FabricOptions o = options(300ms);
+    o.progress = Progress::caller;
+    auto f = Fabric::open(o);
+    auto d = attach(f);
+    cut(true);
+    EXPECT_THROW((void)d.read64(0, D::kIdent), Error);
+    cut(false);
+    EXPECT_TRUE(within(20s, [&] {
+        try {
+            return d.read64(0, D::kIdent) == D::kIdentValue;
+        } catch (const Error&) {
+            return false;
+        }
+    }));
+}
+
 // The first one goes through the port that can be cut.
 TEST_F(Outage, OneOfTwoPathsIsCut) {
     const std::string second = std::to_string(test::free_udp_port());
