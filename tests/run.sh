@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Receives: names of stages, `all`, or none: those that two cores do in about 35 minutes from nothing; with --long
+# Receives: names of stages, `all`, or none: those that two cores do in about 40 minutes from nothing; with --long
 # all. Hands on: one sum of all tests, in ctest's form.
 # Owns: build/<preset> and build/test-results. Run by `make test` and `make test-long`. While guests run, which wait
 # half of their time, what the stages after them need is built (build_ahead).
