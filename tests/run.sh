@@ -35,8 +35,8 @@ trap '[ -z "$ahead" ] || kill -- "-$ahead" 2>/dev/null' EXIT
 contract_logs=() # in which tests/failures/table.py finds measured rows of the failure contract
 # Outside stage_fuzz the fuzz targets only replay their corpora.
 export FARLANE_FUZZ_SECONDS=1
-# Labels of tests that a sanitizer makes meaningless (memory, speed) or far too slow.
-not_with_sanitizers='^(long|process|release|speed|memory)$'
+# Labels of tests that a sanitizer makes meaningless (memory, speed) or far too slow, or that stage_fuzz runs with one.
+not_with_sanitizers='^(long|slow|process|release|speed|memory|fuzz)$'
 # What threads share: ports, lanes, channels, the API, executors.
 tsan_tests='transport|lane|sdk|capi|daemon|accel_executor'
 [ "$long" = no ] || tsan_tests+='|provider' # all devices are built for it
