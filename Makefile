@@ -27,7 +27,7 @@ help:
 	@echo '  make test       build, then the tests: style, release, fuzz (asan+ubsan), guests in the testbed; about 40 minutes'
 	@echo '                  STAGES="style release testbed nodpdk fuzz asan tsan" picks some of them, STAGES=all takes all: about 75'
 	@echo '  make test-long  all stages, with fuzz 60 s each, the long simulations and all guest tests'
-	@echo '  make bench      benchmarks beside the limits of this machine and its peers, and their plots; about six minutes'
+	@echo '  make bench      benchmarks beside the limits of this machine and its peers, and their plots; about eight minutes'
 	@echo '                  BENCH_ARGS="--only rtt,posted --ports vhost --compare old.json" goes to farlane-bench'
 	@echo '  make bench-gpu  checks and measures the CUDA executor on an NVIDIA GPU of this machine (bench/README.md)'
 	@echo '  make gpu-bundle the same, built here, as a folder to carry to a machine with a GPU (build/gpu-bundle/run.sh)'

@@ -74,6 +74,14 @@ protected:
     std::unique_ptr<test::TargetThread> target_;
 };
 
+bool answers(Device& d) {
+    try {
+        return d.read64(0, D::kIdent) == D::kIdentValue;
+    } catch (const Error&) {
+        return false;
+    }
+}
+
 TEST_F(Outage, ShorterThanTheGraceLosesNothing) {
     auto f = open();
     auto d = attach(f);
@@ -114,13 +122,7 @@ TEST_F(Outage, ReadsTimeOutAndWorkAgain) {
     for (int i = 0; i < 50; ++i) EXPECT_THROW((void)d.read64(0, D::kIdent), Error);
     EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);  // 50 x 300 ms would be 15 s
     cut(false);
-    EXPECT_TRUE(within(20s, [&] {
-        try {
-            return d.read64(0, D::kIdent) == D::kIdentValue;
-        } catch (const Error&) {
-            return false;
-        }
-    }));
+    EXPECT_TRUE(within(20s, [&] { return answers(d); }));
     bool timeout = false;
     while (auto e = f.next_event(50ms)) timeout |= e->kind == EventKind::timeout;
     EXPECT_TRUE(timeout);
@@ -135,13 +137,7 @@ TEST_F(Outage, WhoOnlyReadsHearsThatItAnswersAgain) {
     cut(true);
     EXPECT_THROW((void)d.read64(0, D::kIdent), Error);
     cut(false);
-    EXPECT_TRUE(within(20s, [&] {
-        try {
-            return d.read64(0, D::kIdent) == D::kIdentValue;
-        } catch (const Error&) {
-            return false;
-        }
-    }));
+    EXPECT_TRUE(within(20s, [&] { return answers(d); }));
 }
 
 // The first one goes through the port that can be cut.
